@@ -1,0 +1,132 @@
+/* The syntax tree of a .attn file: what was written, nothing resolved. Built by parser.y through the ast_* makers. */
+#ifndef ATTN_LANG_AST_H
+#define ATTN_LANG_AST_H
+
+#include "base.h"
+
+typedef struct Ast Ast;
+typedef VEC(Ast *) AstList;
+
+typedef enum AstKind {
+#define AST(kind) AST_##kind,
+#include "ast_list.h"
+#undef AST
+    AST_KINDS
+} AstKind;
+
+typedef enum AstOp {
+#define AST_OP(name, text) OP_##name,
+#include "ast_op_list.h"
+#undef AST_OP
+    AST_OPS
+} AstOp;
+
+/* One binder inside brackets: `j`, `j | c`, `j -> r`. */
+typedef struct AstBinder { const char *name; const char *block; const char *to; Span span, block_span, to_span; } AstBinder;
+/* One argument: positional (name NULL), `name = value`, or `[d]` (an index name; is_index). */
+typedef struct AstArg { const char *name; Ast *value; bool is_index; Span span, name_span; } AstArg;
+typedef VEC(AstBinder) AstBinders;
+typedef VEC(AstArg) AstArgs;
+
+/* An expression. */
+struct Ast {
+    AstKind kind;
+    AstOp op;             /* UNARY, BINARY; COMPARE: see ops */
+    Span span;            /* the whole expression */
+    Span name_span;       /* the name or the operator alone */
+    const char *name;     /* NAME, CALL, BRACKET (sum, softmax, topk, join, ...), MEMBER */
+    int64_t integer;      /* INTEGER */
+    double real;          /* REAL */
+    bool boolean;         /* BOOLEAN */
+    Ast *base;            /* SUBSCRIPT: a NAME or MEMBER-free tensor name is in `name`; MEMBER: the call before the dot */
+    AstList operands;     /* UNARY 1, BINARY 2, COMPARE n + 1, IF: condition, then, else; SUBSCRIPT: positional ones */
+    AstOp *ops;           /* COMPARE: n operators */
+    AstArgs args;         /* CALL: arguments; BRACKET: arguments; SUBSCRIPT: named ones */
+    AstBinders binders;   /* BRACKET */
+    Ast *where;           /* BRACKET: the condition, or NULL */
+};
+
+typedef enum StorageType {
+#define STORAGE(name, text) STORAGE_##name,
+#include "storage_list.h"
+#undef STORAGE
+    STORAGES
+} StorageType;
+
+/* `: type` or `: int in lo..hi`; absent: STORAGE_FLOAT, span.to == 0. */
+typedef struct AstType { StorageType type; Ast *lo, *hi; Span span; } AstType;
+typedef struct AstName { const char *name; Span span; } AstName;
+typedef VEC(AstName) AstNames;
+/* A tensor of a signature; `with t` (a scalar) has no dims. Also the left side of an equation, with expressions. */
+typedef struct AstTensor { AstName name; AstNames dims; bool has_dims; AstType type; Span span; } AstTensor;
+typedef struct AstParam { AstName name; AstType type; Ast *value; Span span; } AstParam; /* value: default or NULL */
+
+typedef enum AstStatementKind {
+    AST_EQUATION, AST_REQUIRE, AST_CARRY, AST_INDEX, AST_BLOCK
+} AstStatementKind;
+typedef enum AstIndexKind {
+    AST_INDEX_EXTENT, AST_INDEX_LIKE, AST_INDEX_FROM, AST_INDEX_FLATTEN, AST_INDEX_JOIN
+} AstIndexKind;
+/* One axis of a block: `c of j`. */
+typedef struct AstAxis { AstName name, of; } AstAxis;
+
+typedef struct AstStatement {
+    AstStatementKind kind;
+    Span span;
+    AstName name;           /* EQUATION, INDEX, BLOCK (the block index), or "" */
+    bool has_subscripts;    /* EQUATION: NAME[...] = */
+    AstList subscripts;     /* EQUATION: expressions (index names, or the one recurrence subscript) */
+    AstType type;           /* EQUATION: annotation */
+    Ast *value;             /* EQUATION, REQUIRE; INDEX_EXTENT/FROM: extent or origin; BLOCK: by/into */
+    AstNames names;         /* CARRY; INDEX_LIKE: 1; FLATTEN, JOIN: the parts */
+    AstIndexKind index_kind;
+    AstName block_of;       /* BLOCK */
+    bool block_into;        /* BLOCK: `into` instead of `by` */
+    const char *doc;
+} AstStatement;
+typedef VEC(AstStatement) AstStatements;
+typedef struct AstExample { AstName name; Ast *value; } AstExample;
+
+/* mask, fn: `body` for the expression form; block form: local definitions then the last expression as `body`. */
+typedef struct AstFunctionArg { AstName name; bool is_index; } AstFunctionArg;
+typedef struct AstLocal { AstName name; Ast *value; } AstLocal;
+typedef struct AstFunction {
+    bool is_mask;
+    AstName name;
+    VEC(AstFunctionArg) args;
+    VEC(AstLocal) locals;
+    Ast *body;
+    const char *doc;
+    Span span;
+} AstFunction;
+
+typedef struct AstPattern {
+    AstName name;
+    VEC(AstParam) params;
+    bool has_over;
+    AstNames ambient;
+    VEC(AstTensor) inputs, outputs, captures;
+    VEC(AstExample) examples;
+    Ast *cost;
+    AstStatements body;
+    const char *doc; /* comment lines right above, without `#`, or NULL */
+    Span span;
+} AstPattern;
+
+typedef struct AstUse { AstName path; } AstUse;
+typedef struct AstFile {
+    uint32_t source;
+    VEC(AstUse) uses;
+    VEC(AstFunction *) functions;
+    VEC(AstPattern *) patterns;
+} AstFile;
+
+/* Scans and parses source number `source`. Syntax errors become diagnostics; the parser recovers at the next statement
+ * or declaration, so that one file may report several. Never NULL. */
+AstFile *ast_parse(Compilation *c, uint32_t source);
+/* `--emit=tokens` and `--emit=ast`. Deterministic. */
+void ast_print_tokens(Text *out, Compilation *c, uint32_t source);
+void ast_print(Text *out, const AstFile *file);
+void ast_print_expression(Text *out, const Ast *e); /* on one line, fully bracketed only where needed */
+
+#endif

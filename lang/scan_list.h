@@ -1,0 +1,2 @@
+SCAN_KIND(CUMSUM, "cumsum")
+SCAN_KIND(CUMMAX, "cummax")
