@@ -1,0 +1,22 @@
+# Install rules: attnc, libattn, libattn_jit, headers, patterns, CMake and pkg-config files.
+include(CMakePackageConfigHelpers)
+
+set(targets)
+foreach(target attnc attn_jit)
+    if(TARGET ${target})
+        install(TARGETS ${target})
+    endif()
+endforeach()
+install(TARGETS attn attn_static EXPORT attncTargets)
+install(EXPORT attncTargets NAMESPACE attnc:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc)
+install(FILES runtime/attn.h runtime/abi.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} OPTIONAL)
+install(DIRECTORY patterns/ DESTINATION ${ATTN_PATTERN_INSTALL} FILES_MATCHING PATTERN "*.attn")
+
+configure_package_config_file(cmake/attncConfig.cmake.in ${CMAKE_BINARY_DIR}/attncConfig.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc
+                              PATH_VARS ATTN_PATTERN_INSTALL)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/attncConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+configure_file(cmake/attn.pc.in ${CMAKE_BINARY_DIR}/attn.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/attncConfig.cmake ${CMAKE_BINARY_DIR}/attncConfigVersion.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc)
+install(FILES ${CMAKE_BINARY_DIR}/attn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,20 @@
+# LLVM 19 (its C API, the shared library): target attn_llvm. Only codegen/ and its tests link it.
+set(ATTN_LLVM_VERSION 19)
+find_program(LLVM_CONFIG NAMES llvm-config-${ATTN_LLVM_VERSION} llvm-config
+             HINTS /usr/lib/llvm-${ATTN_LLVM_VERSION}/bin)
+if(NOT LLVM_CONFIG)
+    message(FATAL_ERROR "LLVM ${ATTN_LLVM_VERSION} is not installed (Debian: llvm-${ATTN_LLVM_VERSION}-dev)")
+endif()
+execute_process(COMMAND ${LLVM_CONFIG} --version --includedir --libdir OUTPUT_VARIABLE llvm
+                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" llvm "${llvm}")
+list(GET llvm 0 version)
+list(GET llvm 1 includedir)
+list(GET llvm 2 libdir)
+if(NOT version MATCHES "^${ATTN_LLVM_VERSION}\\.")
+    message(FATAL_ERROR "${LLVM_CONFIG} is LLVM ${version}; LLVM ${ATTN_LLVM_VERSION} is needed")
+endif()
+find_library(LLVM_LIBRARY NAMES LLVM-${ATTN_LLVM_VERSION} LLVM HINTS ${libdir} REQUIRED)
+add_library(attn_llvm INTERFACE)
+target_include_directories(attn_llvm SYSTEM INTERFACE ${includedir})
+target_link_libraries(attn_llvm INTERFACE ${LLVM_LIBRARY})
