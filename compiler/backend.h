@@ -1,0 +1,38 @@
+/* What the pipeline needs of a code generator. The compiler never names LLVM: libattn_jit hands one of these in. */
+#ifndef ATTN_COMPILER_BACKEND_H
+#define ATTN_COMPILER_BACKEND_H
+
+#include "loops.h"
+
+typedef enum Emit {
+#define EMIT(name, text) EMIT_##name,
+#include "emit_list.h"
+#undef EMIT
+    EMITS
+} Emit;
+
+/* One compiled variant of one pattern. */
+typedef struct Variant {
+    Kernel *kernel;
+    const char *cpu;             /* LLVM's CPU name, or NULL: this machine's */
+    const int64_t *fixed;        /* per Pattern.indices: the extent it was specialised for, or -1 */
+} Variant;
+typedef struct BackendJob {
+    Compilation *c;
+    const Program *program;
+    VEC(Variant) variants;       /* grouped by pattern, the most special first */
+    bool f64;                    /* storage and compute type of float tensors */
+    bool debug;                  /* -g */
+    bool direct;                 /* also the direct C entries */
+    uint64_t source_hash[2];
+    const char *source_path;
+} BackendJob;
+typedef struct Backend {
+    const char *name;
+    /* Text (LLVM, ASM) or a file (OBJ, ARCHIVE, SHARED) at `path`. Returns NULL or an error text (in job->c's arena). */
+    const char *(*emit)(const BackendJob *job, Emit what, const char *path, Text *out);
+    const char *(*host_cpu)(Compilation *c);    /* name and features, for cache keys */
+    const char *(*version)(void);               /* `LLVM 19.1.7` */
+} Backend;
+
+#endif

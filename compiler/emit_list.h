@@ -1,0 +1,13 @@
+/* What `--emit` and `-o` can ask for. */
+EMIT(TOKENS, "tokens")
+EMIT(AST, "ast")
+EMIT(PROGRAM, "program")
+EMIT(GRAPH, "graph")
+EMIT(PLAN, "plan")
+EMIT(LOOPS, "loops")
+EMIT(LLVM, "llvm")
+EMIT(ASM, "asm")
+EMIT(OBJ, "obj")
+EMIT(ARCHIVE, "archive")
+EMIT(SHARED, "shared")
+EMIT(HEADER, "header")

@@ -1,0 +1,90 @@
+/* Loops: how a pattern runs. Statements over the core expressions of lang/node.h, with nothing of attention in them.
+ *
+ * What is left of Nodes here: no binders; a READ loads from the Buffer of its tensor (one coordinate per dimension); a
+ * LOCAL is a scalar variable whose value changes over time, so two equal Nodes need not have equal values at two
+ * statements. A guarded READ whose coordinates may lie outside loads nothing and is 0 (false) there: printers test every
+ * coordinate against the extent before they touch memory. IF, AND, OR stay lazy.
+ *
+ * Types in a printer: int is 64 bits; bool is one bit in registers, one byte in memory; a real Node with `data` is
+ * computed in the compute type (f32, or f64 when the storage type is f64), one without in f64 and rounded once where it
+ * meets data. Locals and buffers say which with their `exact` flag. */
+#ifndef ATTN_COMPILER_LOOPS_H
+#define ATTN_COMPILER_LOOPS_H
+
+#include "lang/program.h"
+
+typedef enum BufferKind {
+    BUFFER_BOUND,     /* a tensor of the signature: strides, broadcasting, head groups and element type of the call */
+    BUFFER_WORKSPACE, /* one for the call, dense row-major, shared by all phases and threads */
+    BUFFER_SCRATCH    /* one for every worker thread, dense row-major */
+} BufferKind;
+typedef struct Buffer {
+    Tensor *tensor;   /* shape: extents of tensor->dims; element: tensor->type */
+    BufferKind kind;
+    bool exact;       /* real elements are kept in f64 whatever the compute type is */
+    int ring;         /* this dimension is kept modulo ring_depth, or -1 (states of recurrences) */
+    unsigned ring_depth;
+} Buffer;
+
+struct Local { const char *name; Type type; bool exact; uint32_t id; };
+
+typedef enum StatementKind {
+#define STATEMENT(name) S_##name,
+#include "statement_list.h"
+#undef STATEMENT
+    S_KINDS
+} StatementKind;
+typedef enum LoopKind { LOOP_SERIAL, LOOP_LANE, LOOP_UNROLLED } LoopKind; /* LANE: iterations are independent */
+
+typedef struct Statement Statement;
+typedef VEC(Statement *) Block;
+struct Statement {
+    StatementKind kind;
+    Span span;            /* of the equation it computes: line tables */
+    /* FOR: variable runs lo, lo + step, ... < hi (down: hi - 1, ... >= lo with step 1); step > 0 */
+    Index *variable;
+    Node *lo, *hi, *step; /* step NULL: 1 */
+    LoopKind loop;
+    bool down;
+    Block body, otherwise; /* FOR: body; IF: body, otherwise */
+    Node *condition;      /* IF; REQUIRE: must hold, else status = check */
+    Local *local;         /* SET */
+    Tensor *tensor;       /* STORE */
+    Node **subscripts;
+    Node *value;          /* SET, STORE */
+    unsigned check;       /* REQUIRE: number in Kernel.checks */
+    const char *text;     /* NOTE: a comment for dumps */
+};
+
+/* One phase: `tasks` are the combinations of its task indices, independent of each other; a barrier follows. */
+typedef struct Phase {
+    const char *name;
+    unsigned n_tasks;     /* number of task indices; 0: one task */
+    Index **tasks;        /* row-major, the last fastest */
+    Block body;
+    bool data_check;      /* only tests declared ranges of data: may be skipped if the caller vouches for them */
+} Phase;
+
+typedef enum CheckKind { CHECK_CONDITION, CHECK_DATA_RANGE, CHECK_RUN } CheckKind;
+/* What can go wrong in generated code; status = number + 1. */
+typedef struct Check {
+    CheckKind kind;
+    const char *text;     /* the condition as written, or `table in 0..size(page)` */
+    Node *test;           /* CONDITION: over SIZE, PARAM, GIVEN */
+    Tensor *tensor;       /* DATA_RANGE */
+    Span span;
+} Check;
+
+typedef struct Kernel {
+    Pattern *pattern;
+    VEC(Buffer) buffers;  /* BOUND ones first, in the order of Pattern.tensors */
+    VEC(Check) checks;
+    VEC(Phase) phases;
+    uint32_t n_locals;
+} Kernel;
+
+const Buffer *kernel_buffer(const Kernel *k, const Tensor *tensor); /* NULL: none */
+void loops_print(Text *out, const Kernel *k);
+const char *loops_verify(Compilation *c, const Kernel *k); /* NULL, or what is wrong */
+
+#endif

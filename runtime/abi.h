@@ -1,0 +1,118 @@
+/* The contract between generated code and whoever runs it. Everything in a module is constant data and functions that
+ * keep no state: any number of threads may run one kernel at once.
+ *
+ * Order of a call: prepare (checks conditions, says how much memory and how many tasks), then phases 0, 1, ... in order,
+ * with a barrier between them; the tasks of one phase may be shared out to threads in any way, every thread with its own
+ * scratch. Generated code reports failure through AttnCall.status alone. */
+#ifndef ATTN_RUNTIME_ABI_H
+#define ATTN_RUNTIME_ABI_H
+
+#include <stdint.h>
+
+#define ATTN_ABI_VERSION 1
+#define ATTN_MODULE_SYMBOL "attn_module"
+#define ATTN_NOTE_NAME "attnc"      /* ELF note, type 1, in section .note.attnc */
+#define ATTN_NOTE_TYPE 1
+
+/* Element types of bound tensors. */
+typedef enum AttnType {
+    ATTN_F64, ATTN_F32, ATTN_F16, ATTN_BF16, ATTN_BOOL,
+    ATTN_I8, ATTN_I16, ATTN_I32, ATTN_I64, ATTN_U8, ATTN_U16, ATTN_U32, ATTN_U64
+} AttnType;
+
+/* The descriptor of the note: checked before the file is opened by the dynamic loader. */
+typedef struct AttnNote {
+    uint32_t abi;
+    uint32_t reserved;
+    uint64_t size;      /* of the whole file */
+    uint64_t checksum;  /* XXH3-64 of the whole file with this field as 0 */
+    uint64_t source[2]; /* XXH128 of the sources */
+} AttnNote;
+
+/* One bound tensor. Strides count elements; 0 along a broadcast dimension. */
+typedef struct AttnTensor {
+    void *data;              /* NULL: an optional tensor that is not bound */
+    const int64_t *strides;  /* one per dimension */
+    int64_t group;           /* consecutive heads that share one head of this tensor; 1 elsewhere */
+    int64_t type;            /* AttnType; fixed for float tensors, any integer type for int ones */
+} AttnTensor;
+
+typedef struct AttnCall {
+    const AttnTensor *tensors; /* in the order of AttnPattern.tensors */
+    const int64_t *extents;    /* in the order of AttnPattern.indices */
+    const int64_t *params;     /* ints; bools as 0 or 1; floats as the bits of a double */
+    void *workspace;           /* AttnPlan.workspace bytes, aligned to 64 */
+    int32_t *status;           /* 0; or 1 + the number of the check that failed (set once, atomically) */
+} AttnCall;
+
+typedef struct AttnPlan {
+    uint64_t workspace;        /* bytes for the whole call */
+    uint64_t scratch;          /* bytes for every thread, aligned to 64 */
+    int64_t *tasks;            /* room for AttnPattern.n_phases numbers */
+} AttnPlan;
+
+/* Returns 0, or 1 + the number of the condition that does not hold. Uses only extents, params and tensors[].data != NULL. */
+typedef int32_t AttnPrepare(const AttnCall *call, AttnPlan *plan);
+typedef void AttnPhase(const AttnCall *call, int32_t phase, int64_t first, int64_t last, void *scratch);
+
+typedef enum AttnRole { ATTN_INPUT, ATTN_CAPTURE, ATTN_OUTPUT } AttnRole;
+typedef struct AttnIndexInfo { const char *name; } AttnIndexInfo;
+typedef struct AttnTensorInfo {
+    const char *name;
+    int32_t role;            /* AttnRole */
+    int32_t type;            /* AttnType; ATTN_I64 for int: any integer type may be bound */
+    int32_t rank;
+    int32_t ambient;         /* the first `ambient` dimensions are implicit: extent 1 broadcasts */
+    int32_t heads;           /* the dimension that may be bound with a divisor of its extent, or -1 */
+    int32_t optional;        /* may be left unbound */
+    const int32_t *dims;     /* rank numbers of indices */
+    const char *range;       /* `0..size(page)`, or NULL */
+    const char *doc;         /* or NULL */
+} AttnTensorInfo;
+typedef struct AttnParamInfo {
+    const char *name;
+    int32_t type;            /* ATTN_I64, ATTN_F64 or ATTN_BOOL */
+    int32_t has_default;
+    int64_t value;           /* default, as in AttnCall.params */
+} AttnParamInfo;
+typedef enum AttnCheckKind { ATTN_CHECK_CONDITION, ATTN_CHECK_DATA_RANGE, ATTN_CHECK_RUN } AttnCheckKind;
+typedef struct AttnCheckInfo {
+    const char *text;        /* as written in the pattern */
+    int32_t kind;
+    int32_t tensor;          /* DATA_RANGE: its number */
+    int32_t line, column;    /* in the source */
+} AttnCheckInfo;
+
+/* One pattern. Variants (fixed extents, CPUs) of a pattern stand one after the other, the most special first; the first
+ * whose CPU features the machine has and whose fixed extents match the call is used. */
+typedef struct AttnPattern {
+    const char *name, *doc, *signature; /* signature: as `attnc list` prints it */
+    int32_t n_indices, n_tensors, n_params, n_checks, n_phases, n_data_checks; /* the first n_data_checks phases test data */
+    const AttnIndexInfo *indices;
+    const AttnTensorInfo *tensors;
+    const AttnParamInfo *params;
+    const AttnCheckInfo *checks;
+    const int64_t *fixed;    /* per index: the extent it was compiled for, or -1 */
+    const char *cpu;         /* LLVM's CPU name it was compiled for */
+    uint64_t features;       /* AttnFeature bits it needs */
+    AttnPrepare *prepare;
+    AttnPhase *phase;
+} AttnPattern;
+
+typedef enum AttnFeature {
+    ATTN_FEATURE_AVX = 1 << 0, ATTN_FEATURE_AVX2 = 1 << 1, ATTN_FEATURE_FMA = 1 << 2, ATTN_FEATURE_F16C = 1 << 3,
+    ATTN_FEATURE_AVX512F = 1 << 4, ATTN_FEATURE_AVX512BW = 1 << 5, ATTN_FEATURE_AVX512DQ = 1 << 6,
+    ATTN_FEATURE_AVX512VL = 1 << 7, ATTN_FEATURE_AVX512CD = 1 << 8, ATTN_FEATURE_BMI2 = 1 << 9,
+    ATTN_FEATURE_AVX512BF16 = 1 << 10, ATTN_FEATURE_AVX512VNNI = 1 << 11, ATTN_FEATURE_AVX512FP16 = 1 << 12
+} AttnFeature;
+
+typedef struct AttnModule {
+    uint32_t abi;
+    int32_t n_patterns;      /* entries of `patterns`, variants counted */
+    const AttnPattern *patterns;
+    const char *compiler;    /* `attnc 0.1.0, LLVM 19.1.7` */
+    const char *source;      /* path as given */
+    uint64_t source_hash[2];
+} AttnModule;
+
+#endif
