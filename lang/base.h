@@ -16,7 +16,9 @@ typedef struct Source {
     const char *path;
     const char *text; /* ends with a zero byte that is not counted */
     uint32_t length;
+    bool too_large; /* more than SOURCE_MAX bytes: not kept, ast_parse reports it */
 } Source;
+enum { SOURCE_MAX = 16 << 20 };
 
 #define VEC(T) struct { T *at; uint32_t n, capacity; }
 #define PUSH(c, vec, ...) \
@@ -66,11 +68,13 @@ void *vec_reserve(Compilation *c, void *at, size_t size, uint32_t n, uint32_t *c
 #define NEW_ARRAY(c, T, n) ((T *)arena_alloc((c), sizeof(T) * (size_t)(n)))
 const char *intern(Compilation *c, const char *text, size_t length); /* equal names have equal pointers */
 char *format(Compilation *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *format_v(Compilation *c, const char *fmt, va_list args);
 
 /* Text that grows (dumps, messages). */
 typedef struct Text { Compilation *c; char *at; size_t n, capacity; } Text;
 void text_add(Text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void text_add_v(Text *t, const char *fmt, va_list args);
+void text_add_bytes(Text *t, const char *bytes, size_t n); /* `at` ends with an uncounted zero byte */
 
 /* Diagnostics. One mistake, one message; notes and hints hang on it. Texts do not repeat the code or the severity. */
 Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
