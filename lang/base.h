@@ -82,6 +82,9 @@ void diag_note(Compilation *c, Diag *d, Span span, const char *fmt, ...) __attri
 void diag_hint(Compilation *c, Diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 typedef enum DiagFormat { DIAG_CARETS, DIAG_LINES } DiagFormat; /* for people; `path:line:col: error[E012]: text` */
 const char *diag_render(Compilation *c, DiagFormat format); /* all of them, in the order of their places */
+const Diag **diag_sorted(Compilation *c); /* c->diags.n of them, in the order of their places */
+const char *diag_code_name(DiagCode code); /* "E012" */
+unsigned utf8_decode(const char *at, size_t left, uint32_t *code); /* bytes of the character at `at`, 0: invalid */
 void span_position(const Compilation *c, Span span, unsigned *line, unsigned *column); /* both from 1, bytes */
 static inline Span span_join(Span a, Span b) { return (Span){a.source, a.from, b.to}; }
 
