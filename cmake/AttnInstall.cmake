@@ -16,6 +16,7 @@ configure_package_config_file(cmake/attncConfig.cmake.in ${CMAKE_BINARY_DIR}/att
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc
                               PATH_VARS ATTN_PATTERN_INSTALL)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/attncConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+file(RELATIVE_PATH ATTN_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)    # the prefix, from attn.pc
 configure_file(cmake/attn.pc.in ${CMAKE_BINARY_DIR}/attn.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/attncConfig.cmake ${CMAKE_BINARY_DIR}/attncConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc)
