@@ -9,7 +9,7 @@ foreach(target attnc attn_jit)
 endforeach()
 install(TARGETS attn attn_static EXPORT attncTargets)
 install(EXPORT attncTargets NAMESPACE attnc:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc)
-install(FILES runtime/attn.h runtime/abi.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} OPTIONAL)
+install(FILES runtime/attn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} OPTIONAL)
 install(DIRECTORY patterns/ DESTINATION ${ATTN_PATTERN_INSTALL} FILES_MATCHING PATTERN "*.attn")
 
 configure_package_config_file(cmake/attncConfig.cmake.in ${CMAKE_BINARY_DIR}/attncConfig.cmake
