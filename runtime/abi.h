@@ -115,4 +115,45 @@ typedef struct AttnModule {
     uint64_t source_hash[2];
 } AttnModule;
 
+/* libattn_jit: opened by libattn and by the command when something must be compiled. Strings are zero-terminated; lists
+ * have their length beside them. */
+#define ATTN_JIT_LIBRARY "libattn_jit.so"
+#define ATTN_JIT_SYMBOL "attn_jit_compile"
+#define ATTN_JIT_VERSION_SYMBOL "attn_jit_version"
+
+typedef struct AttnJitRequest {
+    uint32_t abi;                   /* ATTN_ABI_VERSION of the caller */
+    int32_t f64;                    /* storage type of float tensors: f64 instead of f32 */
+    int32_t debug;                  /* line tables */
+    const char *path;               /* of the source: stands in messages; `use` looks beside it first */
+    const char *text;               /* the source itself; `path` is not read */
+    uint64_t length;
+    const char *pattern;            /* the only one to compile, or NULL: all of the file */
+    const char *cpu;                /* LLVM's CPU names, separated by commas, or NULL: this machine's */
+    const char *const *definitions; /* `window=64` */
+    const char *const *includes;    /* folders for `use`, in their order */
+    const char *const *sizes;       /* `d=64,128` */
+    int32_t n_definitions, n_includes, n_sizes;
+    const char *output;             /* the shared object to write */
+} AttnJitRequest;
+
+/* A file that `use` looked for. What the result holds is in memory of malloc; the caller frees it. */
+typedef struct AttnJitFile {
+    char *path;                     /* as opened; relative to the working folder if it was given so */
+    int32_t found;                  /* 0: looked for before the one that was found, and absent */
+    uint64_t hash[2];               /* XXH3-128 (low64, high64) of the bytes that were compiled */
+} AttnJitFile;
+typedef enum AttnJitStatus { ATTN_JIT_OK, ATTN_JIT_SOURCE, ATTN_JIT_FAILED } AttnJitStatus;
+typedef struct AttnJitResult {
+    int32_t status;                 /* AttnJitStatus; SOURCE: the text or an option is wrong; FAILED: anything else */
+    char *text;                     /* rendered diagnostics or the reason; may hold warnings where all went well; or NULL */
+    AttnJitFile *files;             /* all that were looked for, the main source apart */
+    int32_t n_files;
+} AttnJitResult;
+
+/* attn_jit_compile: any number of threads at once. The result is zeroed by the caller, and set where the status is not 0
+ * too. Returns result->status. attn_jit_version: `attnc 0.1.0, LLVM 19.1.7`, constant. */
+typedef int32_t AttnJitCompile(const AttnJitRequest *request, AttnJitResult *result);
+typedef const char *AttnJitVersion(void);
+
 #endif
