@@ -54,6 +54,7 @@ typedef struct Compilation {
     const char *fatal;       /* out of memory, or an internal error with file and line */
     char fatal_text[256];
     void *nodes;             /* hash-consing table of lang/node.c */
+    void *prover;            /* scratch of lang/prove*.c, made on first use */
     uint32_t next_node, next_index, next_tensor;
 } Compilation;
 

@@ -20,7 +20,14 @@ typedef enum ProveResult {
     NOT_PROVED         /* *range says in words what the coordinate may be, e.g. "-3 .. size(j) + 2" */
 } ProveResult;
 
-typedef struct Proof { ProveResult result; Node *condition; const char *range; const char *hint; const char *rule; } Proof;
+typedef struct Proof {
+    ProveResult result;
+    bool used_facts;         /* PROVED_BY_FACTS, and PROVED_IF when facts were needed besides: the read must be guarded */
+    Node *condition;         /* PROVED_IF: bool over SIZE and PARAM; else NULL */
+    const char *range;       /* NOT_PROVED: in words */
+    const char *hint;        /* NOT_PROVED: how to mend it; may be NULL */
+    const char *rule;        /* the rules that were used, e.g. "S1 S2 S6"; NULL if not proved */
+} Proof;
 /* 0 <= coordinate < extent ? */
 Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent);
 /* lo <= x < hi for arbitrary bounds (arguments of callees with declared ranges, recurrence steps: t' < t). */
