@@ -1,0 +1,60 @@
+/* Plan: what is fused with what. A tree of stages over the equations of a Graph.
+ *
+ * Every equation is
+ *   INLINED  into its readers (evaluated where it is read, hoisted as far out as its indices allow),
+ *   STORED   as a whole, in a tensor of the signature or in the workspace, or
+ *   STATE    kept for the last few steps of a recurrence alone.
+ * Bodies in the plan have inlined equations substituted, means and log-sum-exps spelled out, and conditions of sums
+ * gathered in their `where`; those of the Graph stay as they are. */
+#ifndef ATTN_COMPILER_PLAN_H
+#define ATTN_COMPILER_PLAN_H
+
+#include "graph.h"
+
+typedef enum StageKind {
+#define STAGE(name, text) STAGE_##name,
+#include "stage_list.h"
+#undef STAGE
+    STAGES
+} StageKind;
+typedef enum Storing { INLINED, STORED, STATE } Storing;
+
+typedef struct Stage Stage;
+/* What the plan knows of one tensor with a body. */
+typedef struct Equation {
+    Tensor *tensor;
+    Node *body;
+    Storing storing;
+    Tensor *state;          /* STATE: the scratch tensor that holds the last steps: dims without the tasks of its scan */
+    unsigned depth;         /* STATE: steps kept */
+    Stage *stage;           /* STORED, STATE: where it is computed */
+    const char *why;        /* in words, for explain and dumps */
+} Equation;
+
+struct Stage {
+    StageKind kind;
+    Equation *equation;     /* what it computes; SCAN: NULL */
+    unsigned n_tasks;       /* task indices: their combinations are independent */
+    Index **tasks;
+    Index *axis;            /* SCAN: runs along it, */
+    int step;               /*   +1 upwards, -1 downwards */
+    VEC(Stage *) steps;     /* SCAN: stages of one step, in order (each one equation at a fixed coordinate of the axis) */
+    VEC(Stage *) after;     /* SCAN: stages that need the last step alone */
+};
+
+typedef struct Plan {
+    Compilation *c;
+    const Graph *graph;
+    VEC(Equation *) equations;   /* in topological order */
+    Equation **by_tensor;        /* by Tensor.id; NULL: none */
+    uint32_t n_by_tensor;
+    VEC(Stage *) stages;
+} Plan;
+
+Plan *plan_build(Compilation *c, const Graph *graph);
+Equation *plan_equation(const Plan *p, const Tensor *t); /* NULL: an input */
+const char *plan_print(Compilation *c, const Plan *p);
+const char *plan_verify(Compilation *c, const Plan *p);  /* NULL, or what is wrong */
+const char *stage_name(StageKind kind);
+
+#endif
