@@ -44,6 +44,7 @@ struct Ast {
     AstArgs args;         /* CALL: arguments; BRACKET: arguments; SUBSCRIPT: named ones */
     AstBinders binders;   /* BRACKET */
     Ast *where;           /* BRACKET: the condition, or NULL */
+    uint32_t depth;       /* levels of the tree, at most a thousand or so: passes may recurse */
 };
 
 typedef enum StorageType {
@@ -60,6 +61,8 @@ typedef VEC(AstName) AstNames;
 /* A tensor of a signature; `with t` (a scalar) has no dims. Also the left side of an equation, with expressions. */
 typedef struct AstTensor { AstName name; AstNames dims; bool has_dims; AstType type; Span span; } AstTensor;
 typedef struct AstParam { AstName name; AstType type; Ast *value; Span span; } AstParam; /* value: default or NULL */
+typedef VEC(AstTensor) AstTensors;
+typedef VEC(AstParam) AstParams;
 
 typedef enum AstStatementKind {
     AST_EQUATION, AST_REQUIRE, AST_CARRY, AST_INDEX, AST_BLOCK
@@ -86,15 +89,18 @@ typedef struct AstStatement {
 } AstStatement;
 typedef VEC(AstStatement) AstStatements;
 typedef struct AstExample { AstName name; Ast *value; } AstExample;
+typedef VEC(AstExample) AstExamples;
 
 /* mask, fn: `body` for the expression form; block form: local definitions then the last expression as `body`. */
 typedef struct AstFunctionArg { AstName name; bool is_index; } AstFunctionArg;
 typedef struct AstLocal { AstName name; Ast *value; } AstLocal;
+typedef VEC(AstFunctionArg) AstFunctionArgs;
+typedef VEC(AstLocal) AstLocals;
 typedef struct AstFunction {
     bool is_mask;
     AstName name;
-    VEC(AstFunctionArg) args;
-    VEC(AstLocal) locals;
+    AstFunctionArgs args;
+    AstLocals locals;
     Ast *body;
     const char *doc;
     Span span;
@@ -102,11 +108,11 @@ typedef struct AstFunction {
 
 typedef struct AstPattern {
     AstName name;
-    VEC(AstParam) params;
+    AstParams params;
     bool has_over;
     AstNames ambient;
-    VEC(AstTensor) inputs, outputs, captures;
-    VEC(AstExample) examples;
+    AstTensors inputs, outputs, captures;
+    AstExamples examples;
     Ast *cost;
     AstStatements body;
     const char *doc; /* comment lines right above, without `#`, or NULL */
