@@ -353,8 +353,9 @@ void ast_print_tokens(Text *out, Compilation *c, uint32_t source)
     for (int kind; (kind = parser_lex(&value, &span, p)) != T_END;) {
         unsigned line, column;
         span_position(c, span, &line, &column);
-        const char *name = kind == T_PARSER_error ? "error" : kind == T_NEWLINE ? "newline" : token_name(kind);
         bool written = kind == T_NAME || kind == T_STRING || kind == T_INTEGER || kind == T_REAL;
+        const char *name = kind == T_PARSER_error ? "error" : kind == T_NEWLINE ? "newline" : token_name(kind);
+        if (written) name = strchr(name, ' ') + 1; /* without its article */
         text_add(out, written ? "%u:%u %s %.*s\n" : "%u:%u %s\n", line, column, name, (int)(span.to - span.from),
                  c->sources.at[source].text + span.from);
     }

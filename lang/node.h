@@ -42,6 +42,9 @@ typedef enum ScanKind {
     SCAN_KINDS
 } ScanKind;
 
+/* A scalar variable of Loops (N_LOCAL). exact: a real that is kept in f64 whatever the compute type is. */
+struct Local { const char *name; Type type; bool exact; uint32_t id; };
+
 /* Sets of indices by Index.id. */
 enum { MAX_INDICES = 512 };
 typedef struct IndexSet { uint64_t words[MAX_INDICES / 64]; } IndexSet;
@@ -98,11 +101,29 @@ bool node_depends_on(const Node *n, const Index *index); /* free in n */
 bool node_is_int(const Node *n, int64_t value);
 bool node_is_bool(const Node *n, bool value);
 const char *op_name(Op op);
+/* A binder whose value belongs to the current coordinates of its variables (they are free in it): NORMALISE, SCAN, TOPK,
+ * TOPP, RANK. */
+bool node_keeps_position(const Node *n);
+Span node_set_span(Compilation *c, Span span); /* the span of nodes made from now on; returns the one before */
+
+/* Interned sets: equal sets of a Compilation are equal pointers. */
+const IndexSet *set_intern(Compilation *c, const IndexSet *s);
+const IndexSet *set_empty(Compilation *c);
+const IndexSet *set_one(Compilation *c, const Index *index);
+const IndexSet *set_union(Compilation *c, const IndexSet *a, const IndexSet *b);
+const IndexSet *set_without(Compilation *c, const IndexSet *a, const Index *index);
+bool set_meets(const IndexSet *a, const IndexSet *b);
+
+Index *index_new(Compilation *c, const char *name, Span span);
+/* A stand-in for `like` (same extent, origin and root) that is not in `avoid`; the same one for the same question. */
+Index *index_variant(Compilation *c, Index *like, const IndexSet *avoid);
 
 /* Replaces free variables: to[k] for INDEX(from[k]). Binders of an index that occurs free in a replacement are renamed
- * (a fresh Index like it), so nothing is captured. */
+ * (a variant), so nothing is captured. A binder that keeps its position takes only another INDEX for its variables
+ * (and none that its inside uses): see node_substitutable. */
+bool node_substitutable(Compilation *c, const Node *n, unsigned count, Index *const *from, Node *const *to);
 Node *node_substitute(Compilation *c, Node *n, unsigned count, Index *const *from, Node *const *to);
-/* Rebuilds bottom-up: f(context, node with new operands) for every node once (memoised on the node). */
+/* Rebuilds bottom-up: f(context, node with new operands) for every node once. */
 typedef Node *NodeRewrite(void *context, Compilation *c, Node *n);
 Node *node_rewrite(Compilation *c, Node *n, NodeRewrite *f, void *context);
 /* One line, brackets only where needed, in the syntax of the language as far as that goes: for dumps and messages. */

@@ -15,6 +15,7 @@ struct Index {
     bool ambient;
     bool heads;             /* the last ambient index: tensors may be bound with a divisor of its extent */
     unsigned number;        /* bound indices: position in Pattern.indices */
+    Index *variant;         /* a stand-in for renaming (index_variant) */
     Span span;
     /* block index: block k of `block_of` holds its coordinates [block_lo, block_hi), expressions over INDEX(this) */
     Index *block_of;

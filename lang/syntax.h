@@ -42,6 +42,8 @@ struct Parser {
     bool fresh;            /* no token on this line yet */
     /* tokens */
     Token ahead, previous, before; /* the next one; the last two that the parser got */
+    Token pushed;          /* the one behind `ahead` after token_push_back */
+    bool has_pushed;
     bool newline_sent, signature, panic, started, stopped;
     Bracket open[DEPTH_MAX];
     uint32_t depth;        /* open ( and [ */
@@ -60,6 +62,7 @@ Token scanner_next(Parser *p);
 /* tokens.c */
 void tokens_start(Parser *p);
 int parser_lex(PARSER_STYPE *value, Span *span, Parser *p);
+void token_push_back(Parser *p);                /* the parser will get p->previous once more */
 const char *token_text(Parser *p, Span span);   /* as written, cut short if long */
 const char *bracket_name(int kind);
 bool is_keyword(int kind);

@@ -43,6 +43,7 @@ static void choose_others(Parser *p, Choices *list, const Expected *e, bool oper
         if (operand && ((kind >= T_EQ && kind <= T_POWER) || kind == T_AND || kind == T_OR)) continue;
         if (operand && (kind == T_LPAREN || kind == T_LBRACKET || kind == T_DOT || kind == T_WHERE)) continue;
         if (operand && kind == T_ARROW && expects(e, T_RBRACKET)) continue;
+        if (kind == T_RBRACE && expects(e, T_NEWLINE)) continue;
         if (!is_clause(kind)) choose_kind(p, list, kind);
         else if (!clause) choose(list, "a clause");
         if (is_clause(kind)) clause = true;
@@ -105,6 +106,7 @@ static bool wrong_bracket(Parser *p)
     b = p->open[p->depth - 1];
     Diag *d = syntax_diag(p, E004, b.span, "this `%s` is never closed", bracket_name(b.kind));
     if (d) diag_note(p->c, d, found->span, "%s does not continue it", describe(p, found));
+    token_push_back(p); /* it begins the next statement */
     return true;
 }
 

@@ -157,6 +157,13 @@ void tokens_start(Parser *p)
     p->ahead = scanner_next(p);
 }
 
+void token_push_back(Parser *p)
+{
+    p->pushed = p->ahead;
+    p->has_pushed = true;
+    p->ahead = p->previous;
+}
+
 int parser_lex(PARSER_STYPE *value, Span *span, Parser *p)
 {
     Token next = p->ahead;
@@ -172,6 +179,8 @@ int parser_lex(PARSER_STYPE *value, Span *span, Parser *p)
     }
     p->newline_sent = false;
     next.kind = observe(p, &next);
-    if (next.kind != T_END) p->ahead = scanner_next(p);
+    if (next.kind == T_END) return deliver(p, next, value, span);
+    p->ahead = p->has_pushed ? p->pushed : scanner_next(p);
+    p->has_pushed = false;
     return deliver(p, next, value, span);
 }
