@@ -26,8 +26,6 @@ typedef struct Buffer {
     unsigned ring_depth;
 } Buffer;
 
-struct Local { const char *name; Type type; bool exact; uint32_t id; };
-
 typedef enum StatementKind {
 #define STATEMENT(name) S_##name,
 #include "statement_list.h"
