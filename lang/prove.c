@@ -1,0 +1,172 @@
+/* The prover of subscript safety: which claims are tried, in which order, and the answer. */
+#include "prove_state.h"
+
+#include <string.h>
+
+static Prover *begin(Compilation *c, const ProveScope *scope) {
+    if (!c->prover) c->prover = NEW(c, Prover);
+    Prover *p = c->prover;
+    p->c = c;
+    p->scope = scope;
+    p->n_symbols = p->n_monos = p->n_known = p->n_splits = p->depth = p->work = p->linear = 0;
+    p->weak = false;
+    p->rules = 0;
+    p->found.n = 0;
+    for (unsigned k = 0; scope && k < scope->conditions.n; k++)
+        assume(p, scope->conditions.at[k], true, (Origin){.rules = BIT(S12)});
+    return p;
+}
+
+static void assume_facts(Prover *p) {
+    for (unsigned k = 0; p->scope && k < p->scope->facts.n; k++)
+        assume(p, p->scope->facts.at[k], true, (Origin){.from = FROM_FACT, .rules = BIT(S3)});
+}
+
+/* lo <= x as `slack` 0, x < hi as hi - x with `slack` 1: a - b >= slack. */
+typedef struct Claim { Node *a, *b; int64_t slack; } Claim;
+
+static bool deny(Prover *p, const Claim *claim) {
+    Poly a, b, d;
+    if (!poly_of(p, claim->a, &a) || !poly_of(p, claim->b, &b)) return false;
+    if (!poly_scale_add(p, &b, 1, &a, -1, &d) || !poly_add_constant(&d, claim->slack - 1)) return false;
+    if (p->n_known == MAX_KNOWN) return false;
+    poly_tighten(&d);
+    p->known[p->n_known++] = (Known){.p = d, .start = true};
+    return true;
+}
+
+typedef struct Answer { ProveResult result; bool used_facts; uint32_t rules; Node *condition; } Answer;
+
+static Node *all_found(Prover *p) {
+    Node *all = NULL;
+    for (unsigned k = 0; k < p->found.n; k++) {
+        bool repeated = false;
+        for (unsigned i = 0; i < k; i++) repeated |= p->found.at[i] == p->found.at[k];
+        if (!repeated) all = all ? node_binary(p->c, N_AND, all, p->found.at[k]) : p->found.at[k];
+    }
+    return all;
+}
+
+/* Without facts, with them, then allowing conditions: the first that succeeds. */
+static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim) {
+    for (unsigned attempt = 0; attempt < 4; attempt++) {
+        const bool facts = attempt & 1, weak = attempt >= 2;
+        if (facts && !(scope && scope->facts.n)) continue;
+        Prover *p = begin(c, scope);
+        Origin used;
+        p->weak = weak;
+        if (!deny(p, claim)) break;
+        const uint32_t translated = p->rules;
+        if (facts) assume_facts(p);
+        if (!refute(p, 0, &used)) continue;
+        const bool by_facts = used.from & FROM_FACT;
+        Node *condition = all_found(p);
+        return (Answer){condition ? PROVED_IF : by_facts ? PROVED_BY_FACTS : PROVED, by_facts,
+                        used.rules | translated, condition};
+    }
+    return (Answer){.result = NOT_PROVED};
+}
+
+static const char *rule_names(Compilation *c, uint32_t rules) {
+    static const char *const names[RULES] = {
+#define RULE(name, summary) #name,
+#include "prove_rule_list.h"
+#undef RULE
+    };
+    Text text = {.c = c};
+    for (unsigned k = 0; k < RULES; k++)
+        if (rules >> k & 1) text_add(&text, "%s%s", text.n ? " " : "", names[k]);
+    return text.n ? text.at : "S2";
+}
+
+static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *x, bool upper) {
+    Prover *p = begin(c, scope);
+    Poly a;
+    Node *bound = NULL;
+    if (poly_of(p, x, &a)) {
+        assume_facts(p);
+        bound = find_bound(p, &a, upper);
+    }
+    if (bound) node_print(out, bound);
+    else text_add(out, upper ? "inf" : "-inf");
+}
+
+static const char *range_in_words(Compilation *c, const ProveScope *scope, Node *x) {
+    Text text = {.c = c};
+    add_bound(&text, c, scope, x, false);
+    text_add(&text, " .. ");
+    add_bound(&text, c, scope, x, true);
+    return text.at;
+}
+
+/* A read of a tensor that could have a declared range and has none. */
+static const Tensor *undeclared(const Node *n, unsigned *budget) {
+    if (!*budget) return NULL;
+    --*budget;
+    if (n->op == N_READ && n->type == TYPE_INT && !n->tensor->body && !n->tensor->hi) return n->tensor;
+    const Tensor *found = NULL;
+    for (unsigned k = 0; k < n->n_args && !found; k++) found = undeclared(n->args[k], budget);
+    return found;
+}
+
+static const char *print(Compilation *c, Node *n) {
+    Text text = {.c = c};
+    node_print(&text, n);
+    return text.at;
+}
+
+static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool low_proved, bool high_proved) {
+    unsigned budget = 100;
+    const Tensor *t = undeclared(x, &budget);
+    if (t) return format(c, "declare the range of `%s`: `%s: int[...] in %s..%s`", t->name, t->name, print(c, lo), print(c, hi));
+    if (low_proved) return format(c, "read it only where `%s < %s`, or inside `pad(..., 0)`", print(c, x), print(c, hi));
+    if (high_proved) return format(c, "read it only where `%s <= %s`, or inside `pad(..., 0)`", print(c, lo), print(c, x));
+    return format(c, "read it only where `%s <= %s` and `%s < %s`, or inside `pad(..., 0)`", print(c, lo), print(c, x), print(c, x), print(c, hi));
+}
+
+static Proof join_answers(Compilation *c, const Answer *low, const Answer *high) {
+    Proof proof = {.used_facts = low->used_facts || high->used_facts};
+    proof.condition = low->condition && high->condition
+                          ? node_binary(c, N_AND, low->condition, high->condition)
+                          : low->condition ? low->condition : high->condition;
+    proof.result = proof.condition ? PROVED_IF : proof.used_facts ? PROVED_BY_FACTS : PROVED;
+    proof.rule = rule_names(c, low->rules | high->rules);
+    return proof;
+}
+
+Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi) {
+    const Answer low = settle(c, scope, &(Claim){x, lo, 0}), high = settle(c, scope, &(Claim){hi, x, 1});
+    const bool low_proved = low.result != NOT_PROVED, high_proved = high.result != NOT_PROVED;
+    if (low_proved && high_proved) return join_answers(c, &low, &high);
+    return (Proof){.result = NOT_PROVED, .range = range_in_words(c, scope, x),
+                   .hint = hint_for(c, x, lo, hi, low_proved, high_proved)};
+}
+
+static bool is_whole_index(Compilation *c, const ProveScope *scope, const Node *x, const Node *extent) {
+    if (x->op != N_INDEX || node_size(c, x->index) != extent) return false;
+    for (unsigned k = 0; scope && k < scope->ranges.n; k++)
+        if (scope->ranges.at[k].index == x->index && (scope->ranges.at[k].lo || scope->ranges.at[k].hi)) return false;
+    return true;
+}
+
+Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent) {
+    if (is_whole_index(c, scope, coordinate, extent)) return (Proof){.result = PROVED, .rule = "S1"};
+    return prove_between(c, scope, coordinate, node_int(c, 0), extent);
+}
+
+static bool contradicts(Compilation *c, const ProveScope *scope, Node *test, bool assumed) {
+    Prover *p = begin(c, scope);
+    Origin used;
+    assume_facts(p);
+    if (refute(p, 0, &used)) return false; /* nothing exists here: neither is worth saying */
+    p = begin(c, scope);
+    assume(p, test, assumed, (Origin){0});
+    assume_facts(p);
+    return refute(p, 0, &used);
+}
+
+int prove_truth(Compilation *c, const ProveScope *scope, Node *test) {
+    if (test->op == N_BOOL) return test->integer != 0;
+    if (contradicts(c, scope, test, false)) return 1;
+    return contradicts(c, scope, test, true) ? 0 : -1;
+}

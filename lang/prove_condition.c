@@ -1,0 +1,161 @@
+/* What is left when a proof fails: conditions on extents and parameters, and bounds for messages. Both come from one
+ * search: an inequality is combined with known ones until only extents and parameters are left in it. */
+#include "prove_state.h"
+
+#include <string.h>
+
+enum { MAX_LEFT = 8, MAX_STEPS = 10, MAX_TRIED = 400 };
+typedef struct Left { Poly p; Origin origin; } Left; /* p >= 0 follows; p is pure */
+typedef struct Elimination { unsigned n, tried; Left left[MAX_LEFT]; } Elimination;
+
+/* The term to eliminate next: that with the youngest symbol, since operands are older than what is made of them. */
+static int next_term(const Prover *p, const Poly *a) {
+    int best = -1;
+    unsigned youngest = 0;
+    for (unsigned t = 0; t < a->n; t++) {
+        if (mono_pure(p, a->mono[t])) continue;
+        const Mono *m = &p->monos[a->mono[t]];
+        unsigned symbol = 0;
+        for (unsigned k = 0; k < m->n; k++)
+            if (!p->symbols[m->symbol[k]].pure) symbol = m->symbol[k];
+        if (best >= 0 && symbol < youngest) continue;
+        if (best >= 0 && symbol == youngest && m->n < p->monos[a->mono[best]].n) continue;
+        best = (int)t;
+        youngest = symbol;
+    }
+    return best;
+}
+
+static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly *out) {
+    for (unsigned t = 0; t < b->n; t++) {
+        if (b->mono[t] != a->mono[term]) continue;
+        if ((b->k[t] > 0) == (a->k[term] > 0) || b->k[t] == INT64_MIN || a->k[term] == INT64_MIN) return false;
+        const int64_t x = b->k[t] < 0 ? -b->k[t] : b->k[t], y = a->k[term] < 0 ? -a->k[term] : a->k[term];
+        if (!poly_scale_add(p, a, x, b, y, out)) return false;
+        poly_tighten(out);
+        return true;
+    }
+    return false;
+}
+
+static bool left_already(const Elimination *e, const Poly *a) {
+    for (unsigned k = 0; k < e->n; k++)
+        if (poly_equal(&e->left[k].p, a)) return true;
+    return false;
+}
+
+static void eliminate(Prover *p, Elimination *e, const Poly *a, Origin origin, unsigned step) {
+    const int term = next_term(p, a);
+    if (term < 0) {
+        if (e->n < MAX_LEFT && a->n && !left_already(e, a)) e->left[e->n++] = (Left){*a, origin};
+        return;
+    }
+    if (step == MAX_STEPS) return;
+    for (unsigned k = 0; k < p->n_known && e->n < MAX_LEFT; k++) {
+        Poly next;
+        if (p->known[k].start || !cancel(p, a, (unsigned)term, &p->known[k].p, &next)) continue;
+        if (++e->tried > MAX_TRIED) return;
+        eliminate(p, e, &next, origin_join(origin, p->known[k].origin), step + 1);
+    }
+}
+
+static bool opposite(const Poly *a, Poly *out) { /* not (a >= 0) */
+    *out = *a;
+    if (a->constant == INT64_MIN) return false;
+    out->constant = -a->constant;
+    for (unsigned t = 0; t < a->n; t++) {
+        if (a->k[t] == INT64_MIN) return false;
+        out->k[t] = -a->k[t];
+    }
+    return poly_add_constant(out, -1) && out->constant != INT64_MIN;
+}
+
+/* Can the condition hold at all with two elements along every extent and with the defaults of the parameters? */
+static bool is_sensible(Prover *p, const Poly *condition) {
+    Poly extra[2 * MAX_TERMS + 1];
+    unsigned n = 1;
+    extra[0] = *condition;
+    for (unsigned t = 0; t < condition->n; t++) {
+        const Mono *m = &p->monos[condition->mono[t]];
+        for (unsigned k = 0; k < m->n && n + 2 <= 2 * MAX_TERMS; k++) {
+            const Node *leaf = p->symbols[m->symbol[k]].node;
+            Poly s;
+            if (!leaf || !poly_symbol(p, m->symbol[k], &s)) continue;
+            if (leaf->op == N_SIZE) {
+                s.constant = -2;
+                extra[n++] = s;
+            } else if (leaf->op == N_PARAM && leaf->param->has_default && leaf->param->value.integer > -(1ll << 40) &&
+                       leaf->param->value.integer < 1ll << 40) {
+                s.constant = -leaf->param->value.integer;
+                extra[n++] = s;
+                s.k[0] = -1;
+                s.constant = leaf->param->value.integer;
+                extra[n++] = s;
+            }
+        }
+    }
+    return !pure_contradiction(p, extra, n);
+}
+
+/* No element exists either where a range that was used is empty. */
+static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, Origin origin) {
+    Node *test = poly_condition(p, condition);
+    for (unsigned s = 0; s < p->n_symbols; s++) {
+        if (!(origin.ranges >> s & 1)) continue;
+        Node *extent = node_size(p->c, p->symbols[s].node->index);
+        Poly extra[2] = {*failing};
+        if (!term_pure(extent) || !poly_of(p, extent, &extra[1]) || !poly_scale_add(p, &extra[1], -1, &extra[1], 0, &extra[1])) continue;
+        if (!pure_contradiction(p, extra, 2))
+            test = node_binary(p->c, N_OR, node_binary(p->c, N_EQ, extent, node_int(p->c, 0)), test);
+    }
+    return test;
+}
+
+static void eliminate_all(Prover *p, Elimination *e) {
+    for (unsigned k = 0; k < p->n_known; k++)
+        if (p->known[k].start) eliminate(p, e, &p->known[k].p, p->known[k].origin, 0);
+    for (unsigned k = p->n_known; k-- > 0;)
+        if (!p->known[k].start && p->known[k].origin.from & ~FROM_FACT)
+            eliminate(p, e, &p->known[k].p, p->known[k].origin, 0);
+}
+
+/* The weakest of the conditions, each of which would do; the first of those that do not compare. */
+bool find_condition(Prover *p, Origin *used) {
+    Elimination *e = NEW(p->c, Elimination);
+    Poly best;
+    int chosen = -1;
+    eliminate_all(p, e);
+    for (unsigned k = 0; k < e->n; k++) {
+        Poly condition;
+        if (!opposite(&e->left[k].p, &condition) || !is_sensible(p, &condition)) continue;
+        const Poly only_new[2] = {chosen < 0 ? condition : best, e->left[k].p};
+        if (chosen >= 0 && !pure_contradiction(p, only_new, 2)) continue;
+        chosen = (int)k;
+        best = condition;
+    }
+    if (chosen < 0) return false;
+    *used = e->left[chosen].origin;
+    used->rules |= BIT(S2) | BIT(S12);
+    PUSH(p->c, &p->found, allow_empty(p, &best, &e->left[chosen].p, *used));
+    return true;
+}
+
+/* x <= z is assumed for a made-up z; what follows about z alone bounds it. */
+Node *find_bound(Prover *p, const Poly *x, bool upper) {
+    if (p->n_symbols == MAX_SYMBOLS) return NULL;
+    Elimination *e = NEW(p->c, Elimination);
+    const unsigned symbol = p->n_symbols++;
+    p->symbols[symbol] = (Symbol){.op = N_OPS, .pure = true};
+    Poly z, start;
+    if (!poly_symbol(p, symbol, &z) || !poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start)) return NULL;
+    eliminate(p, e, &start, (Origin){0}, 0);
+    for (unsigned k = 0; k < e->n; k++) { /* k z <= bound, or -k z <= -bound */
+        Poly bound = e->left[k].p;
+        int64_t factor = 0;
+        for (unsigned t = 0; t < bound.n; t++)
+            if (bound.mono[t] == z.mono[0]) factor = bound.k[t];
+        if (factor != (upper ? -1 : 1) || !poly_scale_add(p, &bound, upper ? 1 : -1, &z, 1, &bound)) continue;
+        return poly_node(p, &bound);
+    }
+    return NULL;
+}

@@ -1,0 +1,13 @@
+/* Rules of the prover: RULE(name, summary). docs/safety.md states them in full, under the same numbers. */
+RULE(S1, "an index that is in scope lies in its range; an extent is not negative")
+RULE(S2, "sums of known inequalities with non-negative factors, rounded to integers")
+RULE(S3, "comparisons that are known to hold: and, not, chains, bool equations")
+RULE(S4, "min, max, clamp, abs: their bounds, and by cases which operand they are")
+RULE(S5, "if, or, !=, int(bool): by cases")
+RULE(S6, "x // n and x % n for a positive n")
+RULE(S7, "a known inequality times a quantity that is not negative")
+RULE(S8, "declared ranges of int tensors, and ranges that are checked as the program runs")
+RULE(S9, "what selections, argmax, argmin and rank return: -1 or a position")
+RULE(S10, "an int equation is what its right side is")
+RULE(S11, "bits: shifts by a literal, & with a literal, popcount, sign, counts")
+RULE(S12, "conditions on extents and parameters: known, or checked when tensors are bound")

@@ -1,0 +1,107 @@
+/* State of one proof (internal to lang/prove*.c). Integer terms of the text become polynomials over symbols; what is
+ * known is a list of polynomials that are not negative; to show g >= 0, -g - 1 is added to the list and a contradiction
+ * is sought: first by linear arithmetic over monomials, then with products, then by cases. Everything is bounded by the
+ * constants below and gives up, never guesses, when one is reached or an int64 overflows. */
+#ifndef ATTN_LANG_PROVE_STATE_H
+#define ATTN_LANG_PROVE_STATE_H
+
+#include "prove.h"
+
+enum {
+    MAX_SYMBOLS = 64, MAX_MONOS = 255, MAX_DEGREE = 4, MAX_TERMS = 14, MAX_KNOWN = 384, MAX_SPLITS = 64, MAX_LEVELS = 24,
+    MAX_ROWS = 64, MAX_COLUMNS = 160, MAX_LOOK_THROUGH = 8, MAX_WORK = 4000, MAX_LINEAR = 400
+};
+
+enum {
+#define RULE(name, summary) RULE_##name,
+#include "prove_rule_list.h"
+#undef RULE
+    RULES
+};
+#define BIT(rule) (1u << RULE_##rule)
+
+/* constant + sum of k[t] * monos[mono[t]]; terms ordered by mono, no zero factors. */
+typedef struct Poly { int64_t constant; uint8_t n, mono[MAX_TERMS]; int64_t k[MAX_TERMS]; } Poly;
+typedef struct Mono { uint8_t n, symbol[MAX_DEGREE]; } Mono; /* symbols in order, repeated for powers */
+/* A quantity of its own: a variable, an extent, a parameter, or a term that linear arithmetic does not look into. */
+typedef struct Symbol {
+    Node *node;  /* NULL: made up by the prover */
+    Op op;       /* FLOORDIV MOD MIN MAX ABS keep their operands as polynomials, which tells equal ones */
+    bool pure;   /* over SIZE and PARAM alone: may stand in a condition */
+    Poly a, b;
+} Symbol;
+
+enum { FROM_FACT = 1u << 31 }; /* the other bits of `from`: the case distinctions (by level) that it depends on */
+typedef struct Origin { uint32_t from, rules; uint64_t ranges; } Origin; /* ranges: variables whose ranges were used */
+typedef struct Known { Poly p; Origin origin; bool start; } Known; /* p >= 0; start: the negated goal or a case of it */
+
+typedef enum SplitKind { SPLIT_FACT, SPLIT_CHOICE, SPLIT_DIVISOR, SPLIT_CHECK } SplitKind;
+/* One of two alternatives holds. FACT: node is `positive`. CHOICE: which operand symbol is. DIVISOR: symbol's b >= 1 or
+ * not. CHECK: symbol's node has a range that is not empty, or it has. */
+typedef struct Split { SplitKind kind; bool positive, taken; uint8_t symbol; Node *node; Origin origin; } Split;
+
+typedef struct Prover {
+    Compilation *c;
+    const ProveScope *scope;
+    unsigned n_symbols, n_monos, n_known, n_splits, depth;
+    unsigned work, linear; /* spent: conversions, linear problems */
+    bool weak;             /* find conditions where a proof fails */
+    uint32_t rules;        /* of translations, which belong to no single inequality */
+    VEC(Node *) found;     /* conditions */
+    Symbol symbols[MAX_SYMBOLS];
+    Mono monos[MAX_MONOS];
+    Known known[MAX_KNOWN];
+    Split splits[MAX_SPLITS];
+    int64_t table[MAX_ROWS + 2][MAX_COLUMNS + 1];
+} Prover;
+
+/* prove_poly.c: all return false on overflow or when a table is full; `out` may be an operand. */
+bool poly_scale_add(Prover *p, const Poly *a, int64_t x, const Poly *b, int64_t y, Poly *out); /* x a + y b */
+bool poly_multiply(Prover *p, const Poly *a, const Poly *b, Poly *out);
+bool poly_equal(const Poly *a, const Poly *b);
+bool poly_add_constant(Poly *a, int64_t constant);
+void poly_tighten(Poly *a); /* divides by the common factor of the terms and rounds the constant down */
+bool mono_intern(Prover *p, Mono m, uint8_t *id);
+bool mono_divide(const Mono *m, const Mono *by, Mono *rest); /* rest = m / by, not 1 */
+bool mono_pure(const Prover *p, unsigned mono);
+static inline Poly poly_constant(int64_t k) { return (Poly){.constant = k}; }
+bool poly_symbol(Prover *p, unsigned symbol, Poly *out);
+Node *poly_node(Prover *p, const Poly *a);              /* needs symbols with nodes */
+Node *poly_condition(Prover *p, const Poly *a);         /* a >= 0 as a comparison with positive factors */
+
+/* prove_term.c */
+bool poly_of(Prover *p, Node *n, Poly *out);
+bool term_pure(const Node *n);
+bool prove_range(Prover *p, Index *v, Node **lo, Node **hi); /* its range; true: all of its extent */
+Node *look_through(Prover *p, const Node *read);        /* body at these coordinates, or NULL */
+void know(Prover *p, const Poly *a, Origin origin);     /* a >= 0 */
+void know_difference(Prover *p, const Poly *a, const Poly *b, int64_t less, Origin origin); /* a - b - less >= 0 */
+void know_equal(Prover *p, const Poly *a, const Poly *b, Origin origin);
+void split_on(Prover *p, Split s);
+
+/* prove_symbol.c */
+bool term_symbol(Prover *p, Op op, Node *n, const Poly *a, const Poly *b, Poly *out); /* found or made */
+void divisor_known(Prover *p, unsigned symbol, Origin origin); /* states S6 */
+
+/* prove_fact.c */
+void assume(Prover *p, Node *fact, bool positive, Origin origin);
+void apply_alternative(Prover *p, const Split *s, unsigned which, uint32_t level_bit);
+
+/* prove_linear.c: is there a contradiction? used: what it came from. */
+bool linear_contradiction(Prover *p, Origin *used);
+bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra); /* of pure known ones and these alone */
+bool known_not_negative(Prover *p, unsigned symbol, Origin *used);
+
+/* prove_search.c */
+bool add_products(Prover *p);
+bool refute(Prover *p, unsigned level, Origin *used);
+
+/* prove_condition.c */
+bool find_condition(Prover *p, Origin *used); /* adds to p->found what would make the present case impossible */
+Node *find_bound(Prover *p, const Poly *x, bool upper); /* of x, over extents and parameters; NULL: none found */
+
+static inline Origin origin_join(Origin a, Origin b) {
+    return (Origin){a.from | b.from, a.rules | b.rules, a.ranges | b.ranges};
+}
+
+#endif
