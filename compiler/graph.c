@@ -1,5 +1,5 @@
-/* Building and sorting the Graph.
- * Requires: a checked Pattern. Ensures: equations in topological order, unneeded ones dropped. Breaks: nothing. */
+/* Building and sorting the Graph. Requires: a checked Pattern. Ensures: equations in topological order,
+ * unneeded ones dropped. Breaks: nothing. */
 #include "graph.h"
 
 #include <string.h>
@@ -20,11 +20,12 @@ void node_visit(Compilation *c, const Node *n, NodeVisit *f, void *context)
     visit(&v, n);
 }
 
+static bool same_group(const Tensor *a, const Tensor *b) { return a->group != 0 && a->group == b->group; }
+
 bool graph_reads_earlier_step(const Tensor *reader, const Node *read)
 {
     const Tensor *t = read->tensor;
-    if (reader->group == 0 || t->group != reader->group || t->recurrence_axis < 0 || reader->recurrence_axis < 0)
-        return false;
+    if (!same_group(reader, t) || t->recurrence_axis < 0 || reader->recurrence_axis < 0) return false;
     const Node *at = read->args[t->recurrence_axis];
     return !(at->op == N_INDEX && at->index == reader->dims[reader->recurrence_axis]);
 }
@@ -46,8 +47,6 @@ static Reads reads_of(Compilation *c, const Tensor *t)
     node_visit(c, t->body, add_read, &r);
     return r;
 }
-
-static bool same_group(const Tensor *a, const Tensor *b) { return a->group != 0 && a->group == b->group; }
 
 static void sort_equation(Sort *s, Tensor *t);
 

@@ -1,6 +1,7 @@
-/* Graph: what is meant. The equations of one checked Pattern as a unit for rewrites: every tensor with a body that an
- * output needs, each after the equations that it reads at the same step (reads of earlier steps of a recurrence
- * apart). Equations are shared with the Pattern: a rewrite replaces bodies or the list, and keeps `pattern`. */
+/* Graph: what is meant. The equations of one checked Pattern as a unit for rewrites: every tensor with a
+ * body that an output needs, each after the equations that it reads at the same step (reads of earlier
+ * steps of a recurrence apart). Equations are shared with the Pattern: a rewrite replaces bodies or the
+ * list, and keeps `pattern`. */
 #ifndef ATTN_COMPILER_GRAPH_H
 #define ATTN_COMPILER_GRAPH_H
 
@@ -12,16 +13,17 @@ typedef struct Graph {
     VEC(Tensor *) equations;
 } Graph;
 
-/* The equations that outputs and carried states need, in topological order (that of the pattern where it is free). */
+/* The equations that outputs and carried states need, in topological order (that of the pattern where it
+ * is free). */
 Graph *graph_build(Compilation *c, Pattern *pattern);
-/* Sorts again and drops what no output needs: for after a rewrite. Members of a recurrence stand together. BUG on a
- * cycle within a step. */
+/* Sorts again and drops what no output needs: for after a rewrite. Members of a recurrence stand together.
+ * BUG on a cycle within a step. */
 void graph_sort(Graph *g);
 Tensor *graph_find(const Graph *g, const char *name); /* an equation or a tensor of the signature, or NULL */
 /* All of it as text, one line an item: the dump of --emit=graph. Deterministic. */
 const char *graph_print(Compilation *c, const Graph *g);
-/* NULL, or what is wrong with the first bad equation: operand types and counts, free variables, subscripts, binders,
- * steps of recurrences, order. */
+/* NULL, or what is wrong with the first bad equation: operand types and counts, free variables,
+ * subscripts, binders, steps of recurrences, order. */
 const char *graph_verify(Compilation *c, const Graph *g);
 
 /* Calls f once for every node of the DAG below and including n, an operation before its operands. */

@@ -47,8 +47,8 @@ static void print_equation(Text *out, const Tensor *t)
     text_add(out, ": %s", type_text[t->type]);
     if (t->group) {
         text_add(out, " recurrence %u", t->group);
-        if (t->recurrence_axis >= 0)
-            text_add(out, " along %s%s", t->recurrence_step < 0 ? "-" : "", t->dims[t->recurrence_axis]->name);
+        const char *sign = t->recurrence_step < 0 ? "-" : "";
+        if (t->recurrence_axis >= 0) text_add(out, " along %s%s", sign, t->dims[t->recurrence_axis]->name);
     }
     text_add(out, " = ");
     node_print(out, t->body);

@@ -1,7 +1,9 @@
-/* The verifier of Graphs: what every pass may rely on and must leave behind. It says what is wrong with the first bad
- * equation; that is always a bug of ours. Whether a read is in range is the prover's business, not structure. */
+/* The verifier of Graphs: what every pass may rely on and must leave behind. It says what is wrong with
+ * the first bad equation; that is always a bug of ours. Whether a read is in range is the prover's
+ * business, not structure. */
 #include "graph.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct Verify {
@@ -143,8 +145,8 @@ static const char *step_problem(const Tensor *reader, const Node *read)
     if (t->recurrence_step != reader->recurrence_step) return "runs the other way than its recurrence";
     const Node *at = read->args[t->recurrence_axis];
     const Index *step = reader->dims[reader->recurrence_axis];
-    if ((at->op != N_ADD && at->op != N_SUB) || at->args[0]->op != N_INDEX || at->args[0]->index != step) return NULL;
-    if (at->args[1]->op != N_INT) return NULL;
+    if ((at->op != N_ADD && at->op != N_SUB) || at->args[1]->op != N_INT) return NULL;
+    if (at->args[0]->op != N_INDEX || at->args[0]->index != step) return NULL;
     int64_t offset = at->op == N_ADD ? at->args[1]->integer : -at->args[1]->integer;
     return (offset < 0) == (t->recurrence_step > 0) ? NULL : "reads a later step of its own recurrence";
 }
@@ -187,7 +189,7 @@ static Type storage_type(StorageType s)
 /* The left side: types, dims all different, no other free variables on the right. */
 static const char *left_problem(const Tensor *t)
 {
-    if (t->type != t->body->type || t->type != storage_type(t->storage)) return "differs in type from its body";
+    if (t->type != t->body->type || t->type != storage_type(t->storage)) return "differs from its body in type";
     IndexSet rest = *t->body->free, dims = {0};
     for (unsigned k = 0; k < t->n_dims; k++) {
         if (set_has(&dims, t->dims[k]->id)) return "has a dimension twice";
@@ -197,7 +199,7 @@ static const char *left_problem(const Tensor *t)
     for (unsigned k = 0; k < MAX_INDICES / 64; k++)
         if (rest.words[k]) return "has a free variable that is no dimension";
     if (t->recurrence_axis >= (int)t->n_dims) return "runs along a dimension that it lacks";
-    if (t->group && t->recurrence_step != 1 && t->recurrence_step != -1) return "has no direction of recurrence";
+    if (t->group && abs(t->recurrence_step) != 1) return "has no direction of recurrence";
     return NULL;
 }
 

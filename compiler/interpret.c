@@ -1,7 +1,7 @@
-/* The interpreter's interface, and elements of equations on demand.
- * A read of an unknown element evaluates it then and there, which recurses; where the C stack has grown too far, the
- * whole evaluation is given up, the element is put on a list of demands and evaluated first, from the ground. What is
- * finished stays remembered, so little is lost, and the stack needed does not depend on extents. */
+/* The interpreter's interface, and elements of equations on demand. A read of an unknown element evaluates
+ * it then and there, which recurses; where the C stack has grown too far, the whole evaluation is given
+ * up, the element is put on a list of demands and evaluated first, from the ground. What is finished stays
+ * remembered, so little is lost, and the stack needed does not depend on extents. */
 #include "interpret_cells.h"
 
 #include <stdlib.h>
@@ -23,7 +23,9 @@ int64_t interpret_extent(Interpreter *in, const Index *index)
     if (!index->extent) return *known = in->arguments->extents[index->number];
     *known = interpret_eval(in, interpret_build(in, index->extent)).i;
     if (*known >= 0) return *known;
-    interpret_fail(in, format(&in->memory, "index '%s' would have %lld positions", index->name, (long long)*known));
+    long long extent = *known;
+    *known = -1;
+    interpret_fail(in, format(&in->memory, "index '%s' would have %lld positions", index->name, extent));
 }
 
 static const InterpretTensor *argument(const Interpreter *in, const Tensor *tensor)
@@ -47,7 +49,7 @@ Table *interpret_table(Interpreter *in, const Tensor *tensor)
     const InterpretTensor *given = argument(in, tensor);
     if (given) t->data = given->data ? given->data : NEW(&in->memory, Scalar); /* it may have no elements */
     else if (tensor->body && !store_init(in, &t->store, t->extents, t->n_dims))
-        interpret_fail(in, format(&in->memory, "'%s' has too many elements for the interpreter", tensor->name));
+        interpret_fail(in, format(&in->memory, "'%s' is too large for the interpreter", tensor->name));
     return t;
 }
 

@@ -1,17 +1,19 @@
-/* Nodes to Cells: operands, data and variables resolved, sizes and parameters constant. A Cell is shared by all places
- * of its Node (values depend on the free variables alone); what is heavy and needed again gets a Memo. */
+/* Nodes to Cells: operands, data and variables resolved, sizes and parameters constant. A Cell is shared
+ * by all places of its Node (values depend on the free variables alone); what is heavy and needed again
+ * gets a Memo. */
 #include "interpret_cells.h"
 
 #include <string.h>
 
 bool store_init(Interpreter *in, Store *s, const int64_t *extents, unsigned n)
 {
+    const int64_t most = (int64_t)1 << MAX_ELEMENTS_SHIFT;
     uint64_t count = 1;
     for (unsigned k = 0; k < n; k++)
         if (extents[k] <= 0) count = 0;
     for (unsigned k = 0; k < n && count; k++) {
         count *= (uint64_t)extents[k];
-        if (extents[k] > (int64_t)1 << MAX_ELEMENTS_SHIFT || count > (uint64_t)1 << MAX_ELEMENTS_SHIFT) return false;
+        if (extents[k] > most || count > (uint64_t)most) return false;
     }
     s->n = count;
     s->pages = NEW_ARRAY(&in->memory, Page *, (count >> PAGE_SHIFT) + 1);
@@ -37,8 +39,8 @@ void store_put(Interpreter *in, Store *s, uint64_t at, Scalar value)
     (*p)->known[k / 64] |= (uint64_t)1 << (k % 64);
 }
 
-/* `all`: every value is remembered, if there are not too many; else the last one. `binder`: also by where its ranges
- * begin (NULL: not). */
+/* `all`: every value is remembered, if there are not too many; else the last one. `binder`: also by where
+ * its ranges begin (NULL: not). */
 Memo *memo_new(Interpreter *in, const IndexSet *free, bool all, const Cell *binder)
 {
     Memo *m = NEW(&in->memory, Memo);
@@ -55,7 +57,8 @@ Memo *memo_new(Interpreter *in, const IndexSet *free, bool all, const Cell *bind
         m->extents[m->n] = binder->extents[k] + 1;
         m->slots[m->n++] = &binder->lo[k];
     }
-    if (!all || !store_init(in, &m->store, m->extents, m->n)) m->last = NEW_ARRAY(&in->memory, int64_t, m->n + 1);
+    if (!all || !store_init(in, &m->store, m->extents, m->n))
+        m->last = NEW_ARRAY(&in->memory, int64_t, m->n + 1);
     return m;
 }
 
@@ -172,23 +175,25 @@ static Cell *build_binder(Interpreter *in, Cell *n, const Node *from)
     n->args = NEW_ARRAY(&in->memory, Cell *, from->n_args);
     n->vars = NEW_ARRAY(&in->memory, int64_t *, from->n_vars);
     n->extents = NEW_ARRAY(&in->memory, int64_t, from->n_vars);
+    const unsigned inside = 2u * from->n_vars;
     for (unsigned k = 0; k < from->n_args; k++)
-        if (k < 2u * from->n_vars || k > 2u * from->n_vars + 1) n->args[k] = interpret_build(in, from->args[k]);
+        if (k < inside || k > inside + 1) n->args[k] = interpret_build(in, from->args[k]);
     for (unsigned k = 0; k < from->n_vars; k++) {
         n->extents[k] = interpret_extent(in, from->vars[k]);
         n->vars[k] = &in->value[from->vars[k]->id];
         set_add(&in->scope, from->vars[k]->id);
     }
     in->twice = from->op != N_REDUCE && from->op != N_SCAN;
-    for (unsigned k = 2u * from->n_vars; k < 2u * from->n_vars + 2; k++) n->args[k] = interpret_build(in, from->args[k]);
+    for (unsigned k = inside; k < inside + 2; k++) n->args[k] = interpret_build(in, from->args[k]);
     in->scope = scope;
     in->twice = twice;
     n->weight = 100;
     return n;
 }
 
-/* Rows are kept by what `where`, the body and the operand depend on (but for the bound variables), and by where they
- * begin: so all positions of a block share one. The place in the list of a selection is no property of the row. */
+/* Rows are kept by what `where`, the body and the operand depend on (but for the bound variables), and by
+ * where they begin: so all positions of a block share one. The place in the list of a selection is no
+ * property of the row. */
 static void build_row(Interpreter *in, Cell *n, const Node *from)
 {
     IndexSet free = {0};

@@ -1,4 +1,5 @@
-/* Inside of the interpreter: expressions as Cells with resolved operands, and memories for what is needed again.
+/* Inside of the interpreter: expressions as Cells with resolved operands, and memories for what is needed
+ * again.
  *   interpret.c        the interface; elements of equations on demand
  *   interpret_cells.c  Nodes to Cells, memories
  *   interpret_eval.c   Cells to values: scalars, reads, reductions
@@ -20,8 +21,8 @@ typedef struct Page { uint64_t known[(1 << PAGE_SHIFT) / 64]; Scalar values[]; }
 /* Values by coordinates, kept in pages that are made when first written. */
 typedef struct Store { uint64_t n; Page **pages; } Store;
 
-/* Remembered values of one Cell, by the values of its free variables: all of them, or the last one if that is all
- * that is worth it (pages == NULL). */
+/* Remembered values of one Cell, by the values of its free variables: all of them, or the last one if that
+ * is all that is worth it (pages == NULL). */
 typedef struct Memo {
     unsigned n;
     const int64_t **slots;
@@ -83,7 +84,8 @@ struct Interpreter {
 _Noreturn void interpret_fail(Interpreter *in, const char *text); /* a mistake of the caller or in the data */
 Table *interpret_table(Interpreter *in, const Tensor *tensor);
 int64_t interpret_extent(Interpreter *in, const Index *index);
-Scalar interpret_read(Interpreter *in, Table *t, uint64_t at, const int64_t *x); /* an element of an equation */
+/* An element of an equation that is not known yet. */
+Scalar interpret_read(Interpreter *in, Table *t, uint64_t at, const int64_t *x);
 
 /* interpret_cells.c */
 Cell *interpret_build(Interpreter *in, Node *n);

@@ -202,8 +202,8 @@ Scalar interpret_eval(Interpreter *in, const Cell *n)
             n = n->args[1];
             break;
         case N_REDUCE: return reduce(in, n);
-        case N_NORMALISE: case N_SCAN: case N_TOPK: case N_TOPP: case N_RANK: case N_TOP_INDEX: case N_POSITIONS:
-            return interpret_row(in, n);
+        case N_NORMALISE: case N_SCAN: case N_TOPK: case N_TOPP: case N_RANK: case N_TOP_INDEX:
+        case N_POSITIONS: return interpret_row(in, n);
         case N_RAND: return draw(in, n);
         case N_CHECK: return check(in, n);
         default:

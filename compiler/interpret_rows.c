@@ -1,6 +1,7 @@
-/* Normalisers, scans and selections. What a whole row has in common (maximum and sum, threshold, cut, order, running
- * values) is computed once and remembered; the value at the current coordinates follows from it.
- * sparsemax: Martins and Astudillo, ICML 2016; entmax15: Peters, Niculae and Martins, ACL 2019 (both by sorting). */
+/* Normalisers, scans and selections. What a whole row has in common (maximum and sum, threshold, cut,
+ * order, running values) is computed once and remembered; the value at the current coordinates follows
+ * from it. sparsemax: Martins and Astudillo, ICML 2016; entmax15: Peters, Niculae and Martins, ACL 2019
+ * (both by sorting). */
 #include "interpret_cells.h"
 
 #include <math.h>
@@ -77,7 +78,8 @@ double interpret_logsumexp(Interpreter *in, const Cell *n)
     return value;
 }
 
-/* max(z - threshold, 0) sums to 1; the support is the longest prefix whose last z stays above the threshold. */
+/* max(z - threshold, 0) sums to 1; the support is the longest prefix whose last z stays above the
+ * threshold. */
 static double sparsemax_threshold(const Item *item, size_t n, double shift)
 {
     double sum = 0, threshold = 0;
@@ -245,7 +247,8 @@ static Scalar scan(Interpreter *in, const Cell *n)
         Scalar value = row->done > lo ? row->running[row->done - 1] : scan_start(n);
         *slot = row->done;
         if (in->operations > in->limit) interpret_fail(in, "more operations than allowed");
-        if (interpret_eval(in, cell_where(n)).i) value = scan_step(n, value, interpret_eval(in, cell_body(n)));
+        if (interpret_eval(in, cell_where(n)).i)
+            value = scan_step(n, value, interpret_eval(in, cell_body(n)));
         row->running[row->done++] = value;
     }
     *slot = at;

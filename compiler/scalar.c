@@ -1,5 +1,6 @@
-/* Scalar semantics of the core operations, as docs/language.md has them: ints wrap at 64 bits, x // 0 is 0, x % 0 is
- * x, division floors, shifts are modulo 64, min and max propagate NaN, int(x) truncates and saturates. */
+/* Scalar semantics of the core operations, as docs/language.md has them: ints wrap at 64 bits, x // 0 is
+ * 0, x % 0 is x, division floors, shifts are modulo 64, min and max propagate NaN, int(x) truncates and
+ * saturates. */
 #include "scalar.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* Scalar semantics of every operation of lang/node.h that is no binder and no read, on 64-bit ints, doubles and bools
- * (bools are ints 0 and 1): the one definition that the interpreter and the execution of Loops share. Pure. */
+/* Scalar semantics of every operation of lang/node.h that is no binder and no read, on 64-bit ints,
+ * doubles and bools (bools are ints 0 and 1): the one definition that the interpreter and the execution of
+ * Loops share. Pure. */
 #ifndef ATTN_COMPILER_SCALAR_H
 #define ATTN_COMPILER_SCALAR_H
 
