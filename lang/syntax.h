@@ -28,6 +28,7 @@ typedef struct Token {
     PARSER_STYPE value;
     Span span;
     bool first;      /* the first one of its line */
+    bool reported;   /* the scanner has found fault with it */
     uint32_t column; /* from 0, bytes */
 } Token;
 typedef struct Bracket { int kind; Span span; } Bracket;
@@ -40,10 +41,12 @@ struct Parser {
     /* scanner */
     uint32_t offset, line_start;
     bool fresh;            /* no token on this line yet */
+    bool skipping;         /* after an error: what is wrong inside tokens is not reported */
     /* tokens */
-    Token ahead, previous, before; /* the next one; the last two that the parser got */
-    Token pushed;          /* the one behind `ahead` after token_push_back */
-    bool has_pushed;
+    Token ahead;           /* the next one */
+    Token previous, before, before_that; /* the last ones that the parser got */
+    Token pushed[2];       /* behind `ahead` after token_push_back, the next one last */
+    unsigned n_pushed;
     bool newline_sent, signature, panic, started, stopped;
     Bracket open[DEPTH_MAX];
     uint32_t depth;        /* open ( and [ */
@@ -62,7 +65,7 @@ Token scanner_next(Parser *p);
 /* tokens.c */
 void tokens_start(Parser *p);
 int parser_lex(PARSER_STYPE *value, Span *span, Parser *p);
-void token_push_back(Parser *p);                /* the parser will get p->previous once more */
+void token_push_back(Parser *p, Token token);   /* the parser will get it once more */
 const char *token_text(Parser *p, Span span);   /* as written, cut short if long */
 const char *bracket_name(int kind);
 bool is_keyword(int kind);

@@ -106,7 +106,20 @@ static bool wrong_bracket(Parser *p)
     b = p->open[p->depth - 1];
     Diag *d = syntax_diag(p, E004, b.span, "this `%s` is never closed", bracket_name(b.kind));
     if (d) diag_note(p->c, d, found->span, "%s does not continue it", describe(p, found));
-    token_push_back(p); /* it begins the next statement */
+    token_push_back(p, *found); /* it begins the next statement */
+    return true;
+}
+
+/* `a = b +` and then `c = d` on the next line: the mistake is the end of the first line. */
+static bool dangling_operator(Parser *p, const Expected *e)
+{
+    Token found = p->previous, name = p->before, operator = p->before_that;
+    if (found.kind != T_ASSIGN || name.kind != T_NAME || !name.first || name.column > p->statement_column) return false;
+    if (!expects(e, T_EQ) || p->signature || p->depth) return false;
+    Span end = {p->source, operator.span.to, operator.span.to};
+    syntax_diag(p, E001, end, "expected an expression after %s, found the end of the line", describe(p, &operator));
+    token_push_back(p, found);
+    token_push_back(p, name);
     return true;
 }
 
@@ -117,12 +130,16 @@ static const char *hint_for(Parser *p, const Expected *e)
     if (found == T_ASSIGN && expects(e, T_EQ)) return "`==` compares, `=` defines";
     if (found == T_EQ && expects(e, T_ASSIGN)) return "an equation is written with `=`";
     if (found == T_PLUS && expects(e, T_INTEGER)) return "there is no `+` in front of a number";
+    if (expects(e, T_REQUIRE)) return is_declaration(found) ? NULL : "a statement is an equation: `name = ...`";
+    if (found == T_RBRACE && expects(e, T_NEWLINE)) return "the last line of a function's block is its value";
+    if (found == T_NEWLINE && expects(e, T_RBRACE) && operand)
+        return "only the last line of a function's block is a bare expression";
     if (found == T_IF) return "an `if` that is an operand needs brackets";
     if (found == T_NOT && expects(e, T_INTEGER)) return "a `not` that is an operand needs brackets";
     if (expects(e, T_ELSE)) return "an `if` is an expression: it needs both values";
     if (found == T_LBRACKET && operand)
         return "only a name can have subscripts: define this value by an equation of its own";
-    if (operand && (is_name_like(found) || found == T_LPAREN) && !p->previous.first
+    if (operand && !expects(e, T_THEN) && (is_name_like(found) || found == T_LPAREN) && !p->previous.first
         && (is_name_like(before) || before == T_RPAREN || before == T_RBRACKET))
         return "a product is written with `*`";
     if (expects(e, T_ASSIGN) && expects(e, T_COLON) && !operand && found != T_NEWLINE && before != T_LBRACKET)
@@ -133,7 +150,7 @@ static const char *hint_for(Parser *p, const Expected *e)
 void syntax_error(Parser *p, const Expected *e)
 {
     p->panic = true;
-    if (reserved_word(p, e) || wrong_bracket(p)) return;
+    if (p->previous.reported || reserved_word(p, e) || wrong_bracket(p) || dangling_operator(p, e)) return;
     const Token *found = &p->previous, *before = &p->before;
     bool begins = before->kind == T_END || before->kind == T_NEWLINE;
     Diag *d = syntax_diag(p, E001, found->span, "expected %s%s%s, found %s", expectation(p, e), begins ? "" : " after ",

@@ -17,7 +17,7 @@ const char *token_text(Parser *p, Span span)
 
 Diag *syntax_diag(Parser *p, DiagCode code, Span span, const char *fmt, ...)
 {
-    if (p->stopped) return NULL;
+    if (p->stopped || p->skipping) return NULL;
     if (++p->errors > ERRORS_MAX) {
         p->stopped = true;
         diag(p->c, E010, span, "more than %d errors in this file; the rest of it is not looked at", ERRORS_MAX);
@@ -57,8 +57,8 @@ static bool newline_before(Parser *p, const Token *next)
 {
     if (!next->first || p->newline_sent || !p->started) return false;
     if (next->kind == T_END) return true;
-    bool outdented = p->depth && !p->signature && next->column <= p->statement_column;
-    if (p->panic && (is_declaration(next->kind) || outdented)) {
+    bool margin = !p->signature && next->column <= p->statement_column && !goes_on_before(next->kind);
+    if (p->panic && (is_declaration(next->kind) || margin)) {
         p->depth = 0;
         p->signature = false;
         return true;
@@ -69,6 +69,7 @@ static bool newline_before(Parser *p, const Token *next)
 
 static int deliver(Parser *p, Token token, PARSER_STYPE *value, Span *span)
 {
+    p->before_that = p->before;
     p->before = p->previous;
     p->previous = token;
     p->started = true;
@@ -146,7 +147,7 @@ static int unclosed(Parser *p, const Token *next, Span *span)
 static int unclosed_brace(Parser *p, PARSER_STYPE *value, Span *span)
 {
     if (!p->brace_reported) syntax_diag(p, E004, p->brace, "this `{` is never closed");
-    p->brace_reported = false;
+    p->brace_reported = p->newline_sent = false;
     p->brace = (Span){0};
     return made_up(p, T_RBRACE, value, span);
 }
@@ -157,11 +158,17 @@ void tokens_start(Parser *p)
     p->ahead = scanner_next(p);
 }
 
-void token_push_back(Parser *p)
+void token_push_back(Parser *p, Token token)
 {
-    p->pushed = p->ahead;
-    p->has_pushed = true;
-    p->ahead = p->previous;
+    p->pushed[p->n_pushed++] = p->ahead;
+    p->ahead = token;
+}
+
+static Token take(Parser *p)
+{
+    Token token = p->ahead;
+    if (token.kind != T_END) p->ahead = p->n_pushed ? p->pushed[--p->n_pushed] : scanner_next(p);
+    return token;
 }
 
 int parser_lex(PARSER_STYPE *value, Span *span, Parser *p)
@@ -178,9 +185,8 @@ int parser_lex(PARSER_STYPE *value, Span *span, Parser *p)
         return made_up(p, T_NEWLINE, value, span);
     }
     p->newline_sent = false;
+    next = take(p);
     next.kind = observe(p, &next);
-    if (next.kind == T_END) return deliver(p, next, value, span);
-    p->ahead = p->has_pushed ? p->pushed : scanner_next(p);
-    p->has_pushed = false;
+    if (next.kind == T_PARSER_error) p->panic = true;
     return deliver(p, next, value, span);
 }

@@ -42,19 +42,37 @@ static bool add_path(Run *run, const char *path, bool named)
     return ok;
 }
 
-/* Lines of both texts, with those in common shown once. */
-static void show_diff(const char *expected, const char *actual)
+typedef VEC(const char *) Lines;
+
+static Lines split(Compilation *c, const char *text)
 {
-    while (*expected || *actual) {
-        size_t e = strcspn(expected, "\n"), a = strcspn(actual, "\n");
-        if (*expected && *actual && e == a && !memcmp(expected, actual, e)) {
-            printf("    %.*s\n", (int)e, expected);
-        } else {
-            if (*expected) printf("  - %.*s\n", (int)e, expected);
-            if (*actual) printf("  + %.*s\n", (int)a, actual);
+    Lines lines = {0};
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        PUSH(c, &lines, format(c, "%.*s", (int)n, text));
+        text += n + (text[n] == '\n');
+    }
+    return lines;
+}
+
+/* Both texts line by line, with a longest common subsequence shown once. */
+static void show_diff(Compilation *c, const char *expected, const char *actual)
+{
+    Lines e = split(c, expected), a = split(c, actual);
+    size_t width = (size_t)a.n + 1;
+    uint32_t *common = NEW_ARRAY(c, uint32_t, width * (e.n + 1)); /* of the lines from i and from j on */
+    for (uint32_t i = e.n; i-- > 0;)
+        for (uint32_t j = a.n; j-- > 0;) {
+            uint32_t down = common[(i + 1) * width + j], right = common[i * width + j + 1];
+            bool same = !strcmp(e.at[i], a.at[j]);
+            common[i * width + j] = same ? common[(i + 1) * width + j + 1] + 1 : down > right ? down : right;
         }
-        expected += e + (expected[e] == '\n');
-        actual += a + (actual[a] == '\n');
+    for (uint32_t i = 0, j = 0; i < e.n || j < a.n;) {
+        bool same = i < e.n && j < a.n && !strcmp(e.at[i], a.at[j]);
+        bool gone = i < e.n && (j == a.n || common[(i + 1) * width + j] >= common[i * width + j + 1]);
+        if (same) printf("    %s\n", e.at[i]), i++, j++;
+        else if (gone) printf("  - %s\n", e.at[i++]);
+        else printf("  + %s\n", a.at[j++]);
     }
 }
 
@@ -67,7 +85,7 @@ static bool run_loaded(Run *run, TextTest *test, Text *actual)
         return text_test_update(test, actual);
     }
     printf("FAIL %s (mode %s)\n", test->path, mode_names[test->mode]);
-    show_diff(test->expected.at, actual->at);
+    show_diff(test->c, test->expected.at, actual->at);
     printf("  again: %s %s    accept: %s --update %s\n", run->program, test->path, run->program, test->path);
     return false;
 }
