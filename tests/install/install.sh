@@ -10,11 +10,12 @@ mv "$work/first" "$work/prefix"
 
 cat >"$work/host.c" <<'EOF'
 #include <attn.h>
-#include <stdio.h>
 
 int main(void)
 {
-    return puts("host") < 0;
+    AttnLibrary *library;
+    AttnError error;
+    return attn_open("no-such-file.so", &library, &error) == ATTN_OK;
 }
 EOF
 cat >"$work/CMakeLists.txt" <<'EOF'
