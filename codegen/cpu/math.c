@@ -124,23 +124,18 @@ static V at_least(const Emit *e, V x, double bound)
     return pick(e, less(e, x, real(e, bound)), real(e, bound), x);
 }
 
-/* c[0] + c[1] x + ... by Horner's rule; long ones as even and odd part, which halves the chain of dependences. */
-static V polynomial(const Emit *e, V x, const double *c, unsigned count, unsigned step)
+/* c[0] + c[1] x + ... by Horner's rule, whose roundings matter least. */
+static V polynomial(const Emit *e, V x, const double *c, unsigned count)
 {
-    if (count <= 8) {
-        V sum = real(e, c[(count - 1) * step]);
-        for (unsigned i = count - 1; i-- > 0;)
-            sum = fma3(e, sum, x, real(e, c[i * step]));
-        return sum;
-    }
-    V square = mul(e, x, x);
-    V even = polynomial(e, square, c, (count + 1) / 2, 2 * step);
-    return fma3(e, polynomial(e, square, c + step, count / 2, 2 * step), x, even);
+    V sum = real(e, c[count - 1]);
+    for (unsigned i = count - 1; i-- > 0;)
+        sum = fma3(e, sum, x, real(e, c[i]));
+    return sum;
 }
 
 #define COUNT(table) ((unsigned)(sizeof (table) / sizeof *(table)))
-#define TABLE(e, name, x) ((e)->f64 ? polynomial(e, x, name##_f64, COUNT(name##_f64), 1) \
-                                    : polynomial(e, x, name##_f32, COUNT(name##_f32), 1))
+#define TABLE(e, name, x) ((e)->f64 ? polynomial(e, x, name##_f64, COUNT(name##_f64)) \
+                                    : polynomial(e, x, name##_f32, COUNT(name##_f32)))
 
 /* x y exactly. */
 static Pair exact_product(const Emit *e, V x, V y)
@@ -264,12 +259,16 @@ static V emit_expm1(const Emit *e, V x)
     return with_sign(e, scaled(e, half_expm1(e, inside), 2), x);
 }
 
-/* tanh(a) = h / (h + 1), h = (e^(2a) - 1) / 2; 1 from a = 10 (20) on. */
+/*
+ * tanh(a) = h / (h + 1) = w - w (w / (h + 1)), h = (e^(2a) - 1) / 2, w = min(h, 1): the last term is at most half of the
+ * first, so the roundings of the quotient count half. 1 from a = 10 (20) on.
+ */
 static V emit_tanh(const Emit *e, V x)
 {
     V a = at_most(e, magnitude(e, x), by_format(e, 10, 20));
     V h = half_expm1(e, add(e, a, a));
-    return with_sign(e, quotient(e, h, add(e, h, real(e, 1))), x);
+    V w = at_most(e, h, 1);
+    return with_sign(e, fnma(e, w, quotient(e, w, add(e, h, real(e, 1))), w), x);
 }
 
 /* ---- log, log2, log1p ------------------------------------------------------------------------------------------- */
@@ -289,7 +288,9 @@ static Split split(const Emit *e, V x)
     V root_half = as_bits(e, real(e, by_format(e, 0x1.6a09e6p-1, 0x1.6a09e667f3bcdp-1)));
     V k = LLVMBuildAShr(e->b, isub(e, bits, root_half), integer(e, mantissa_bits(e)), "");
     V m = as_real(e, isub(e, bits, exponent_field(e, k)));
-    V scale = as_real(e, exponent_field(e, isub(e, integer(e, exponent_bias(e)), k)));
+    V bias = integer(e, exponent_bias(e));
+    V normal = LLVMBuildICmp(e->b, LLVMIntSLT, k, bias, "");
+    V scale = as_real(e, exponent_field(e, pick(e, normal, isub(e, bias, k), integer(e, 0))));
     k = isub(e, k, pick(e, tiny, integer(e, up), integer(e, 0)));
     return (Split){int_to_real(e, k), scale, sub(e, m, real(e, 1))};
 }
@@ -395,7 +396,7 @@ static V sin_reduced(const Emit *e, Pair r, V z, bool f64)
 {
     V cube = mul(e, r.hi, z);
     if (!f64)
-        return fma3(e, cube, polynomial(e, z, sin_f32, COUNT(sin_f32), 1), r.hi);
+        return fma3(e, cube, polynomial(e, z, sin_f32, COUNT(sin_f32)), r.hi);
     V low = fnma(e, scaled(e, z, 0.5), r.lo, r.lo);
     return add(e, r.hi, fma3(e, cube, TABLE(e, sin, z), low));
 }
@@ -405,7 +406,7 @@ static V cos_reduced(const Emit *e, Pair r, V z, bool f64)
 {
     V one = real(e, 1), half = scaled(e, z, 0.5), square = mul(e, z, z), w = sub(e, one, half);
     if (!f64)
-        return fma3(e, square, polynomial(e, z, cos_f32, COUNT(cos_f32), 1), w);
+        return fma3(e, square, polynomial(e, z, cos_f32, COUNT(cos_f32)), w);
     V tail = fnma(e, r.hi, r.lo, sub(e, sub(e, one, w), half));
     return add(e, w, fma3(e, square, TABLE(e, cos, z), tail));
 }
@@ -450,13 +451,13 @@ static Pair log2_pair(const Emit *e, V a)
     V c2 = real(e, 0x1.ec709dc3a03fdp-1), c2_lo = real(e, 0x1.d27f05548af0cp-55);
     Pair t = exact_product(e, z.hi, c2);
     t.lo = fma3(e, z.hi, c2_lo, fma3(e, z.lo, c2, t.lo));
-    t.lo = fma3(e, mul(e, z.hi, z.hi), polynomial(e, z.hi, pow_f64, COUNT(pow_f64), 1), t.lo);
+    t.lo = fma3(e, mul(e, z.hi, z.hi), polynomial(e, z.hi, pow_f64, COUNT(pow_f64)), t.lo);
     Pair c = exact_sum(e, c1, t.hi);
     c.lo = add(e, c.lo, add(e, t.lo, c1_lo));
     Pair l = exact_product(e, s, c.hi);
     l.lo = fma3(e, s, c.lo, fma3(e, s_lo, c.hi, l.lo));
     Pair sum = exact_sum(e, p.exponent, l.hi);
-    return (Pair){sum.hi, add(e, sum.lo, l.lo)};
+    return exact_sum(e, sum.hi, add(e, sum.lo, l.lo));   /* l.lo is not small: y times it must be */
 }
 
 /* 2^(hi + lo), over- and underflowing gradually; halves of n scale one after the other. */
