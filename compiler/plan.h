@@ -29,6 +29,7 @@ typedef struct Equation {
     unsigned depth;         /* STATE: steps kept */
     Stage *stage;           /* STORED, STATE: where it is computed */
     const char *why;        /* in words, for explain and dumps */
+    unsigned parts;         /* equations outlined from it so far */
 } Equation;
 
 struct Stage {
@@ -40,6 +41,7 @@ struct Stage {
     int step;               /*   +1 upwards, -1 downwards */
     VEC(Stage *) steps;     /* SCAN: stages of one step, in order (each one equation at a fixed coordinate of the axis) */
     VEC(Stage *) after;     /* SCAN: stages that need the last step alone */
+    bool placed;            /* already in Plan.stages */
 };
 
 typedef struct Plan {

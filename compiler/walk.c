@@ -4,7 +4,7 @@
 #include "graph.h"
 #include "node_map.h"
 
-IndexSet set_union(const IndexSet *a, const IndexSet *b)
+IndexSet set_or(const IndexSet *a, const IndexSet *b)
 {
     IndexSet s = *a;
     for (unsigned k = 0; k < MAX_INDICES / 64; k++) s.words[k] |= b->words[k];
@@ -18,7 +18,7 @@ IndexSet set_minus(const IndexSet *a, const IndexSet *b)
     return s;
 }
 
-IndexSet set_intersection(const IndexSet *a, const IndexSet *b)
+IndexSet set_and(const IndexSet *a, const IndexSet *b)
 {
     IndexSet s = *a;
     for (unsigned k = 0; k < MAX_INDICES / 64; k++) s.words[k] &= b->words[k];
@@ -32,7 +32,7 @@ bool set_is_empty(const IndexSet *a)
     return any == 0;
 }
 
-bool set_is_subset(const IndexSet *a, const IndexSet *b)
+bool set_within(const IndexSet *a, const IndexSet *b)
 {
     IndexSet rest = set_minus(a, b);
     return set_is_empty(&rest);
@@ -59,7 +59,7 @@ static void walk_in(Walker *w, Node *n, const Binding *around);
 static void walk_binder(Walker *w, Node *n, const Binding *around)
 {
     IndexSet vars = set_of_vars(n);
-    Binding inner = {n, around, set_union(&around->bound, &vars)};
+    Binding inner = {n, around, set_or(&around->bound, &vars)};
     Walker inside = {w->c, w->f, w->context, {0}};
     for (unsigned k = 0; k < n->n_args; k++) {
         bool bound = k == 2u * n->n_vars || k == 2u * n->n_vars + 1;
@@ -113,7 +113,7 @@ bool is_offset_of(const Node *at, const Index *index, int64_t *offset)
     return true;
 }
 
-typedef struct Find { bool found; Op op; unsigned count; } Find;
+typedef struct Find { bool found; Op op; const Tensor *tensor; unsigned count; } Find;
 
 static void find_binder(void *context, const Node *n)
 {
@@ -139,6 +139,19 @@ bool contains_op(Compilation *c, const Node *n, Op op)
 {
     Find f = {.op = op};
     node_visit(c, n, find_op, &f);
+    return f.found;
+}
+
+static void find_tensor(void *context, const Node *n)
+{
+    Find *f = context;
+    if (n->op == N_READ && n->tensor == f->tensor) f->found = true;
+}
+
+bool reads_tensor(Compilation *c, const Node *n, const Tensor *t)
+{
+    Find f = {.tensor = t};
+    node_visit(c, n, find_tensor, &f);
     return f.found;
 }
 

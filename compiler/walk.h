@@ -17,11 +17,11 @@ void walk(Compilation *c, Node *n, Walk *f, void *context);
 
 /* Set algebra. */
 IndexSet set_of_dims(const Tensor *t);
-bool set_is_subset(const IndexSet *a, const IndexSet *b);
+bool set_within(const IndexSet *a, const IndexSet *b);
 bool set_is_empty(const IndexSet *a);
-IndexSet set_union(const IndexSet *a, const IndexSet *b);
+IndexSet set_or(const IndexSet *a, const IndexSet *b);
 IndexSet set_minus(const IndexSet *a, const IndexSet *b);
-IndexSet set_intersection(const IndexSet *a, const IndexSet *b);
+IndexSet set_and(const IndexSet *a, const IndexSet *b);
 IndexSet set_of_vars(const Node *binder);
 
 /* Is coordinate k of this READ the dimension's own index, not bound by a binder around? */
@@ -31,6 +31,7 @@ bool read_is_identity(const Node *read); /* every coordinate is INDEX of the dim
 bool is_offset_of(const Node *coordinate, const Index *index, int64_t *offset);
 bool contains_binder(Compilation *c, const Node *n);
 bool contains_op(Compilation *c, const Node *n, Op op);
+bool reads_tensor(Compilation *c, const Node *n, const Tensor *t);
 bool is_transcendental(Op op);
 /* Nodes of the DAG that compute (leaves and reads of tensors not counted). */
 unsigned node_count(Compilation *c, const Node *n);

@@ -1,0 +1,170 @@
+/* Weighted sums by online softmax (Milakov and Gimelshein 2018; Rabe and Staats 2021; Dao et al. 2022): one pass over the
+ * streamed indices, with a running maximum, sum and accumulators that are rescaled when the maximum grows. A sum that is
+ * linear in several softmaxes over the same elements (differential attention) keeps one of each per softmax. */
+#include "lower_internal.h"
+
+#include <math.h>
+
+enum { MOST_SOFTMAXES = 4 };
+typedef struct Term { Node *softmax, *factor; Local *max, *sum; Tensor *total; Local *scalar; } Term;
+typedef struct Online { Lower *l; Node *n, *where; Term terms[MOST_SOFTMAXES]; unsigned count, n_dims; Index **dims; } Online;
+
+static bool same_elements(const Online *o, const Node *softmax)
+{
+    const Node *n = o->n;
+    bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX && softmax->n_vars == n->n_vars &&
+                binder_where(softmax) == o->where;
+    for (unsigned k = 0; same && k < n->n_vars; k++)
+        same = softmax->vars[k] == n->vars[k] && binder_lo(softmax, k) == binder_lo(n, k) &&
+               binder_hi(softmax, k) == binder_hi(n, k);
+    return same;
+}
+
+static bool holds_softmax(const Node *n)
+{
+    if (n->op == N_NORMALISE) return true;
+    for (unsigned k = 0; k < n->n_args && !node_is_binder(n); k++)
+        if (holds_softmax(n->args[k])) return true;
+    return false;
+}
+
+static bool add_term(Online *o, Node *softmax, Node *factor)
+{
+    if (!same_elements(o, softmax)) return false;
+    for (unsigned k = 0; k < o->count; k++) {
+        if (o->terms[k].softmax != softmax) continue;
+        o->terms[k].factor = node_binary(o->l->c, N_ADD, o->terms[k].factor, factor);
+        return true;
+    }
+    if (o->count == MOST_SOFTMAXES) return false;
+    o->terms[o->count++] = (Term){.softmax = softmax, .factor = factor};
+    return true;
+}
+
+/* Writes `e * factor` as a sum of terms; false if it is not linear in softmaxes. */
+static bool split_terms(Online *o, Node *e, Node *factor)
+{
+    Compilation *c = o->l->c;
+    if (e->op == N_NORMALISE) return add_term(o, e, factor);
+    if (!holds_softmax(e)) return false;
+    Node *a = e->args[0], *b = e->n_args > 1 ? e->args[1] : NULL;
+    switch (e->op) {
+    case N_ADD: return split_terms(o, a, factor) && split_terms(o, b, factor);
+    case N_SUB: return split_terms(o, a, factor) && split_terms(o, b, node_unary(c, N_NEG, factor));
+    case N_NEG: return split_terms(o, a, node_unary(c, N_NEG, factor));
+    case N_MUL:
+        if (holds_softmax(a)) return !holds_softmax(b) && split_terms(o, a, node_binary(c, N_MUL, factor, b));
+        return split_terms(o, b, node_binary(c, N_MUL, factor, a));
+    case N_DIV: return !holds_softmax(b) && split_terms(o, a, node_binary(c, N_DIV, factor, b));
+    default: return false;
+    }
+}
+
+static bool depends_on_dims(const Online *o, const Node *n)
+{
+    for (unsigned k = 0; k < o->n_dims; k++)
+        if (node_depends_on(n, o->dims[k])) return true;
+    return false;
+}
+
+/* Scores and conditions must be shared by all accumulators. */
+static bool recognise(Online *o)
+{
+    if (o->n->kind != REDUCE_SUM || depends_on_dims(o, o->where)) return false;
+    if (!split_terms(o, binder_body(o->n), node_real(o->l->c, 1))) return false;
+    for (unsigned k = 0; k < o->count; k++)
+        if (depends_on_dims(o, o->terms[k].softmax)) return false;
+    return true;
+}
+
+static void start_term(Online *o, Term *t)
+{
+    Lower *l = o->l;
+    Node *sink = binder_extra(t->softmax);
+    t->max = local_new(l, "max", t->softmax);
+    t->sum = local_new(l, "sum", t->softmax);
+    set_local(l, t->max, sink ? lower_value(l, sink) : node_real(l->c, -INFINITY));
+    set_local(l, t->sum, node_real(l->c, sink ? 1 : 0));
+    if (o->n_dims == 0) {
+        t->scalar = local_new(l, "total", o->n);
+        set_local(l, t->scalar, node_real(l->c, 0));
+    } else {
+        t->total = scratch_new(l, "total", o->n, o->n_dims, o->dims);
+        array_fill(l, t->total, node_real(l->c, 0));
+    }
+}
+
+/* total = total * scale, or total + weight * factor. */
+static void update_total(Online *o, Term *t, Node *scale, Node *weight)
+{
+    Lower *l = o->l;
+    Compilation *c = l->c;
+    Nest own;
+    dims_open(l, &own, o->n_dims, o->dims);
+    Node *old = t->total ? read_at(l, t->total) : local_get(l, t->scalar);
+    Node *value = scale ? node_binary(c, N_MUL, old, scale)
+                        : node_binary(c, N_ADD, old, node_binary(c, N_MUL, weight, lower_value(l, t->factor)));
+    if (t->total) store_at(l, t->total, value);
+    else set_local(l, t->scalar, value);
+    nest_close(l, &own);
+}
+
+static Node *exp_of_difference(Compilation *c, Node *a, Node *b)
+{
+    return node_unary(c, N_EXP, node_binary(c, N_SUB, a, b));
+}
+
+/* A greater score: what was summed so far shrinks by exp(old maximum - new). */
+static void raise_maximum(Online *o, Term *t, Node *score)
+{
+    Lower *l = o->l;
+    Node *max = local_get(l, t->max), *sum = local_get(l, t->sum);
+    Local *scale = local_new(l, "scale", t->softmax);
+    Branch b;
+    branch_open(l, &b, node_binary(l->c, N_LT, max, score));
+    set_local(l, scale, exp_of_difference(l->c, max, score));
+    set_local(l, t->sum, node_binary(l->c, N_MUL, sum, local_get(l, scale)));
+    update_total(o, t, local_get(l, scale), NULL);
+    set_local(l, t->max, score);
+    branch_close(l, &b);
+}
+
+static void stream_term(Online *o, Term *t)
+{
+    Lower *l = o->l;
+    Compilation *c = l->c;
+    Local *score = local_new(l, "score", t->softmax), *weight = local_new(l, "weight", t->softmax);
+    set_local(l, score, lower_value(l, simplify_assuming(c, binder_body(t->softmax), o->where)));
+    Node *s = local_get(l, score);
+    raise_maximum(o, t, s);
+    Node *none = node_binary(c, N_EQ, s, node_real(c, -INFINITY));
+    set_local(l, weight, node_if(c, none, node_real(c, 0), exp_of_difference(c, s, local_get(l, t->max))));
+    set_local(l, t->sum, node_binary(c, N_ADD, local_get(l, t->sum), local_get(l, weight)));
+    update_total(o, t, NULL, local_get(l, weight));
+}
+
+/* Of nothing, or of scores that are all -inf, the weights are 0. */
+static Node *finish(Online *o)
+{
+    Compilation *c = o->l->c;
+    Node *value = NULL;
+    for (unsigned k = 0; k < o->count; k++) {
+        const Term *t = &o->terms[k];
+        Node *total = t->total ? read_at(o->l, t->total) : local_get(o->l, t->scalar), *sum = local_get(o->l, t->sum);
+        Node *part = node_if(c, node_binary(c, N_EQ, sum, node_real(c, 0)), total, node_binary(c, N_DIV, total, sum));
+        value = value ? node_binary(c, N_ADD, value, part) : part;
+    }
+    return value;
+}
+
+Node *lower_online(Lower *l, Node *n, unsigned n_dims, Index **dims)
+{
+    Online o = {.l = l, .n = n, .where = binder_where(n), .n_dims = n_dims, .dims = dims};
+    if (!recognise(&o)) return NULL;
+    for (unsigned k = 0; k < o.count; k++) start_term(&o, &o.terms[k]);
+    Nest nest;
+    nest_open(l, &nest, n, o.where);
+    for (unsigned k = 0; k < o.count; k++) stream_term(&o, &o.terms[k]);
+    nest_close(l, &nest);
+    return finish(&o);
+}

@@ -1,0 +1,32 @@
+/* Shared by the parts of the planner. */
+#ifndef ATTN_COMPILER_PLAN_INTERNAL_H
+#define ATTN_COMPILER_PLAN_INTERNAL_H
+
+#include "node_map.h"
+#include "plan.h"
+#include "simplify.h"
+#include "walk.h"
+
+/* How the readers of an equation use it, all together. */
+typedef struct Uses {
+    unsigned readers;      /* equations that read it */
+    const Equation *last;
+    bool own;              /* every coordinate of every read is the dimension's own index */
+    bool exact;            /* ... and no other index is in scope there: inlining repeats no work */
+    bool streamed;         /* ... else those left over are indices of the reader, and all binders around bind its dims */
+    bool weights;          /* ... and it holds a normaliser over indices that a binder around each read binds */
+} Uses;
+
+Equation *plan_add(Plan *p, Tensor *t, Node *body);
+Equation *plan_insert(Plan *p, uint32_t at, Tensor *t, Node *body);
+Tensor *plan_tensor(Compilation *c, const char *name, Type type, unsigned n_dims, Index **dims);
+void plan_split_outputs(Plan *p);  /* outputs that others read become copies of an equation of their own */
+void plan_outline(Plan *p);        /* parts that lack an index of the loops around them become equations */
+void plan_decide(Plan *p);         /* INLINED or STORED, and inlines */
+void plan_stages(Plan *p);         /* scans, order, tasks */
+Uses *plan_uses(const Plan *p);    /* by Tensor.id */
+bool plan_is_selection(const Node *n);
+/* The dims of the equation that its stage runs innermost, sharing what is computed for all of them. */
+IndexSet plan_inner(Compilation *c, const Equation *e);
+
+#endif
