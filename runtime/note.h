@@ -1,4 +1,5 @@
-/* The checksum of a module's note, for those who write it (the linker step) and those who check it. Header-only. */
+/* The checksum of a module's note, for those who write it (the linker step) and those who check it.
+ * Header-only. */
 #ifndef ATTN_RUNTIME_NOTE_H
 #define ATTN_RUNTIME_NOTE_H
 
@@ -10,7 +11,8 @@
 #endif
 #include <xxhash.h>
 
-/* XXH3-64 of a whole file whose note descriptor starts at byte `note`, taken with the note's checksum field as 0. */
+/* XXH3-64 of a whole file whose note descriptor starts at byte `note`, taken with the note's checksum
+ * field as 0. */
 static inline uint64_t attn_note_checksum(const void *file, size_t size, size_t note)
 {
     static const uint64_t zero = 0;

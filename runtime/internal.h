@@ -1,0 +1,145 @@
+/* What the files of libattn share. Nothing here is part of the interface; every name starts with rt_ or
+ * Rt, because a program that links the static library sees them. */
+#ifndef ATTN_RUNTIME_INTERNAL_H
+#define ATTN_RUNTIME_INTERNAL_H
+
+#include "abi.h"
+#include "attn.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* ---- error.c ---- */
+/* Fills the caller's error (may be NULL) and returns `status`. */
+AttnStatus rt_fail(AttnError *error, AttnStatus status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+AttnStatus rt_no_memory(AttnError *error);
+/* A text that grows; `failed` after an allocation failed. */
+typedef struct RtText { char *at; size_t n, capacity; bool failed; } RtText;
+void rt_text_add(RtText *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rt_text_bytes(RtText *text, const void *bytes, size_t n);
+
+/* ---- memory.c: the only place that allocates (tests replace the file to make allocations fail) ---- */
+void *rt_alloc(size_t count, size_t size); /* zeroed; NULL: no memory; count 0 gives memory */
+void *rt_grow(void *memory, size_t bytes);
+void *rt_alloc_aligned(size_t bytes, size_t alignment);
+void rt_free(void *memory);
+char *rt_copy_text(const char *text);
+
+/* ---- cpu.c ---- */
+uint64_t rt_cpu_features(void); /* AttnFeature bits that CPU and system support */
+const char *rt_feature_name(uint64_t feature); /* of a single bit */
+void rt_cpu_identity(RtText *text); /* model and all feature words, for cache keys */
+
+/* ---- elf.c ---- */
+AttnStatus rt_read_file(int fd, const char *path, char **bytes, size_t *size, AttnError *error);
+/* Checks that a file is a complete, undamaged module of this ABI. `path` stands in messages. */
+AttnStatus rt_elf_check(const void *file, size_t size, const char *path, AttnNote *note, AttnError *error);
+
+/* ---- library.c ---- */
+typedef struct RtKernel {
+    AttnPatternDesc desc;
+    const AttnPattern *variants; /* desc.n_variants of them */
+    AttnTensorDesc *tensors;
+    AttnParamDesc *params;
+    const char **names; /* of the indices, then of every tensor's dimensions */
+} RtKernel;
+struct AttnLibrary {
+    atomic_int references;
+    int fd; /* keeps the loader's name for the file alive */
+    void *handle;
+    const AttnModule *module;
+    char *path, *remark;
+    bool cached;
+    uint64_t features; /* of this machine */
+    int n_kernels;
+    RtKernel *kernels;
+};
+/* Takes over `fd` in every case. */
+AttnStatus rt_library_open(int fd, const char *path, AttnLibrary **library, AttnError *error);
+const RtKernel *rt_kernel_find(const AttnLibrary *library, const char *name);
+
+/* ---- bind.c ---- */
+typedef struct RtTensor {
+    char *data; /* NULL: not bound; never NULL if bound */
+    AttnType type;
+    int64_t *shape, *strides;
+    int64_t count; /* elements */
+    int64_t low, high; /* bytes used: [data + low, data + high) */
+} RtTensor;
+typedef enum RtState { RT_CHANGED, RT_SIZED, RT_READY } RtState;
+struct AttnBinding {
+    AttnLibrary *library;
+    const RtKernel *kernel;
+    RtState state;
+    RtTensor *tensors; /* as bound */
+    int64_t *stated; /* per index: extent set by the caller, or -1 */
+    bool *is_set; /* per parameter */
+    int64_t *params;
+    /* what prepare makes of it */
+    const AttnPattern *variant;
+    int64_t *extents;
+    AttnTensor *views;
+    AttnPlan plan;
+    int64_t *numbers; /* memory of all arrays of numbers above */
+    int64_t *view_strides;
+};
+#define rt_name(b) ((b)->kernel->desc.name)
+/* rt_fail with the pattern's name in front. */
+#define rt_wrong(b, error, status, format, ...) \
+    rt_fail(error, ATTN_STATUS_##status, "%s: " format, rt_name(b), ##__VA_ARGS__)
+size_t rt_type_bytes(AttnType type);
+const char *rt_type_name(AttnType type);
+void rt_type_limits(AttnType type, int64_t *low, int64_t *high);  /* of integers; uint64 up to INT64_MAX */
+
+/* ---- prepare.c ---- */
+AttnStatus rt_unify(AttnBinding *b, AttnError *error); /* extents of all indices; -1: unknown */
+AttnStatus rt_prepare(AttnBinding *b, bool to_run, AttnError *error);
+int rt_index_find(const AttnBinding *b, const char *name, size_t length);
+int rt_param_find(const AttnBinding *b, const char *name, size_t length);
+
+/* ---- overlap.c ---- */
+/* Whether two bound tensors share a byte; true also where finding out would take too long. */
+bool rt_overlap(const RtTensor *a, int rank_a, const RtTensor *b, int rank_b);
+bool rt_overlaps_itself(const RtTensor *t, int rank);
+
+/* ---- range.c ---- */
+/* The numbers behind `0..size(page)`: false if the text holds something that only the compiler
+ * understands. */
+bool rt_range(const AttnBinding *b, const char *text, int64_t *low, int64_t *high);
+/* The sizes and parameters that a text names: `size(c) = 7, groups = 2`. */
+void rt_describe_values(const AttnBinding *b, const char *text, char *out, size_t bytes);
+/* Says which element of an int tensor is outside its range. */
+AttnStatus rt_range_error(const AttnBinding *b, int tensor, const char *check, AttnError *error);
+
+/* ---- threads.c ---- */
+int rt_threads(const AttnRunOptions *options); /* the most that a run would use, >= 1 */
+/* Runs a phase on up to `workers` threads, each with its part of `scratch`. False: the host's pool left
+ * work undone. */
+bool rt_phase(const AttnPattern *pattern, const AttnCall *call, int32_t number, int64_t tasks, int workers,
+              char *scratch, size_t scratch_bytes, const AttnRunOptions *options);
+
+/* ---- cache.c ---- */
+typedef struct RtCache {
+    int folder; /* -1: no cache */
+    char *path; /* of the folder */
+    int64_t limit; /* bytes */
+    char *problem; /* why there is none, or NULL */
+} RtCache;
+typedef struct RtIdentity { uint64_t size; int64_t seconds, nanoseconds; bool exists; } RtIdentity;
+RtIdentity rt_identity(const char *path);
+bool rt_cache_open(RtCache *cache); /* false: no memory */
+void rt_cache_close(RtCache *cache);
+/* Opens the module stored for a key. NULL: there is none, or what is there is stale, damaged or foreign. */
+AttnLibrary *rt_cache_find(const RtCache *cache, const RtText *key);
+/* A name in the folder that nobody else uses, as a full path. False: no memory. */
+bool rt_cache_temporary(const RtCache *cache, char **path);
+/* Files a module that was compiled to `temporary` (which disappears), with what it was made from, and
+ * opens it. */
+AttnStatus rt_cache_store(const RtCache *cache, const RtText *key, const char *temporary,
+                          const RtText *made_from, AttnLibrary **library, AttnError *error);
+
+#endif
