@@ -158,6 +158,29 @@ static Pair exact_sum_any(const Emit *e, V x, V y)
     return (Pair){hi, add(e, sub(e, x, sub(e, hi, part)), sub(e, y, part))};
 }
 
+/* An internal function of `arity` arguments of `type`, still without a body. */
+static V declare_function(LLVMModuleRef module, const char *name, LLVMTypeRef type, unsigned arity, const char *inlining)
+{
+    LLVMTypeRef types[2] = {type, type};
+    const char *attributes[] = {inlining, "nounwind", "willreturn", "memory"};   /* memory(none) is 0 */
+    V function = LLVMAddFunction(module, name, LLVMFunctionType(type, types, arity, false));
+    LLVMSetLinkage(function, LLVMInternalLinkage);
+    for (unsigned i = 0; i < COUNT(attributes); i++) {
+        LLVMAttributeRef attribute = llvm_attribute(LLVMGetModuleContext(module), attributes[i], 0);
+        LLVMAddAttributeAtIndex(function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, attribute);
+    }
+    return function;
+}
+
+/* A builder at the start of the body. */
+static LLVMBuilderRef builder_in(V function)
+{
+    LLVMContextRef context = LLVMGetModuleContext(LLVMGetGlobalParent(function));
+    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
+    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, function, ""));
+    return b;
+}
+
 /* ---- Integers in the low bits of reals -------------------------------------------------------------------------- */
 
 /* Adding 1.5 * 2^mantissa leaves an integer in the low bits: to convert without instructions that AVX2 lacks. */
@@ -423,12 +446,109 @@ static V sin_of_angle(const Emit *e, V x, Angle angle, unsigned shift, bool f64)
     return as_real(e, LLVMBuildXor(e->b, as_bits(e, y), sign, ""));
 }
 
+/* The first 1216 bits of 2 / pi, behind the point. */
+static const char two_over_pi[] =
+    "a2f9836e4e441529fc2757d1f534ddc0db6295993c439041fe5163abdebbc561b7246e3a424d"
+    "d2e006492eea09d1921cfe1deb1cb129a73ee88235f52ebb4484e99c7026b45f7e413991d639"
+    "835339f49c845f8bbdf9283b1ff897ffde05980fef2f118b5a0a6d1f6d367ecf27cb09b74f46"
+    "3f669e5fea2d7527bac7ebe5f17b3d0739f78a5292ea6bfb5fb11f8d5d0856033046fc7b6bab";
+
+/* 48 bits of x from bit `from` up, as a real times 2^-exponent. */
+static V real_part(const Emit *e, V x, unsigned from, bool sign, int exponent)
+{
+    V shifted = LLVMBuildAShr(e->b, x, LLVMConstInt(LLVMTypeOf(x), from, false), "");
+    V low = LLVMBuildTrunc(e->b, shifted, e->bits, "");
+    if (!sign)
+        low = both(e, low, integer(e, (INT64_C(1) << 48) - 1));
+    return scaled(e, LLVMBuildSIToFP(e->b, low, e->type, ""), ldexp(1, -exponent));
+}
+
+/*
+ * a = n pi/2 + r for a scalar 2^49 <= a = M 2^E (Payne and Hanek). Of the bits of 2^E 2/pi those above 2^1 only contribute
+ * multiples of four quarter turns, those below 2^-190 nothing that matters: integers of 192 bits, which wrap, hold a 2/pi
+ * modulo 4 in units of 2^-190.
+ */
+static Angle reduce_huge_angle(const Emit *e, V a)
+{
+    LLVMContextRef context = LLVMGetModuleContext(e->module);
+    LLVMTypeRef all = LLVMIntTypeInContext(context, 1216), wrapping = LLVMIntTypeInContext(context, 192);
+    V bits = as_bits(e, a), low = integer(e, (INT64_C(1) << 52) - 1), one = integer(e, INT64_C(1) << 52);
+    V mantissa = LLVMBuildZExt(e->b, either(e, both(e, bits, low), one), wrapping, "");
+    V drop = isub(e, integer(e, 1216 - 190 + 1075), LLVMBuildLShr(e->b, bits, integer(e, 52), ""));
+    V window = LLVMBuildLShr(e->b, LLVMConstIntOfString(all, two_over_pi, 16), LLVMBuildZExt(e->b, drop, all, ""), "");
+    V turns = LLVMBuildMul(e->b, LLVMBuildTrunc(e->b, window, wrapping, ""), mantissa, "");
+    V half = LLVMBuildShl(e->b, LLVMConstInt(wrapping, 1, false), LLVMConstInt(wrapping, 189, false), "");
+    V quadrant = LLVMBuildLShr(e->b, iadd(e, turns, half), LLVMConstInt(wrapping, 190, false), "");
+    V rest = LLVMBuildShl(e->b, turns, LLVMConstInt(wrapping, 2, false), "");   /* signed, in quarter turns 2^-192 */
+    Pair f = exact_sum(e, real_part(e, rest, 144, true, 48), real_part(e, rest, 96, false, 96));
+    f = exact_sum(e, f.hi, add(e, f.lo, real_part(e, rest, 48, false, 144)));
+    V half_pi = real(e, 0x1.921fb54442d18p+0), half_pi_lo = real(e, 0x1.1a62633145c07p-54);
+    Pair r = exact_product(e, f.hi, half_pi);
+    r.lo = fma3(e, f.hi, half_pi_lo, fma3(e, f.lo, half_pi, r.lo));
+    return (Angle){exact_sum(e, r.hi, r.lo), LLVMBuildTrunc(e->b, quadrant, e->bits, "")};
+}
+
+/* sin(x + shift pi/2) of a scalar f64 from 2^49 on, out of line. */
+static V far_function(LLVMModuleRef module, unsigned shift)
+{
+    const char *name = shift ? "attn_cos_far_f64" : "attn_sin_far_f64";
+    V function = LLVMGetNamedFunction(module, name);
+    if (function)
+        return function;
+    function = declare_function(module, name, LLVMDoubleTypeInContext(LLVMGetModuleContext(module)), 1, "noinline");
+    V x = LLVMGetParam(function, 0);
+    Emit e = emit_for(module, builder_in(function), LLVMTypeOf(x));
+    V y = sin_of_angle(&e, x, reduce_huge_angle(&e, magnitude(&e, x)), shift, true);
+    LLVMBuildRet(e.b, add(&e, y, sub(&e, x, x)));   /* infinity gives NaN */
+    LLVMDisposeBuilder(e.b);
+    return function;
+}
+
+/* `fast`, with the lanes that are `far` computed again one by one. */
+static V patch_far_lanes(const Emit *e, V x, V far, V fast, unsigned shift)
+{
+    V function = far_function(e->module, shift), slow = fast;
+    LLVMTypeRef type = LLVMGlobalGetValueType(function);
+    x = pick(e, far, x, real(e, 0x1p50));
+    if (!e->lanes)
+        return LLVMBuildCall2(e->b, type, function, &x, 1, "");
+    for (unsigned i = 0; i < e->lanes; i++) {
+        V lane = LLVMConstInt(LLVMInt32TypeInContext(LLVMGetModuleContext(e->module)), i, false);
+        V element = LLVMBuildExtractElement(e->b, x, lane, "");
+        slow = LLVMBuildInsertElement(e->b, slow, LLVMBuildCall2(e->b, type, function, &element, 1, ""), lane, "");
+    }
+    return pick(e, far, slow, fast);
+}
+
+/* The only branch of this file, taken when an argument is beyond 2^49. */
+static V unless_far(const Emit *e, V x, V fast, unsigned shift)
+{
+    LLVMContextRef context = LLVMGetModuleContext(e->module);
+    V far = less(e, real(e, 0x1p49), magnitude(e, x)), any = far;
+    if (e->lanes) {
+        V callee = llvm_intrinsic(e->module, "llvm.vector.reduce.or", LLVMTypeOf(far));
+        any = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(callee), callee, &far, 1, "");
+    }
+    LLVMBasicBlockRef near_block = LLVMGetInsertBlock(e->b);
+    V function = LLVMGetBasicBlockParent(near_block);
+    LLVMBasicBlockRef far_block = LLVMAppendBasicBlockInContext(context, function, "far");
+    LLVMBasicBlockRef join = LLVMAppendBasicBlockInContext(context, function, "join");
+    LLVMBuildCondBr(e->b, any, far_block, join);
+    LLVMPositionBuilderAtEnd(e->b, far_block);
+    V slow = patch_far_lanes(e, x, far, fast, shift);
+    LLVMBuildBr(e->b, join);
+    LLVMPositionBuilderAtEnd(e->b, join);
+    V y = LLVMBuildPhi(e->b, e->type, "");
+    LLVMAddIncoming(y, (V[]){fast, slow}, (LLVMBasicBlockRef[]){near_block, far_block}, 2);
+    return y;
+}
+
 static V emit_sin_shifted(const Emit *e, V x, unsigned shift)
 {
     Emit wide = widened(e);
     V wide_x = e->f64 ? x : LLVMBuildFPExt(e->b, x, wide.type, "");
     Angle angle = reduce_angle(&wide, magnitude(&wide, wide_x));
-    V y = sin_of_angle(&wide, wide_x, angle, shift, e->f64);
+    V y = unless_far(&wide, wide_x, sin_of_angle(&wide, wide_x, angle, shift, e->f64), shift);
     return e->f64 ? y : LLVMBuildFPTrunc(e->b, y, e->type, "");
 }
 
@@ -536,18 +656,10 @@ static V emit_body(const Emit *e, MathFn fn, V x, V y)
 
 static V define_function(LLVMModuleRef module, MathFn fn, LLVMTypeRef type, const char *name)
 {
-    LLVMTypeRef types[2] = {type, type};
-    unsigned arity = infos[fn].arity;
-    LLVMContextRef context = LLVMGetModuleContext(module);
-    V function = LLVMAddFunction(module, name, LLVMFunctionType(type, types, arity, false));
-    LLVMSetLinkage(function, LLVMInternalLinkage);
-    static const char *attributes[] = {"alwaysinline", "nounwind", "willreturn", "memory"};   /* memory(none) is 0 */
-    for (unsigned i = 0; i < COUNT(attributes); i++)
-        LLVMAddAttributeAtIndex(function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, llvm_attribute(context, attributes[i], 0));
-    LLVMBuilderRef b = LLVMCreateBuilderInContext(context);
-    LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(context, function, ""));
+    V function = declare_function(module, name, type, infos[fn].arity, "alwaysinline");
+    LLVMBuilderRef b = builder_in(function);
     Emit e = emit_for(module, b, type);
-    LLVMBuildRet(b, emit_body(&e, fn, LLVMGetParam(function, 0), arity == 2 ? LLVMGetParam(function, 1) : NULL));
+    LLVMBuildRet(b, emit_body(&e, fn, LLVMGetParam(function, 0), infos[fn].arity == 2 ? LLVMGetParam(function, 1) : NULL));
     LLVMDisposeBuilder(b);
     return function;
 }
