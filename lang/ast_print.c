@@ -61,6 +61,7 @@ static void print_real(Text *out, double value)
     int digits = 1;
     do snprintf(text, sizeof text, "%.*g", digits, value);
     while (digits++ < 17 && strtod(text, NULL) != value);
+    if (strchr(text, 'e') && value < 1e15 && value == floor(value)) snprintf(text, sizeof text, "%.0f", value);
     for (char *at = text; *at; at++)
         if (*at == ',') *at = '.'; /* whatever the host's locale */
     text_add(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");

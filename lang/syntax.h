@@ -21,7 +21,12 @@ typedef VEC(AstItem) AstItems;
 
 #include "lang/parser.tab.h"
 
-enum { DEPTH_MAX = 200 /* open brackets */, TREE_MAX = 1000 /* levels of an expression */, ERRORS_MAX = 20 };
+enum {
+    DEPTH_MAX = 200, /* open brackets */
+    TREE_MAX = 1000, /* levels of an expression */
+    NAME_MAX_BYTES = 255,
+    ERRORS_MAX = 20  /* of one file */
+};
 
 typedef struct Token {
     int kind;

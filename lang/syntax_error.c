@@ -153,8 +153,11 @@ void syntax_error(Parser *p, const Expected *e)
     if (p->previous.reported || reserved_word(p, e) || wrong_bracket(p) || dangling_operator(p, e)) return;
     const Token *found = &p->previous, *before = &p->before;
     bool begins = before->kind == T_END || before->kind == T_NEWLINE;
-    Diag *d = syntax_diag(p, E001, found->span, "expected %s%s%s, found %s", expectation(p, e), begins ? "" : " after ",
-                          begins ? "" : describe(p, before), describe(p, found));
+    bool line_ended = found->first && (found->kind == T_RBRACE || is_declaration(found->kind)) && expects(e, T_INTEGER)
+                      && before->kind != T_LBRACE;
+    Span place = line_ended ? (Span){p->source, before->span.to, before->span.to} : found->span;
+    Diag *d = syntax_diag(p, E001, place, "expected %s%s%s, found %s", expectation(p, e), begins ? "" : " after ",
+                          begins ? "" : describe(p, before), line_ended ? token_name(T_NEWLINE) : describe(p, found));
     const char *hint = hint_for(p, e);
     if (d && hint) diag_hint(p->c, d, "%s", hint);
 }
