@@ -189,7 +189,8 @@ static Type storage_type(StorageType s)
 /* The left side: types, dims all different, no other free variables on the right. */
 static const char *left_problem(const Tensor *t)
 {
-    if (t->type != t->body->type || t->type != storage_type(t->storage)) return "differs from its body in type";
+    if (t->type != t->body->type || t->type != storage_type(t->storage))
+        return "has another type than its body";
     IndexSet rest = *t->body->free, dims = {0};
     for (unsigned k = 0; k < t->n_dims; k++) {
         if (set_has(&dims, t->dims[k]->id)) return "has a dimension twice";
