@@ -76,7 +76,7 @@ typedef struct Check {
 typedef struct Kernel {
     Pattern *pattern;
     VEC(Buffer) buffers;  /* BOUND ones first, in the order of Pattern.tensors */
-    VEC(Check) checks;
+    VEC(Check) checks;    /* RUN ones first: a CHECK node's number is its place here */
     VEC(Phase) phases;
     uint32_t n_locals;
 } Kernel;

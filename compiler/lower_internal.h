@@ -64,6 +64,7 @@ bool is_heavy(Lower *l, const Node *n); /* holds a binder or a check: statements
 /* lower_reduce.c */
 typedef struct Nest { Loop loops[16]; unsigned n; Branch branch; } Nest;
 void nest_open(Lower *l, Nest *nest, const Node *binder, Node *where);
+void nest_open_with(Lower *l, Nest *nest, const Node *binder, Node *condition);
 void nest_close(Lower *l, Nest *nest);
 void dims_open(Lower *l, Nest *nest, unsigned n_dims, Index **dims); /* loops over whole dims; nest_close ends them */
 void array_fill(Lower *l, Tensor *t, Node *value);

@@ -3,6 +3,17 @@
 
 #include <math.h>
 
+/* Loops over the whole ranges of the variables, and a branch under a condition that is already lowered. */
+void nest_open_with(Lower *l, Nest *nest, const Node *binder, Node *condition)
+{
+    nest->n = binder->n_vars;
+    for (unsigned k = 0; k < binder->n_vars; k++) {
+        Range range = {lower_value(l, binder_lo(binder, k)), lower_value(l, binder_hi(binder, k)), NULL};
+        loop_open(l, &nest->loops[k], binder->vars[k], range);
+    }
+    branch_open(l, &nest->branch, condition);
+}
+
 /* Loops over the variables of a binder, narrowed by `where`, and a branch for what the ranges do not cover. */
 void nest_open(Lower *l, Nest *nest, const Node *binder, Node *where)
 {

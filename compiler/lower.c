@@ -1,0 +1,124 @@
+/* Plan to Loops: buffers, checks, phases.
+ * Requires: a verified Plan. Ensures: a Kernel that loops_verify accepts: no binders, every tensor has a buffer, guarded
+ * reads stay guarded. Breaks: nothing; the Plan is only read. */
+#include "lower_internal.h"
+
+static void add_check(Kernel *k, Compilation *c, Check check) { PUSH(c, &k->checks, check); }
+
+/* Checks that run inside come first: their numbers are those of Node.check. */
+static void lower_checks(Lower *l)
+{
+    const Pattern *p = l->kernel->pattern;
+    for (uint32_t k = 0; k < p->checks.n; k++)
+        add_check(l->kernel, l->c, (Check){CHECK_RUN, p->checks.at[k].text, NULL, NULL, p->checks.at[k].span});
+    for (uint32_t k = 0; k < p->conditions.n; k++) {
+        const Condition *x = &p->conditions.at[k];
+        add_check(l->kernel, l->c, (Check){CHECK_CONDITION, x->text, x->test, NULL, x->span});
+    }
+}
+
+static void lower_buffers(Lower *l)
+{
+    const Pattern *p = l->kernel->pattern;
+    for (uint32_t k = 0; k < p->tensors.n; k++)
+        PUSH(l->c, &l->kernel->buffers, (Buffer){p->tensors.at[k], BUFFER_BOUND, false, -1, 0});
+    for (uint32_t k = 0; k < l->plan->equations.n; k++) {
+        const Equation *e = l->plan->equations.at[k];
+        bool exact = !e->tensor->data;
+        if (e->storing == STATE)
+            PUSH(l->c, &l->kernel->buffers, (Buffer){e->state, BUFFER_SCRATCH, exact, 0, e->depth});
+        else if (e->storing == STORED && e->tensor->role == ROLE_EQUATION)
+            PUSH(l->c, &l->kernel->buffers, (Buffer){e->tensor, BUFFER_WORKSPACE, exact, -1, 0});
+    }
+}
+
+static void phase_open(Lower *l, Scope *root, unsigned n_tasks, Index **tasks)
+{
+    scope_open(l, root, true);
+    for (unsigned k = 0; k < n_tasks; k++) set_add(&root->bound, tasks[k]->id);
+}
+
+static void phase_close(Lower *l, Scope *root, Phase phase)
+{
+    phase.body = root->block;
+    scope_close(l, root);
+    PUSH(l->c, &l->kernel->phases, phase);
+}
+
+static const char *range_text(Lower *l, const Tensor *t)
+{
+    Text text = {.c = l->c};
+    text_add(&text, "%s in ", t->name);
+    node_print(&text, t->lo);
+    text_add(&text, "..");
+    node_print(&text, t->hi);
+    return text.at;
+}
+
+/* Every number of an int tensor with a declared range. */
+static void lower_data_check(Lower *l, Tensor *t)
+{
+    add_check(l->kernel, l->c, (Check){CHECK_DATA_RANGE, range_text(l, t), NULL, t, t->span});
+    Phase phase = {.name = format(l->c, "range of %s", t->name), .n_tasks = t->n_dims ? 1 : 0, .tasks = t->dims,
+                   .data_check = true};
+    Scope root;
+    phase_open(l, &root, phase.n_tasks, t->dims);
+    l->span = t->span;
+    Nest rest;
+    dims_open(l, &rest, t->n_dims - phase.n_tasks, t->dims + phase.n_tasks);
+    Node *x = read_at(l, t);
+    Statement *s = emit(l, S_REQUIRE);
+    s->condition = node_binary(l->c, N_AND, node_binary(l->c, N_LE, t->lo, x), node_binary(l->c, N_LT, x, t->hi));
+    s->check = l->kernel->checks.n - 1;
+    nest_close(l, &rest);
+    phase_close(l, &root, phase);
+}
+
+static IndexSet bound_by(const Stage *s)
+{
+    IndexSet bound = {{0}};
+    for (unsigned k = 0; k < s->n_tasks; k++) set_add(&bound, s->tasks[k]->id);
+    return bound;
+}
+
+static void lower_scan(Lower *l, const Stage *s)
+{
+    IndexSet bound = bound_by(s), stepping = bound;
+    set_add(&stepping, s->axis->id);
+    Loop loop;
+    loop_open(l, &loop, s->axis, whole_range(l, s->axis));
+    loop.down = s->step < 0;
+    for (uint32_t k = 0; k < s->steps.n; k++) lower_equation(l, s->steps.at[k]->equation, &stepping);
+    loop_close(l, &loop);
+    for (uint32_t k = 0; k < s->after.n; k++) lower_equation(l, s->after.at[k]->equation, &bound);
+}
+
+static const char *stage_title(Lower *l, const Stage *s)
+{
+    const Stage *first = s->equation ? s : s->steps.at[0];
+    return format(l->c, "%s %s", stage_name(s->kind), first->equation->tensor->name);
+}
+
+static void lower_stage(Lower *l, const Stage *s)
+{
+    Phase phase = {.name = stage_title(l, s), .n_tasks = s->n_tasks, .tasks = s->tasks};
+    IndexSet bound = bound_by(s);
+    Scope root;
+    phase_open(l, &root, s->n_tasks, s->tasks);
+    if (s->kind == STAGE_SCAN) lower_scan(l, s);
+    else lower_equation(l, s->equation, &bound);
+    phase_close(l, &root, phase);
+}
+
+Kernel *lower(Compilation *c, const Plan *plan)
+{
+    Kernel *k = NEW(c, Kernel);
+    k->pattern = plan->graph->pattern;
+    Lower l = {.c = c, .plan = plan, .kernel = k};
+    lower_checks(&l);
+    lower_buffers(&l);
+    for (uint32_t t = 0; t < k->pattern->tensors.n; t++)
+        if (k->pattern->tensors.at[t]->lo && !k->pattern->tensors.at[t]->body) lower_data_check(&l, k->pattern->tensors.at[t]);
+    for (uint32_t s = 0; s < plan->stages.n; s++) lower_stage(&l, plan->stages.at[s]);
+    return k;
+}
