@@ -1,0 +1,207 @@
+/* What a module says about itself: AttnModule as constant data, and the note that is read before it is opened. */
+#include "emit.h"
+
+#include <string.h>
+
+static LLVMValueRef private_constant(Emitter *e, LLVMValueRef value)
+{
+    LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(value), "");
+    LLVMSetInitializer(g, value);
+    LLVMSetLinkage(g, LLVMPrivateLinkage);
+    LLVMSetGlobalConstant(g, true);
+    return g;
+}
+
+static LLVMValueRef text(Emitter *e, const char *s)
+{
+    if (!s) return LLVMConstNull(e->ptr);
+    LLVMValueRef g = private_constant(e, LLVMConstStringInContext2(e->context, s, strlen(s), false));
+    LLVMSetUnnamedAddress(g, LLVMGlobalUnnamedAddr);
+    return g;
+}
+
+static LLVMValueRef int32(Emitter *e, int64_t value) { return LLVMConstInt(e->i32, (uint64_t)value, true); }
+
+static LLVMValueRef record(Emitter *e, LLVMValueRef *fields, unsigned n)
+{
+    return LLVMConstStructInContext(e->context, fields, n, false);
+}
+
+/* A constant array of equal records, or NULL. */
+static LLVMValueRef array(Emitter *e, LLVMValueRef *items, unsigned n)
+{
+    return n ? private_constant(e, LLVMConstArray2(LLVMTypeOf(items[0]), items, n)) : LLVMConstNull(e->ptr);
+}
+
+static AttnType bound_type(const Emitter *e, const Tensor *t)
+{
+    if (t->type == TYPE_BOOL) return ATTN_BOOL;
+    if (t->type == TYPE_INT) return ATTN_I64;
+    switch (t->storage) {
+    case STORAGE_F64: return ATTN_F64;
+    case STORAGE_F32: return ATTN_F32;
+    case STORAGE_F16: return ATTN_F16;
+    case STORAGE_BF16: return ATTN_BF16;
+    default: return e->job->f64 ? ATTN_F64 : ATTN_F32;
+    }
+}
+
+static const char *range_text(Emitter *e, const Tensor *t)
+{
+    if (!t->lo || !t->hi) return NULL;
+    Text out = {.c = e->c};
+    node_print(&out, t->lo);
+    text_add(&out, "..");
+    node_print(&out, t->hi);
+    return out.at;
+}
+
+static LLVMValueRef tensor_info(Emitter *e, const Tensor *t)
+{
+    LLVMValueRef *dims = NEW_ARRAY(e->c, LLVMValueRef, t->n_dims + 1);
+    int heads = -1;
+    bool input = t->role == ROLE_INPUT || t->role == ROLE_CAPTURE;
+    for (unsigned d = 0; d < t->n_dims; d++) {
+        const Index *index = t->dims[d];
+        if (!index->extent && index->root) index = index->root;
+        dims[d] = int32(e, index->extent ? -1 : (int64_t)index->number);
+        if (input && heads < 0 && t->dims[d]->heads) heads = (int)d;
+    }
+    AttnRole role = t->role == ROLE_INPUT ? ATTN_INPUT : t->role == ROLE_CAPTURE ? ATTN_CAPTURE : ATTN_OUTPUT;
+    LLVMValueRef fields[] = {text(e, t->name), int32(e, role), int32(e, bound_type(e, t)), int32(e, t->n_dims),
+                             int32(e, t->n_ambient), int32(e, heads), int32(e, t->optional), array(e, dims, t->n_dims),
+                             text(e, range_text(e, t)), text(e, t->doc)};
+    return record(e, fields, sizeof fields / sizeof *fields);
+}
+
+static LLVMValueRef param_info(Emitter *e, const Param *p)
+{
+    int64_t value = p->value.integer;
+    if (p->type == TYPE_REAL) memcpy(&value, &p->value.real, sizeof value);
+    AttnType type = p->type == TYPE_REAL ? ATTN_F64 : p->type == TYPE_INT ? ATTN_I64 : ATTN_BOOL;
+    LLVMValueRef fields[] = {text(e, p->name), int32(e, type), int32(e, p->has_default), emit_int(e, value)};
+    return record(e, fields, 4);
+}
+
+static LLVMValueRef check_info(Emitter *e, const Check *check)
+{
+    unsigned line = 0, column = 0;
+    if (check->span.to) span_position(e->c, check->span, &line, &column);
+    LLVMValueRef fields[] = {text(e, check->text), int32(e, check->kind),
+                             int32(e, check->tensor ? (int64_t)check->tensor->number : -1), int32(e, line), int32(e, column)};
+    return record(e, fields, 5);
+}
+
+/* --- the signature as it is printed --- */
+
+static void add_tensors(Text *out, const Pattern *p, Role role, const char *before)
+{
+    bool any = false;
+    for (unsigned k = 0; k < p->tensors.n; k++) {
+        const Tensor *t = p->tensors.at[k];
+        if (t->role != role || t->optional) continue;
+        text_add(out, "%s%s", any ? ", " : before, t->name);
+        if (t->type == TYPE_INT) text_add(out, ": int");
+        if (t->type == TYPE_BOOL) text_add(out, ": bool");
+        for (unsigned d = t->n_ambient; d < t->n_dims; d++)
+            text_add(out, "%s%s", d == t->n_ambient ? "[" : ", ", t->dims[d]->name);
+        if (t->n_dims > t->n_ambient) text_add(out, "]");
+        any = true;
+    }
+}
+
+static void add_param(Text *out, const Param *p)
+{
+    text_add(out, "%s: %s", p->name, p->type == TYPE_REAL ? "float" : p->type == TYPE_INT ? "int" : "bool");
+    if (!p->has_default && !p->fixed) return;
+    text_add(out, p->fixed ? " is " : " = ");
+    if (p->type == TYPE_REAL) text_add(out, "%g", p->value.real);
+    else if (p->type == TYPE_INT) text_add(out, "%lld", (long long)p->value.integer);
+    else text_add(out, p->value.integer ? "true" : "false");
+}
+
+static const char *signature(Emitter *e, const Pattern *p)
+{
+    Text out = {.c = e->c};
+    text_add(&out, "%s(", p->name);
+    for (unsigned k = 0; k < p->params.n; k++) {
+        if (k) text_add(&out, ", ");
+        add_param(&out, p->params.at[k]);
+    }
+    text_add(&out, ")");
+    bool any = false;
+    for (unsigned k = 0; k < p->indices.n; k++) {
+        if (!p->indices.at[k]->ambient) continue;
+        text_add(&out, "%s%s", any ? ", " : " over ", p->indices.at[k]->name);
+        any = true;
+    }
+    if (any) text_add(&out, ":");
+    add_tensors(&out, p, ROLE_INPUT, " ");
+    add_tensors(&out, p, ROLE_OUTPUT, " -> ");
+    add_tensors(&out, p, ROLE_CAPTURE, " with ");
+    return out.at;
+}
+
+/* --- patterns and the module --- */
+
+#define TABLE(name, count, make) \
+    LLVMValueRef *name = NEW_ARRAY(e->c, LLVMValueRef, (count) + 1); \
+    for (unsigned k = 0; k < (count); k++) name[k] = make
+
+static LLVMValueRef pattern_info(Emitter *e, const Described *d)
+{
+    const Kernel *kernel = d->variant->kernel;
+    const Pattern *p = kernel->pattern;
+    LLVMValueRef name = text(e, NULL);
+    TABLE(indices, p->indices.n, record(e, (name = text(e, p->indices.at[k]->name), &name), 1));
+    TABLE(tensors, p->tensors.n, tensor_info(e, p->tensors.at[k]));
+    TABLE(params, p->params.n, param_info(e, p->params.at[k]));
+    TABLE(checks, kernel->checks.n, check_info(e, &kernel->checks.at[k]));
+    TABLE(fixed, p->indices.n, emit_int(e, d->variant->fixed ? d->variant->fixed[k] : -1));
+    unsigned data_checks = 0;
+    while (data_checks < kernel->phases.n && kernel->phases.at[data_checks].data_check) data_checks++;
+    LLVMValueRef fields[] = {
+        text(e, p->name), text(e, p->doc), text(e, signature(e, p)),
+        int32(e, p->indices.n), int32(e, p->tensors.n), int32(e, p->params.n), int32(e, kernel->checks.n),
+        int32(e, kernel->phases.n), int32(e, data_checks),
+        array(e, indices, p->indices.n), array(e, tensors, p->tensors.n), array(e, params, p->params.n),
+        array(e, checks, kernel->checks.n), array(e, fixed, p->indices.n),
+        text(e, d->cpu->name), emit_int(e, (int64_t)d->cpu->features), d->kernel.prepare, d->kernel.phase};
+    return record(e, fields, sizeof fields / sizeof *fields);
+}
+
+/* The note: size and checksum are filled in when the file is complete. */
+static void add_note(Emitter *e)
+{
+    LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]), emit_int(e, (int64_t)e->job->source_hash[1])};
+    LLVMValueRef fields[] = {
+        int32(e, sizeof ATTN_NOTE_NAME), int32(e, sizeof(AttnNote)), int32(e, ATTN_NOTE_TYPE),
+        LLVMConstStringInContext2(e->context, ATTN_NOTE_NAME "\0", 8, true),
+        int32(e, ATTN_ABI_VERSION), int32(e, 0), emit_int(e, 0), emit_int(e, 0), hash[0], hash[1]};
+    LLVMValueRef note = LLVMConstStructInContext(e->context, fields, sizeof fields / sizeof *fields, true);
+    LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(note), "attn.note");
+    LLVMSetInitializer(g, note);
+    LLVMSetLinkage(g, LLVMInternalLinkage);
+    LLVMSetGlobalConstant(g, true);
+    LLVMSetSection(g, ".note.attnc");
+    LLVMSetAlignment(g, 4);
+    LLVMValueRef used = LLVMAddGlobal(e->module, LLVMArrayType2(e->ptr, 1), "llvm.used");
+    LLVMSetInitializer(used, LLVMConstArray2(e->ptr, &g, 1));
+    LLVMSetLinkage(used, LLVMAppendingLinkage);
+    LLVMSetSection(used, "llvm.metadata");
+}
+
+void describe_module(Emitter *e, const Described *variants, unsigned n)
+{
+    TABLE(patterns, n, pattern_info(e, &variants[k]));
+    LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]), emit_int(e, (int64_t)e->job->source_hash[1])};
+    LLVMValueRef fields[] = {
+        int32(e, ATTN_ABI_VERSION), int32(e, n), array(e, patterns, n),
+        text(e, "attnc " ATTN_VERSION ", LLVM " LLVM_VERSION_STRING),
+        text(e, e->job->source_path), LLVMConstArray2(e->i64, hash, 2)};
+    LLVMValueRef module = record(e, fields, sizeof fields / sizeof *fields);
+    LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(module), ATTN_MODULE_SYMBOL);
+    LLVMSetInitializer(g, module);
+    LLVMSetGlobalConstant(g, true);
+    add_note(e);
+}

@@ -1,0 +1,137 @@
+/* Loops -> LLVM IR, shared by the emit_*.c files.
+ *   emit.c            a kernel: layout, prepare, phases        emit_support.c  functions that every module needs
+ *   emit_node.c       expressions                              emit_debug.c    line tables
+ *   emit_tensor.c     buffers: addresses, loads, stores        emit_direct.c   the direct C entry
+ *   emit_statement.c  statements                               emit_check.c    what prepare tests
+ * An Emitter lives for one module; its `function` part is reset for every function. */
+#ifndef ATTN_CODEGEN_CPU_EMIT_H
+#define ATTN_CODEGEN_CPU_EMIT_H
+
+#include "codegen/codegen.h"
+#include "codegen/cpu/llvm.h"
+#include "codegen/cpu/target.h"
+#include "compiler/backend.h"
+#include "runtime/abi.h"
+
+/* A buffer inside the current function. */
+typedef struct EmitBuffer {
+    const Buffer *buffer;
+    bool used;               /* the current phase touches it */
+    LLVMTypeRef element;     /* in memory; NULL: any integer type, see `type` */
+    LLVMValueRef data, type; /* type: AttnType of a bound int tensor */
+    LLVMValueRef *strides, *extents; /* per dimension, i64 */
+    LLVMValueRef group;      /* divides the coordinate of dimension `heads`; NULL: none */
+    int heads;
+    bool constant;           /* nothing writes it during a call */
+    unsigned scope;          /* buffers that may overlap have one scope */
+    LLVMValueRef alias, noalias; /* metadata */
+} EmitBuffer;
+
+typedef struct Emitter {
+    Compilation *c;
+    const BackendJob *job;
+    LLVMContextRef context;
+    LLVMModuleRef module;
+    LLVMBuilderRef b, allocas;
+    LLVMTypeRef none, i1, i8, i16, i32, i64, half, f32, f64, ptr;
+    LLVMTypeRef real;        /* the compute type */
+    LLVMTypeRef tensor_type, call_type, plan_type;
+    unsigned kind_scope, kind_noalias, kind_invariant, kind_range, kind_loop;
+    /* kernel */
+    const Kernel *kernel;
+    const Pattern *pattern;
+    const int64_t *fixed;
+    const Cpu *cpu;
+    const char *entry;       /* prefix of its symbols */
+    LLVMValueRef layout;     /* function: sizes of buffers; NULL: there are none */
+    LLVMValueRef load_int, store_int, fail, philox;
+    unsigned n_buffers;
+    EmitBuffer *buffers;
+    uint32_t *buffer_of;     /* by Tensor.id: number + 1 */
+    uint8_t *facts;          /* by Node.id: see emit_node.c */
+    uint32_t n_nodes;
+    uint32_t *seen, stamp;   /* by Node.id: walks over the nodes of a phase */
+    /* function */
+    LLVMValueRef function, call, scratch, offsets, tensors, workspace, status;
+    LLVMValueRef *indices;   /* by Index.id: current value of the variable */
+    LLVMValueRef *extents;   /* by Pattern.indices */
+    LLVMValueRef *params;    /* by Pattern.params */
+    LLVMValueRef *locals;    /* by Local.id: its alloca */
+    LLVMValueRef *memo;      /* by Node.id: value in the current statement */
+    VEC(uint32_t) trail;     /* ids in `memo`, for leaving branches and statements */
+    /* -g */
+    LLVMDIBuilderRef di;
+    LLVMMetadataRef di_unit, di_type, di_scope, *di_files, *di_scopes;
+} Emitter;
+
+/* --- emit.c */
+void emitter_init(Emitter *e, const BackendJob *job, LLVMContextRef context, LLVMModuleRef module);
+void emitter_free(Emitter *e);
+/* Functions `ENTRY.prepare` (AttnPrepare) and `ENTRY.phase` (AttnPhase), internal. */
+typedef struct EmittedKernel { LLVMValueRef prepare, phase; } EmittedKernel;
+EmittedKernel emit_kernel(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu, const char *entry);
+/* Turns to another kernel or entry: forgets all values. */
+void emit_begin(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu, const char *entry);
+/* A new internal function, with an entry block for allocas that falls into a block where the builder stands. */
+LLVMValueRef emit_function(Emitter *e, const char *name, LLVMTypeRef type);
+LLVMTypeRef emit_phase_type(Emitter *e);   /* of AttnPhase */
+LLVMTypeRef emit_prepare_type(Emitter *e); /* of AttnPrepare */
+/* Loads pointers, extents and parameters of `call` (an AttnCall) into the function part. */
+void emit_call_values(Emitter *e, LLVMValueRef call);
+LLVMValueRef emit_field(Emitter *e, LLVMTypeRef record, LLVMValueRef at, unsigned field, LLVMTypeRef type);
+
+/* --- emit_support.c: small things */
+LLVMValueRef emit_int(Emitter *e, int64_t value);
+LLVMValueRef emit_alloca(Emitter *e, LLVMTypeRef type, const char *name);
+LLVMBasicBlockRef emit_block(Emitter *e, const char *name);
+LLVMBasicBlockRef emit_here(Emitter *e);
+LLVMValueRef emit_phi2(Emitter *e, LLVMTypeRef type, LLVMValueRef a, LLVMBasicBlockRef from_a, LLVMValueRef b,
+                       LLVMBasicBlockRef from_b);
+/* Calls intrinsic `name`; overloads: its type parameters. */
+LLVMValueRef emit_intrinsic(Emitter *e, const char *name, LLVMTypeRef *overloads, unsigned n_overloads,
+                            LLVMValueRef *args, unsigned n_args);
+LLVMValueRef emit_intrinsic1(Emitter *e, const char *name, LLVMValueRef a); /* overloaded on a's type */
+LLVMValueRef emit_intrinsic2(Emitter *e, const char *name, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef emit_call(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n);
+void emit_attribute(Emitter *e, LLVMValueRef function, const char *name);
+void emit_cpu_attributes(Emitter *e, LLVMValueRef function);
+void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key); /* key: llvm.loop... = true; or NULL */
+void emit_support(Emitter *e); /* load_int, store_int, fail, philox of this kernel */
+
+/* --- emit_node.c */
+/* The value of n: i64, i1, or a real in its own type (f64 if exact, else the compute type). */
+LLVMValueRef emit_node(Emitter *e, const Node *n);
+LLVMValueRef emit_real(Emitter *e, const Node *n, LLVMTypeRef type); /* ... as f32 or f64 */
+LLVMValueRef emit_extent(Emitter *e, const Index *index);            /* never negative */
+bool emit_exact(Emitter *e, const Node *n);
+LLVMTypeRef emit_local_type(Emitter *e, const Local *local);
+LLVMValueRef emit_local(Emitter *e, const Local *local); /* its alloca */
+uint32_t emit_mark(Emitter *e);                          /* values found from here on ... */
+void emit_forget(Emitter *e, uint32_t mark);             /* ... are forgotten */
+void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check);
+
+/* --- emit_tensor.c */
+void emit_buffers_init(Emitter *e);
+void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up those that the phase touches */
+LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
+LLVMValueRef emit_read(Emitter *e, const Node *n);
+void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);
+
+/* --- emit_statement.c */
+void emit_statements(Emitter *e, const Block *block);
+
+/* --- emit_debug.c: all do nothing without -g */
+void emit_debug_begin(Emitter *e);
+void emit_debug_function(Emitter *e, LLVMValueRef function, Span span);
+void emit_debug_place(Emitter *e, Span span);
+void emit_debug_end(Emitter *e);
+
+/* --- emit_direct.c: `int NAME(const struct NAME_args *)`, `size_t NAME_workspace(const struct NAME_args *)` */
+typedef struct DirectVariant { const int64_t *fixed; EmittedKernel kernel; const Kernel *loops; } DirectVariant;
+void emit_direct(Emitter *e, const Cpu *cpu, const DirectVariant *variants, unsigned n); /* of one pattern */
+
+/* --- describe.c: the exported AttnModule and the note */
+typedef struct Described { const Variant *variant; const Cpu *cpu; EmittedKernel kernel; } Described;
+void describe_module(Emitter *e, const Described *variants, unsigned n);
+
+#endif

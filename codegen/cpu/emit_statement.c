@@ -1,0 +1,107 @@
+/* Statements of Loops -> LLVM IR. A loop variable is a phi; a local is an alloca that mem2reg turns into values. */
+#include "emit.h"
+
+static bool has_loop(const Block *block)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->kind == S_FOR || has_loop(&s->body) || has_loop(&s->otherwise)) return true;
+    }
+    return false;
+}
+
+static const char *loop_hint(const Statement *s)
+{
+    if (s->loop == LOOP_UNROLLED) return "llvm.loop.unroll.enable";
+    return s->loop == LOOP_LANE && !has_loop(&s->body) ? "llvm.loop.vectorize.enable" : NULL;
+}
+
+/* Upwards: variable = lo, lo + step, ... < hi. Downwards the phi is one above the variable. */
+static void emit_for(Emitter *e, const Statement *s)
+{
+    uint32_t mark = emit_mark(e);
+    LLVMValueRef lo = emit_node(e, s->lo), hi = emit_node(e, s->hi), step = s->step ? emit_node(e, s->step) : emit_int(e, 1);
+    emit_forget(e, mark);
+    LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "head"), body = emit_block(e, "body");
+    LLVMBasicBlockRef end = emit_block(e, "end");
+    LLVMBuildBr(e->b, head);
+    LLVMPositionBuilderAtEnd(e->b, head);
+    LLVMValueRef at = LLVMBuildPhi(e->b, e->i64, s->variable->name ? s->variable->name : "");
+    LLVMAddIncoming(at, s->down ? &hi : &lo, &before, 1);
+    LLVMValueRef more = LLVMBuildICmp(e->b, s->down ? LLVMIntSGT : LLVMIntSLT, at, s->down ? lo : hi, "");
+    LLVMBuildCondBr(e->b, more, body, end);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    LLVMValueRef outer = e->indices[s->variable->id];
+    LLVMValueRef below = s->down ? LLVMBuildNSWSub(e->b, at, emit_int(e, 1), "") : NULL;
+    e->indices[s->variable->id] = s->down ? below : at;
+    emit_statements(e, &s->body);
+    e->indices[s->variable->id] = outer;
+    emit_debug_place(e, s->span);
+    LLVMValueRef next = s->down ? below : LLVMBuildNSWAdd(e->b, at, step, "");
+    LLVMBasicBlockRef latch = emit_here(e);
+    LLVMAddIncoming(at, &next, &latch, 1);
+    emit_loop_metadata(e, LLVMBuildBr(e->b, head), loop_hint(s));
+    LLVMPositionBuilderAtEnd(e->b, end);
+}
+
+static void emit_if_statement(Emitter *e, const Statement *s)
+{
+    uint32_t mark = emit_mark(e);
+    LLVMValueRef condition = emit_node(e, s->condition);
+    emit_forget(e, mark);
+    LLVMBasicBlockRef yes = emit_block(e, "then"), end = emit_block(e, "end");
+    LLVMBasicBlockRef no = s->otherwise.n ? emit_block(e, "else") : end;
+    LLVMBuildCondBr(e->b, condition, yes, no);
+    LLVMPositionBuilderAtEnd(e->b, yes);
+    emit_statements(e, &s->body);
+    LLVMBuildBr(e->b, end);
+    if (s->otherwise.n) {
+        LLVMPositionBuilderAtEnd(e->b, no);
+        emit_statements(e, &s->otherwise);
+        LLVMBuildBr(e->b, end);
+    }
+    LLVMPositionBuilderAtEnd(e->b, end);
+}
+
+/* A sum or product that grows in a local may be regrouped: nothing fixes its order. */
+static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
+{
+    const Node *n = s->value;
+    bool grows = n->type == TYPE_REAL && (n->op == N_ADD || n->op == N_MUL) && !s->local->exact &&
+                 ((n->args[0]->op == N_LOCAL && n->args[0]->local == s->local) ||
+                  (n->args[1]->op == N_LOCAL && n->args[1]->local == s->local));
+    LLVMOpcode op = LLVMIsAInstruction(value) ? LLVMGetInstructionOpcode(value) : LLVMRet;
+    if (grows && !emit_exact(e, n) && (op == LLVMFAdd || op == LLVMFMul))
+        LLVMSetFastMathFlags(value, LLVMFastMathAllowContract | LLVMFastMathAllowReassoc | LLVMFastMathNoSignedZeros);
+}
+
+static void emit_set(Emitter *e, const Statement *s)
+{
+    LLVMTypeRef type = emit_local_type(e, s->local);
+    LLVMValueRef v = s->local->type == TYPE_REAL ? emit_real(e, s->value, type) : emit_node(e, s->value);
+    allow_regrouping(e, s, v);
+    LLVMBuildStore(e->b, v, emit_local(e, s->local));
+}
+
+static void emit_statement(Emitter *e, const Statement *s)
+{
+    switch (s->kind) {
+    case S_FOR: emit_for(e, s); break;
+    case S_IF: emit_if_statement(e, s); break;
+    case S_SET: emit_set(e, s); break;
+    case S_STORE: emit_store(e, s->tensor, s->subscripts, s->value); break;
+    case S_REQUIRE: emit_fail_unless(e, emit_node(e, s->condition), s->check); break;
+    case S_NOTE: break;
+    default: BUG(e->c, "unknown statement");
+    }
+}
+
+void emit_statements(Emitter *e, const Block *block)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        uint32_t mark = emit_mark(e);
+        emit_debug_place(e, block->at[k]->span);
+        emit_statement(e, block->at[k]);
+        emit_forget(e, mark);
+    }
+}

@@ -1,0 +1,353 @@
+/* Buffers of Loops: where they lie, how an element is loaded and stored.
+ *
+ * The layout function writes the offset of every workspace and scratch buffer and the two totals (multiples of 64, all
+ * arithmetic saturating, so that too large a size stays too large). A phase sets up the buffers it touches on entry.
+ * Each buffer has an alias scope of its own: the runtime lets no output overlap another tensor, but for a carried state's
+ * end, which may be its start. */
+#include "emit.h"
+
+enum { ALIGNMENT = 64 };
+
+static bool is_carried(const Emitter *e, const Tensor *tensor, const Tensor **partner)
+{
+    for (unsigned k = 0; k < e->pattern->equations.n; k++) {
+        const Tensor *q = e->pattern->equations.at[k];
+        if (q->carry_start == tensor || q->carry_last == tensor) {
+            *partner = q->carry_start == tensor ? q->carry_last : q->carry_start;
+            return *partner != NULL;
+        }
+    }
+    return false;
+}
+
+static LLVMTypeRef element_type(Emitter *e, const Buffer *b)
+{
+    bool bound = b->kind == BUFFER_BOUND;
+    if (b->tensor->type == TYPE_BOOL) return e->i8;
+    if (b->tensor->type == TYPE_INT) return bound ? NULL : e->i64;
+    if (!bound) return b->exact ? e->f64 : e->real;
+    switch (b->tensor->storage) {
+    case STORAGE_F64: return e->f64;
+    case STORAGE_F32: return e->f32;
+    case STORAGE_F16: return e->half;
+    case STORAGE_BF16: return e->i16;
+    default: return e->job->f64 ? e->f64 : e->f32;
+    }
+}
+
+void emit_buffers_init(Emitter *e)
+{
+    e->n_buffers = e->kernel->buffers.n;
+    e->buffers = NEW_ARRAY(e->c, EmitBuffer, e->n_buffers + 1);
+    e->buffer_of = NEW_ARRAY(e->c, uint32_t, e->c->next_tensor + 1);
+    for (unsigned k = 0; k < e->n_buffers; k++) {
+        EmitBuffer *b = &e->buffers[k];
+        b->buffer = &e->kernel->buffers.at[k];
+        const Tensor *t = b->buffer->tensor, *partner = NULL;
+        e->buffer_of[t->id] = k + 1;
+        b->element = element_type(e, b->buffer);
+        b->heads = -1;
+        b->scope = k;
+        b->strides = NEW_ARRAY(e->c, LLVMValueRef, t->n_dims + 1);
+        b->extents = NEW_ARRAY(e->c, LLVMValueRef, t->n_dims + 1);
+        if (b->buffer->kind != BUFFER_BOUND) continue;
+        bool input = t->role == ROLE_INPUT || t->role == ROLE_CAPTURE;
+        bool carried = is_carried(e, t, &partner);
+        b->constant = input && !carried;
+        if (carried && e->buffer_of[partner->id]) b->scope = e->buffers[e->buffer_of[partner->id] - 1].scope;
+        for (unsigned d = 0; input && d < t->n_dims && b->heads < 0; d++)
+            if (t->dims[d]->heads) b->heads = (int)d;
+    }
+}
+
+/* --- which buffers does a phase touch? --- */
+
+static void use_node(Emitter *e, const Node *n)
+{
+    if (!n || n->id >= e->n_nodes || e->seen[n->id] == e->stamp) return;
+    e->seen[n->id] = e->stamp;
+    if (n->op == N_READ) e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
+    for (unsigned k = 0; k < n->n_args; k++) use_node(e, n->args[k]);
+}
+
+static void use_block(Emitter *e, const Block *block)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        const Node *nodes[] = {s->lo, s->hi, s->step, s->condition, s->value};
+        for (unsigned i = 0; i < sizeof nodes / sizeof *nodes; i++) use_node(e, nodes[i]);
+        if (s->kind == S_STORE) {
+            e->buffers[e->buffer_of[s->tensor->id] - 1].used = true;
+            for (unsigned d = 0; d < s->tensor->n_dims; d++) use_node(e, s->subscripts[d]);
+        }
+        use_block(e, &s->body);
+        use_block(e, &s->otherwise);
+    }
+}
+
+/* --- setting up --- */
+
+static void set_up_extents(Emitter *e, EmitBuffer *b)
+{
+    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) b->extents[d] = emit_extent(e, b->buffer->tensor->dims[d]);
+}
+
+static LLVMValueRef kept_extent(Emitter *e, const EmitBuffer *b, unsigned d)
+{
+    return b->buffer->ring == (int)d ? emit_int(e, b->buffer->ring_depth) : b->extents[d];
+}
+
+static void set_up_dense(Emitter *e, EmitBuffer *b, unsigned number)
+{
+    LLVMValueRef stride = emit_int(e, 1);
+    for (unsigned d = b->buffer->tensor->n_dims; d-- > 0;) {
+        b->strides[d] = stride;
+        if (d) stride = LLVMBuildNSWMul(e->b, stride, kept_extent(e, b, d), "");
+    }
+    LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, e->offsets, (LLVMValueRef[]){emit_int(e, number)}, 1, "");
+    LLVMValueRef offset = LLVMBuildLoad2(e->b, e->i64, at, "");
+    LLVMValueRef base = b->buffer->kind == BUFFER_SCRATCH ? e->scratch : e->workspace;
+    b->data = LLVMBuildInBoundsGEP2(e->b, e->i8, base, &offset, 1, b->buffer->tensor->name);
+}
+
+static void set_up_bound(Emitter *e, EmitBuffer *b)
+{
+    const Tensor *t = b->buffer->tensor;
+    LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->tensor_type, e->tensors,
+                                            (LLVMValueRef[]){emit_int(e, t->number)}, 1, "");
+    b->data = emit_field(e, e->tensor_type, at, 0, e->ptr);
+    LLVMSetValueName2(b->data, t->name, __builtin_strlen(t->name));
+    LLVMValueRef strides = emit_field(e, e->tensor_type, at, 1, e->ptr);
+    for (unsigned d = 0; d < t->n_dims; d++) {
+        LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, e->i64, strides, (LLVMValueRef[]){emit_int(e, d)}, 1, "");
+        b->strides[d] = LLVMBuildLoad2(e->b, e->i64, p, "stride");
+    }
+    if (!b->element) b->type = emit_field(e, e->tensor_type, at, 3, e->i64);
+    if (b->heads >= 0) { /* known not to be 0, so that the division may be hoisted */
+        LLVMValueRef group = emit_field(e, e->tensor_type, at, 2, e->i64);
+        b->group = emit_intrinsic2(e, "llvm.umax", group, emit_int(e, 1));
+    }
+}
+
+static LLVMMetadataRef text_node(Emitter *e, const char *text, LLVMMetadataRef second)
+{
+    LLVMMetadataRef parts[2] = {LLVMMDStringInContext2(e->context, text, __builtin_strlen(text)), second};
+    return LLVMMDNodeInContext2(e->context, parts, second ? 2 : 1);
+}
+
+static void set_up_scopes(Emitter *e)
+{
+    const char *function = LLVMGetValueName2(e->function, &(size_t){0});
+    LLVMMetadataRef domain = text_node(e, function, NULL);
+    LLVMMetadataRef *scopes = NEW_ARRAY(e->c, LLVMMetadataRef, e->n_buffers + 1);
+    LLVMMetadataRef *others = NEW_ARRAY(e->c, LLVMMetadataRef, e->n_buffers + 1);
+    for (unsigned k = 0; k < e->n_buffers; k++)
+        if (e->buffers[k].scope == k) scopes[k] = text_node(e, format(e->c, "%s:%u", function, k), domain);
+    for (unsigned k = 0; k < e->n_buffers; k++) {
+        EmitBuffer *b = &e->buffers[k];
+        if (!b->used) continue;
+        unsigned n = 0;
+        for (unsigned i = 0; i < e->n_buffers; i++)
+            if (scopes[i] && i != b->scope && e->buffers[i].used) others[n++] = scopes[i];
+        b->alias = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, &scopes[b->scope], 1));
+        b->noalias = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, others, n));
+    }
+}
+
+void emit_buffers_used(Emitter *e, const Phase *phase)
+{
+    e->stamp++;
+    for (unsigned k = 0; k < e->n_buffers; k++) e->buffers[k].used = false;
+    use_block(e, &phase->body);
+    uint32_t mark = emit_mark(e);
+    for (unsigned k = 0; k < e->n_buffers; k++) {
+        EmitBuffer *b = &e->buffers[k];
+        if (!b->used) continue;
+        set_up_extents(e, b);
+        if (b->buffer->kind == BUFFER_BOUND) set_up_bound(e, b);
+        else set_up_dense(e, b, k);
+    }
+    emit_forget(e, mark);
+    set_up_scopes(e);
+}
+
+/* --- layout --- */
+
+static LLVMValueRef saturating_product(Emitter *e, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMValueRef pair = emit_intrinsic2(e, "llvm.umul.with.overflow", a, b);
+    LLVMValueRef over = LLVMBuildExtractValue(e->b, pair, 1, "");
+    return LLVMBuildSelect(e->b, over, emit_int(e, -1), LLVMBuildExtractValue(e->b, pair, 0, ""), "");
+}
+
+static LLVMValueRef buffer_bytes(Emitter *e, EmitBuffer *b)
+{
+    LLVMValueRef bytes = LLVMBuildIntCast2(e->b, LLVMSizeOf(b->element), e->i64, false, "");
+    set_up_extents(e, b);
+    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) bytes = saturating_product(e, bytes, kept_extent(e, b, d));
+    bytes = emit_intrinsic2(e, "llvm.uadd.sat", bytes, emit_int(e, ALIGNMENT - 1));
+    return LLVMBuildAnd(e->b, bytes, emit_int(e, -ALIGNMENT), "");
+}
+
+LLVMValueRef emit_layout(Emitter *e)
+{
+    LLVMTypeRef type = LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->ptr}, 2, false);
+    LLVMValueRef f = emit_function(e, format(e->c, "%s.layout", e->entry), type), out = LLVMGetParam(f, 1);
+    emit_attribute(e, f, "noinline");
+    emit_call_values(e, LLVMGetParam(f, 0));
+    LLVMValueRef total[2] = {emit_int(e, 0), emit_int(e, 0)};
+    uint32_t mark = emit_mark(e);
+    for (unsigned k = 0; k < e->n_buffers + 2; k++) {
+        LLVMValueRef *sum = &total[k >= e->n_buffers ? k - e->n_buffers
+                                                     : e->buffers[k].buffer->kind == BUFFER_SCRATCH];
+        if (k < e->n_buffers && e->buffers[k].buffer->kind == BUFFER_BOUND) continue;
+        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, out, (LLVMValueRef[]){emit_int(e, k)}, 1, "");
+        LLVMBuildStore(e->b, *sum, at);
+        if (k < e->n_buffers) *sum = emit_intrinsic2(e, "llvm.uadd.sat", *sum, buffer_bytes(e, &e->buffers[k]));
+    }
+    emit_forget(e, mark);
+    LLVMBuildRetVoid(e->b);
+    return f;
+}
+
+/* --- elements --- */
+
+static void mark_access(Emitter *e, const EmitBuffer *b, LLVMValueRef access)
+{
+    LLVMSetMetadata(access, e->kind_scope, b->alias);
+    LLVMSetMetadata(access, e->kind_noalias, b->noalias);
+}
+
+static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
+{
+    LLVMValueRef sum = NULL;
+    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) {
+        LLVMValueRef x = at[d];
+        if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int(e, b->buffer->ring_depth), "");
+        if (b->group && b->heads == (int)d) x = LLVMBuildUDiv(e->b, x, b->group, "");
+        bool unit = LLVMIsAConstantInt(b->strides[d]) && LLVMConstIntGetSExtValue(b->strides[d]) == 1;
+        if (!unit) x = LLVMBuildNSWMul(e->b, x, b->strides[d], "");
+        sum = sum ? LLVMBuildNSWAdd(e->b, sum, x, "") : x;
+    }
+    return sum ? sum : emit_int(e, 0);
+}
+
+/* bfloat16: the upper half of an f32. */
+static LLVMValueRef from_bf16(Emitter *e, LLVMValueRef x)
+{
+    LLVMValueRef bits = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, x, e->i32, ""), LLVMConstInt(e->i32, 16, false), "");
+    return LLVMBuildBitCast(e->b, bits, e->f32, "");
+}
+
+static LLVMValueRef to_bf16(Emitter *e, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->b;
+    LLVMValueRef bits = LLVMBuildBitCast(b, x, e->i32, ""), sixteen = LLVMConstInt(e->i32, 16, false);
+    LLVMValueRef top = LLVMBuildLShr(b, bits, sixteen, "");
+    LLVMValueRef odd = LLVMBuildAnd(b, top, LLVMConstInt(e->i32, 1, false), "");
+    LLVMValueRef even = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, odd, ""), LLVMConstInt(e->i32, 0x7fff, false), "");
+    LLVMValueRef quiet = LLVMBuildOr(b, top, LLVMConstInt(e->i32, 0x40, false), "");
+    LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, x, x, "");
+    LLVMValueRef y = LLVMBuildSelect(b, nan, quiet, LLVMBuildLShr(b, even, sixteen, ""), "");
+    return LLVMBuildTrunc(b, y, e->i16, "");
+}
+
+/* Half precision without F16C: LLVM would call libgcc. */
+static LLVMValueRef from_half(Emitter *e, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->b;
+    if (e->cpu->features & ATTN_FEATURE_F16C) return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, e->half, ""), e->f32, "");
+    LLVMValueRef h = LLVMBuildZExt(b, x, e->i32, "");
+    LLVMValueRef size = LLVMBuildAnd(b, h, LLVMConstInt(e->i32, 0x7fff, false), "");
+    LLVMValueRef sign = LLVMBuildShl(b, LLVMBuildXor(b, h, size, ""), LLVMConstInt(e->i32, 16, false), "");
+    LLVMValueRef wide = LLVMBuildShl(b, size, LLVMConstInt(e->i32, 13, false), "");
+    LLVMValueRef value = LLVMBuildFMul(b, LLVMBuildBitCast(b, wide, e->f32, ""), LLVMConstReal(e->f32, 0x1p112), "");
+    LLVMValueRef finite = LLVMBuildICmp(b, LLVMIntULT, size, LLVMConstInt(e->i32, 0x7c00, false), "");
+    LLVMValueRef other = LLVMBuildOr(b, wide, LLVMConstInt(e->i32, 0x7f800000, false), "");
+    LLVMValueRef bits = LLVMBuildSelect(b, finite, LLVMBuildBitCast(b, value, e->i32, ""), other, "");
+    return LLVMBuildBitCast(b, LLVMBuildOr(b, bits, sign, ""), e->f32, "");
+}
+
+static LLVMValueRef to_half(Emitter *e, LLVMValueRef x)
+{
+    LLVMBuilderRef b = e->b;
+    if (e->cpu->features & ATTN_FEATURE_F16C) return LLVMBuildBitCast(b, LLVMBuildFPTrunc(b, x, e->half, ""), e->i16, "");
+#define C(value) LLVMConstInt(e->i32, (value), false)
+    LLVMValueRef bits = LLVMBuildBitCast(b, x, e->i32, ""), size = LLVMBuildAnd(b, bits, C(0x7fffffff), "");
+    LLVMValueRef sign = LLVMBuildLShr(b, LLVMBuildXor(b, bits, size, ""), C(16), "");
+    LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntUGT, size, C(0x7f800000), "");
+    LLVMValueRef large = LLVMBuildSelect(b, nan, C(0x7e00), C(0x7c00), "");
+    /* below 2^-14: adding 0.5 lets the unit round to the places of a subnormal */
+    LLVMValueRef shifted = LLVMBuildFAdd(b, LLVMBuildBitCast(b, size, e->f32, ""), LLVMConstReal(e->f32, 0.5), "");
+    LLVMValueRef small = LLVMBuildSub(b, LLVMBuildBitCast(b, shifted, e->i32, ""), C(0x3f000000), "");
+    LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildLShr(b, size, C(13), ""), C(1), "");
+    LLVMValueRef round = LLVMBuildAdd(b, LLVMBuildAdd(b, size, odd, ""), C(0xfff - (112u << 23)), "");
+    LLVMValueRef normal = LLVMBuildLShr(b, round, C(13), "");
+    LLVMValueRef y = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntULT, size, C(0x38800000), ""), small, normal, "");
+    y = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntUGE, size, C(0x47800000), ""), large, y, "");
+#undef C
+    return LLVMBuildTrunc(b, LLVMBuildOr(b, y, sign, ""), e->i16, "");
+}
+
+static LLVMValueRef load_element(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
+{
+    LLVMValueRef offset = element_offset(e, b, at);
+    const Tensor *t = b->buffer->tensor;
+    if (!b->element) {
+        LLVMValueRef v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
+        mark_access(e, b, v);
+        return v;
+    }
+    LLVMTypeRef type = b->element == e->half ? e->i16 : b->element;
+    LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, type, b->data, &offset, 1, "");
+    LLVMValueRef v = LLVMBuildLoad2(e->b, type, p, "");
+    mark_access(e, b, v);
+    if (b->constant) LLVMSetMetadata(v, e->kind_invariant, LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, NULL, 0)));
+    if (t->type == TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstInt(e->i8, 0, false), "");
+    if (t->type == TYPE_INT) return v;
+    if (b->element == e->half) v = from_half(e, v);
+    if (b->element == e->i16) v = from_bf16(e, v);
+    LLVMTypeRef real = b->buffer->exact ? e->f64 : e->real;
+    return LLVMTypeOf(v) == real ? v : LLVMBuildFPCast(e->b, v, real, "");
+}
+
+LLVMValueRef emit_read(Emitter *e, const Node *n)
+{
+    const EmitBuffer *b = &e->buffers[e->buffer_of[n->tensor->id] - 1];
+    unsigned rank = n->tensor->n_dims;
+    LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, rank + 1), inside = NULL;
+    for (unsigned d = 0; d < rank; d++) at[d] = emit_node(e, n->args[d]);
+    if (!n->guarded || !rank) return load_element(e, b, at);
+    for (unsigned d = 0; d < rank; d++) {
+        LLVMValueRef in = LLVMBuildICmp(e->b, LLVMIntULT, at[d], b->extents[d], "");
+        inside = inside ? LLVMBuildAnd(e->b, inside, in, "") : in;
+    }
+    LLVMBasicBlockRef from = emit_here(e), load = emit_block(e, "load"), end = emit_block(e, "loaded");
+    LLVMBuildCondBr(e->b, inside, load, end);
+    LLVMPositionBuilderAtEnd(e->b, load);
+    LLVMValueRef v = load_element(e, b, at);
+    load = emit_here(e);
+    LLVMBuildBr(e->b, end);
+    LLVMPositionBuilderAtEnd(e->b, end);
+    return emit_phi2(e, LLVMTypeOf(v), v, load, LLVMConstNull(LLVMTypeOf(v)), from);
+}
+
+void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value)
+{
+    const EmitBuffer *b = &e->buffers[e->buffer_of[tensor->id] - 1];
+    LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, tensor->n_dims + 1);
+    for (unsigned d = 0; d < tensor->n_dims; d++) at[d] = emit_node(e, subscripts[d]);
+    LLVMTypeRef type = b->element;
+    bool narrow = type == e->half || type == e->i16;
+    LLVMValueRef v = tensor->type == TYPE_REAL ? emit_real(e, value, narrow ? e->f32 : type) : emit_node(e, value);
+    LLVMValueRef offset = element_offset(e, b, at);
+    if (!type) {
+        mark_access(e, b, emit_call(e, e->store_int, (LLVMValueRef[]){b->data, b->type, offset, v}, 4));
+        return;
+    }
+    if (type == e->half) v = to_half(e, v);
+    else if (type == e->i16) v = to_bf16(e, v);
+    else if (type == e->i8) v = LLVMBuildZExt(e->b, v, e->i8, "");
+    LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, LLVMTypeOf(v), b->data, &offset, 1, "");
+    mark_access(e, b, LLVMBuildStore(e->b, v, p));
+}
