@@ -8,9 +8,12 @@
 #include "math.h"
 #include "math_tables.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+
+#define COUNT(table) ((unsigned)(sizeof (table) / sizeof *(table)))
 
 typedef LLVMValueRef V;
 
@@ -65,6 +68,7 @@ static V splat(const Emit *e, V scalar)
     V lanes[64];
     if (!e->lanes)
         return scalar;
+    assert(e->lanes <= COUNT(lanes));
     for (unsigned i = 0; i < e->lanes; i++)
         lanes[i] = scalar;
     return LLVMConstVector(lanes, e->lanes);
@@ -133,7 +137,6 @@ static V polynomial(const Emit *e, V x, const double *c, unsigned count)
     return sum;
 }
 
-#define COUNT(table) ((unsigned)(sizeof (table) / sizeof *(table)))
 #define TABLE(e, name, x) ((e)->f64 ? polynomial(e, x, name##_f64, COUNT(name##_f64)) \
                                     : polynomial(e, x, name##_f32, COUNT(name##_f32)))
 
@@ -684,6 +687,7 @@ LLVMValueRef math_function(LLVMModuleRef module, MathFn fn, LLVMTypeRef type)
 
 LLVMValueRef math_call(LLVMBuilderRef builder, LLVMModuleRef module, MathFn fn, LLVMValueRef *args, unsigned count)
 {
+    assert(count == infos[fn].arity);
     LLVMValueRef function = math_function(module, fn, LLVMTypeOf(args[0]));
     return LLVMBuildCall2(builder, LLVMGlobalGetValueType(function), function, args, count, "");
 }

@@ -2,8 +2,9 @@
  * The emitted elementary functions against libm: long double for f64, double for f32. Each is run as LLVM would use it,
  * in a loop over arrays, as a scalar (which LLVM vectorises) and as a vector (8 x f32, 4 x f64).
  *
- * f32: every 9973rd bit pattern, all neighbours of the hard points, all multiples of pi/2 up to 1e5 for sin and cos; f64:
- * random bit patterns and random points in the interesting ranges. ATTN_MATH_STRIDE=1 sweeps all 2^32 patterns.
+ * f32: every 9973rd bit pattern; f64: random ones. Both: the neighbours of hard points, random points of the interesting
+ * ranges, multiples of pi/2 for sin and cos. ATTN_MATH_EFFORT=n in the environment takes n times as many points (from 9973
+ * on, all 2^32 of f32), ATTN_MATH_REPORT prints the largest error of each function.
  */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -311,27 +312,32 @@ static const double hard_points[] = {
 };
 enum { HARD = sizeof hard_points / sizeof *hard_points };
 
-static unsigned sweep_stride(void)
+static int effort(void)
 {
-    const char *text = getenv("ATTN_MATH_STRIDE");
-    return text ? (unsigned)atoi(text) : 9973;
+    const char *text = getenv("ATTN_MATH_EFFORT");
+    int n = text ? atoi(text) : 1;
+    return n < 1 ? 1 : n;
+}
+
+static void feed_bit_patterns(Trial *t)
+{
+    uint64_t stride = effort() < 9973 ? 9973 / (unsigned)effort() : 1;
+    for (uint64_t bits = 0; !t->f64 && bits < UINT64_C(1) << 32; bits += stride)
+        feed(t, f32_from((uint32_t)bits), 0);
+    for (int i = 0; t->f64 && i < 60000 * effort(); i++)
+        feed(t, f64_from(random_bits(t)), 0);
 }
 
 static void feed_unary(Trial *t)
 {
     for (int i = 0; i < HARD; i++)
         feed_around(t, hard_points[i], 0, 64);
-    if (!t->f64)
-        for (uint64_t bits = 0; bits < UINT64_C(1) << 32; bits += sweep_stride())
-            feed(t, f32_from((uint32_t)bits), 0);
-    else
-        for (int i = 0; i < 60000; i++)
-            feed(t, f64_from(random_bits(t)), 0);
+    feed_bit_patterns(t);
     static const double spans[] = {1e-3, 0.5, 1.5, 6, 30, 800};
     for (unsigned s = 0; s < sizeof spans / sizeof *spans; s++)
-        for (int i = 0; i < 16000; i++)
+        for (int i = 0; i < 16000 * effort(); i++)
             feed(t, random_between(t, -spans[s], spans[s]), 0);
-    for (int i = 0; i < 20000; i++)   /* where logarithms vanish and hide the errors of their parts */
+    for (int i = 0; i < 20000 * effort(); i++)   /* where logarithms vanish and hide the errors of their parts */
         feed(t, random_between(t, 0.6, 1.6), 0);
 }
 
@@ -340,7 +346,7 @@ static void feed_angles(Trial *t)
 {
     for (int n = 1; n < 65000; n++)
         feed(t, n * M_PI_2, 0), feed(t, step(t, n * M_PI_2, 0), 0);
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < 30000 * effort(); i++) {
         double n = nearbyint(exp(random_between(t, 0, 33)));
         feed(t, n * M_PI_2, 0);
         feed(t, random_between(t, -1e9, 1e9), 0);
@@ -353,7 +359,7 @@ static void feed_binary(Trial *t)
         for (int j = 0; j < HARD; j++)
             for (int signs = 0; signs < 4; signs++)
                 feed(t, signs & 1 ? -hard_points[i] : hard_points[i], signs & 2 ? -hard_points[j] : hard_points[j]);
-    for (int i = 0; i < 60000; i++) {
+    for (int i = 0; i < 60000 * effort(); i++) {
         uint64_t x = random_bits(t), y = random_bits(t);
         feed(t, t->f64 ? f64_from(x) : f32_from((uint32_t)x), t->f64 ? f64_from(y) : f32_from((uint32_t)y));
         feed(t, random_between(t, -10, 10), nearbyint(random_between(t, -40, 40)));
@@ -392,6 +398,40 @@ static void run_all(bool f64)
     for (MathFn fn = 0; fn < MATH_COUNT; fn++)
         run_trial(jit, fn, f64);
     check(LLVMOrcDisposeLLJIT(jit));
+}
+
+/* Without fused multiply-add in hardware LLVM calls fma of libm: slow, but the bits stay. */
+static void same_bits_without_fma(bool f64)
+{
+    LLVMOrcLLJITRef host = compile(0, MATH_COUNT - 1, f64, NULL), plain = compile(0, MATH_COUNT - 1, f64, "x86-64");
+    Trial *t = calloc(1, sizeof *t);
+    t->f64 = f64;
+    for (int i = 0; i < 2048; i++) {
+        double x = i & 1 ? random_between(t, -30, 30) : f64 ? f64_from(random_bits(t)) : f32_from((uint32_t)random_bits(t));
+        if (f64)
+            t->x.f64[i] = x, t->y.f64[i] = random_between(t, -30, 30);
+        else
+            t->x.f32[i] = (float)x, t->y.f32[i] = (float)random_between(t, -30, 30);
+    }
+    for (MathFn fn = 0; fn < MATH_COUNT; fn++) {
+        lookup(host, fn, f64, false)(&t->x, &t->y, &t->scalar_out, 2048);
+        lookup(plain, fn, f64, false)(&t->x, &t->y, &t->vector_out, 2048);
+        for (unsigned i = 0; i < 2048; i++) {
+            double a = at(t, &t->scalar_out, i), b = at(t, &t->vector_out, i);
+            cr_assert((isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0, "%s(%a, %a): host %a, x86-64 %a",
+                      math_info(fn)->name, at(t, &t->x, i), at(t, &t->y, i), a, b);
+        }
+    }
+    free(t);
+    check(LLVMOrcDisposeLLJIT(host));
+    check(LLVMOrcDisposeLLJIT(plain));
+}
+
+Test(math, same_bits_without_fma)
+{
+    start_llvm();
+    same_bits_without_fma(false);
+    same_bits_without_fma(true);
 }
 
 Test(math, f32_within_promised_errors) { run_all(false); }
