@@ -47,10 +47,10 @@ static Node *all_found(Prover *p) {
     return all;
 }
 
-/* Without facts, with them, then allowing conditions: the first that succeeds. */
+/* Without facts, with them, then allowing conditions (facts make those weaker): the first that succeeds. */
 static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim) {
     for (unsigned attempt = 0; attempt < 4; attempt++) {
-        const bool facts = attempt & 1, weak = attempt >= 2;
+        const bool facts = attempt == 1 || attempt == 2, weak = attempt >= 2;
         if (facts && !(scope && scope->facts.n)) continue;
         Prover *p = begin(c, scope);
         Origin used;
@@ -65,6 +65,23 @@ static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim
                         used.rules | translated, condition};
     }
     return (Answer){.result = NOT_PROVED};
+}
+
+/* Can it hold with two elements along every extent and the defaults of the parameters? Each of its parts can. */
+static bool can_hold(Compilation *c, const ProveScope *scope, Node *condition) {
+    Prover *p = begin(c, scope);
+    Origin used;
+    assume(p, condition, true, (Origin){0});
+    for (unsigned k = 0; k < p->n_symbols; k++) {
+        int64_t least;
+        bool exact;
+        Poly x;
+        if (!supposed(p, k, &least, &exact) || !poly_symbol(p, k, &x)) continue;
+        const Poly value = poly_constant(least);
+        know_difference(p, &x, &value, 0, (Origin){0});
+        if (exact) know_difference(p, &value, &x, 0, (Origin){0});
+    }
+    return !refute(p, 0, &used);
 }
 
 static const char *rule_names(Compilation *c, uint32_t rules) {
@@ -137,7 +154,10 @@ static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
 Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi) {
     const Answer low = settle(c, scope, &(Claim){x, lo, 0}), high = settle(c, scope, &(Claim){hi, x, 1});
     const bool low_proved = low.result != NOT_PROVED, high_proved = high.result != NOT_PROVED;
-    if (low_proved && high_proved) return join_answers(c, &low, &high);
+    if (low_proved && high_proved) {
+        const Proof proof = join_answers(c, &low, &high);
+        if (!proof.condition || can_hold(c, scope, proof.condition)) return proof;
+    }
     return (Proof){.result = NOT_PROVED, .range = range_in_words(c, scope, x),
                    .hint = hint_for(c, x, lo, hi, low_proved, high_proved)};
 }

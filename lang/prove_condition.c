@@ -70,31 +70,51 @@ static bool opposite(const Poly *a, Poly *out) { /* not (a >= 0) */
     return poly_add_constant(out, -1) && out->constant != INT64_MIN;
 }
 
-/* Can the condition hold at all with two elements along every extent and with the defaults of the parameters? */
+/* ---- is a condition worth stating? ---- */
+
+enum { MAX_SIDE = 4 * MAX_TERMS };
+typedef struct Sides { unsigned n; Poly at[MAX_SIDE]; } Sides;
+
+/* What is supposed of a factor of a condition: two elements along every extent, the defaults of the parameters. */
+bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact) {
+    const Node *n = p->symbols[symbol].node;
+    *exact = n && n->op == N_PARAM;
+    *least = 2;
+    if (n && n->op == N_SIZE) return true;
+    if (!*exact || !n->param->has_default) return false;
+    *least = n->param->value.integer;
+    return *least > -((int64_t)1 << 40) && *least < (int64_t)1 << 40;
+}
+
+/* symbol * rest >= least * rest, and the reverse where it is exact; rest is 1 or supposed not to be negative */
+static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest) {
+    int64_t least;
+    bool exact;
+    Poly x;
+    if (!supposed(p, symbol, &least, &exact) || !poly_symbol(p, symbol, &x)) return;
+    if (!poly_multiply(p, &x, rest, &x) || !poly_scale_add(p, &x, 1, rest, -least, &x)) return;
+    if (s->n < MAX_SIDE) s->at[s->n++] = x;
+    if (exact && s->n < MAX_SIDE && poly_scale_add(p, &x, -1, &x, 0, &x)) s->at[s->n++] = x;
+}
+
+/* Of degree 2 at most, and possible with two elements along every extent and with the defaults of the parameters. */
 static bool is_sensible(Prover *p, const Poly *condition) {
-    Poly extra[2 * MAX_TERMS + 1];
-    unsigned n = 1;
-    extra[0] = *condition;
+    Sides s = {.n = 1, .at = {*condition}};
     for (unsigned t = 0; t < condition->n; t++) {
-        const Mono *m = &p->monos[condition->mono[t]];
-        for (unsigned k = 0; k < m->n && n + 2 <= 2 * MAX_TERMS; k++) {
-            const Node *leaf = p->symbols[m->symbol[k]].node;
-            Poly s;
-            if (!leaf || !poly_symbol(p, m->symbol[k], &s)) continue;
-            if (leaf->op == N_SIZE) {
-                s.constant = -2;
-                extra[n++] = s;
-            } else if (leaf->op == N_PARAM && leaf->param->has_default && leaf->param->value.integer > -(1ll << 40) &&
-                       leaf->param->value.integer < 1ll << 40) {
-                s.constant = -leaf->param->value.integer;
-                extra[n++] = s;
-                s.k[0] = -1;
-                s.constant = leaf->param->value.integer;
-                extra[n++] = s;
-            }
+        const Mono m = p->monos[condition->mono[t]];
+        if (m.n > 2) return false;
+        for (unsigned k = 0; k < m.n; k++) {
+            const Poly one = poly_constant(1);
+            const unsigned other = m.symbol[m.n - 1 - k];
+            int64_t least;
+            bool exact;
+            Poly rest;
+            suppose(p, &s, m.symbol[k], &one);
+            if (m.n == 2 && supposed(p, other, &least, &exact) && least >= 0 && poly_symbol(p, other, &rest))
+                suppose(p, &s, m.symbol[k], &rest);
         }
     }
-    return !pure_contradiction(p, extra, n);
+    return !pure_contradiction(p, s.at, s.n);
 }
 
 /* No element exists either where a range that was used is empty. */
@@ -119,6 +139,17 @@ static void eliminate_all(Prover *p, Elimination *e) {
             eliminate(p, e, &p->known[k].p, p->known[k].origin, 0);
 }
 
+/* Adds the condition that a >= 0, unless it is over more than extents and parameters or makes no sense. */
+bool offer_condition(Prover *p, const Poly *a, Origin *used) {
+    Poly failing;
+    for (unsigned t = 0; t < a->n; t++)
+        if (!mono_pure(p, a->mono[t])) return false;
+    if (!opposite(a, &failing) || !is_sensible(p, a)) return false;
+    used->rules |= BIT(S2) | BIT(S12);
+    PUSH(p->c, &p->found, allow_empty(p, a, &failing, *used));
+    return true;
+}
+
 /* The weakest of the conditions, each of which would do; the first of those that do not compare. */
 bool find_condition(Prover *p, Origin *used) {
     Elimination *e = NEW(p->c, Elimination);
@@ -135,9 +166,7 @@ bool find_condition(Prover *p, Origin *used) {
     }
     if (chosen < 0) return false;
     *used = e->left[chosen].origin;
-    used->rules |= BIT(S2) | BIT(S12);
-    PUSH(p->c, &p->found, allow_empty(p, &best, &e->left[chosen].p, *used));
-    return true;
+    return offer_condition(p, &best, used);
 }
 
 /* x <= z is assumed for a made-up z; what follows about z alone bounds it. */

@@ -19,7 +19,7 @@ static void assume_comparison(Prover *p, Node *n, bool positive, Origin origin) 
     }
 }
 
-/* What TOPK and TOPP left out by `where` is never selected. Their variables are dimensions of the equation they are. */
+/* As for TOPK itself, at other coordinates: its variables are dimensions of the equation that it is. */
 static void assume_selected(Prover *p, const Node *read, bool positive, Origin origin) {
     const Tensor *t = read->tensor;
     if (!positive || !t->body || t->group || (t->body->op != N_TOPK && t->body->op != N_TOPP)) return;
@@ -70,6 +70,10 @@ void assume(Prover *p, Node *n, bool positive, Origin origin) {
         assume_comparison(p, n, positive, origin);
         return;
     case N_READ: assume_read(p, n, positive, origin); return;
+    case N_TOPK: case N_TOPP: /* what `where` left out is never selected */
+        origin.rules |= BIT(S9);
+        if (positive) assume(p, binder_where(n), true, origin);
+        return;
     default: return;
     }
 }

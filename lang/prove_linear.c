@@ -24,7 +24,7 @@ static bool cancellable(const Poly *p, int16_t (*count)[2]) {
 }
 
 /* Drops what cannot take part: inequalities with a monomial that nothing else cancels. */
-static unsigned drop_uncancelled(const Poly **polys, uint16_t *known, unsigned n) {
+unsigned drop_uncancelled(const Poly **polys, uint16_t *known, unsigned n) {
     int16_t count[MAX_MONOS][2] = {0};
     for (unsigned i = 0; i < n; i++) count_signs(polys[i], 1, count);
     for (bool changed = true; changed;) {
@@ -181,8 +181,8 @@ static bool is_pure(const Prover *p, const Poly *a) {
 }
 
 bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra) {
-    const Poly *polys[MAX_KNOWN + 8];
-    uint16_t known[MAX_KNOWN + 8];
+    const Poly *polys[MAX_KNOWN + 64];
+    uint16_t known[MAX_KNOWN + 64];
     unsigned n = 0;
     for (unsigned k = 0; k < n_extra; k++) {
         polys[n] = &extra[k];
@@ -203,20 +203,22 @@ bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra) {
     return any_negative(&q) && solve(p, &q, &used);
 }
 
-bool known_not_negative(Prover *p, unsigned symbol, Origin *used) {
-    Poly s;
-    if (!poly_symbol(p, symbol, &s)) return false;
-    for (unsigned k = 0; k < p->n_known; k++) {
-        const Poly *y = &p->known[k].p;
-        if (y->n == 1 && y->mono[0] == s.mono[0] && y->k[0] > 0 && y->constant <= 0) {
-            *used = p->known[k].origin;
-            return true;
-        }
+bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used) {
+    Poly denied, wanted;
+    *used = (Origin){0};
+    if (!poly_scale_add(p, b, 1, a, -1, &denied) || !poly_scale_add(p, a, 1, b, -1, &wanted)) return false;
+    if (!wanted.n) return wanted.constant >= 0;
+    for (unsigned k = 0; k < p->n_known; k++) { /* often it is known as it stands */
+        Poly same = p->known[k].p;
+        if (same.constant > wanted.constant) continue;
+        same.constant = wanted.constant;
+        if (!poly_equal(&same, &wanted)) continue;
+        *used = p->known[k].origin;
+        return true;
     }
-    const unsigned mark = p->n_known;
-    if (mark == MAX_KNOWN) return false;
-    p->known[p->n_known++] = (Known){.p = {.constant = -1, .n = 1, .mono = {s.mono[0]}, .k = {-1}}};
+    if (p->n_known == MAX_KNOWN || !poly_add_constant(&denied, -1)) return false;
+    p->known[p->n_known++] = (Known){.p = denied};
     const bool done = linear_contradiction(p, used);
-    p->n_known = mark;
+    p->n_known--;
     return done;
 }

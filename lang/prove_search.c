@@ -7,7 +7,10 @@ static bool not_negative(Prover *p, Signs *s, const Mono *m, Origin *used) {
     *used = (Origin){.rules = BIT(S7)};
     for (unsigned k = 0; k < m->n; k++) {
         const unsigned symbol = m->symbol[k];
-        if (!s->asked[symbol]) s->yes[symbol] = known_not_negative(p, symbol, &s->origin[symbol]);
+        const Poly zero = {0};
+        Poly x;
+        if (!s->asked[symbol])
+            s->yes[symbol] = poly_symbol(p, symbol, &x) && known_at_least(p, &x, &zero, &s->origin[symbol]);
         s->asked[symbol] = true;
         if (!s->yes[symbol]) return false;
         *used = origin_join(*used, s->origin[symbol]);
@@ -15,69 +18,93 @@ static bool not_negative(Prover *p, Signs *s, const Mono *m, Origin *used) {
     return true;
 }
 
-/* x = n (x // n) + x % n holds for every n, 0 included. */
-static void relate_remainders(Prover *p) {
-    const Origin origin = {.rules = BIT(S6)};
-    for (unsigned k = 0, n = p->n_symbols; k < n; k++) {
-        const Symbol y = p->symbols[k];
-        Poly s, q, sum;
-        if (y.op != N_MOD || !poly_symbol(p, k, &s) || !term_symbol(p, N_FLOORDIV, NULL, &y.a, &y.b, &q)) continue;
-        if (poly_multiply(p, &q, &y.b, &sum) && poly_scale_add(p, &sum, 1, &s, 1, &sum)) know_equal(p, &sum, &y.a, origin);
+/* Inequalities that products add, until it is clear which of them can take part in a contradiction. */
+typedef struct Products { Prover *p; Signs signs; unsigned n, degree; Known *at; } Products;
+
+static bool is_new(const Products *q, const Known *k) {
+    for (unsigned i = 0; i < q->n; i++)
+        if (poly_equal(&q->at[i].p, &k->p)) return false;
+    return true;
+}
+
+static unsigned degree(const Prover *p, const Poly *a) {
+    unsigned most = 0;
+    for (unsigned t = 0; t < a->n; t++)
+        if (p->monos[a->mono[t]].n > most) most = p->monos[a->mono[t]].n;
+    return most;
+}
+
+/* No product has a higher degree than what is there already. */
+static void multiply(Products *q, const Known *k, const Mono *by, Origin sign) {
+    Known product = {.origin = origin_join(k->origin, sign)};
+    uint8_t id;
+    if (q->n == MAX_PRODUCTS || degree(q->p, &k->p) + by->n > q->degree || !mono_intern(q->p, *by, &id)) return;
+    const Poly factor = {.n = 1, .mono = {id}, .k = {1}};
+    if (!poly_multiply(q->p, &k->p, &factor, &product.p)) return;
+    poly_tighten(&product.p);
+    if (is_new(q, &product)) q->at[q->n++] = product;
+}
+
+/* Where monomial m f occurs and m occurs in k, multiplies k by f if f >= 0. */
+static void products_towards(Products *q, const Mono *target, const Known *k) {
+    for (unsigned t = 0; t < k->p.n; t++) {
+        Mono rest;
+        Origin sign;
+        if (!mono_divide(target, &q->p->monos[k->p.mono[t]], &rest)) continue;
+        if (not_negative(q->p, &q->signs, &rest, &sign)) multiply(q, k, &rest, sign);
     }
 }
 
-static bool multiply_known(Prover *p, unsigned known, const Mono *by, Origin origin) {
-    const Known *k = &p->known[known];
-    uint8_t id;
-    Poly product;
-    if (!mono_intern(p, *by, &id)) return false;
-    const Poly factor = {.n = 1, .mono = {id}, .k = {1}};
-    if (!poly_multiply(p, &k->p, &factor, &product)) return false;
-    const unsigned before = p->n_known;
-    know(p, &product, origin_join(k->origin, origin));
-    return p->n_known > before;
+static void mark_monos(const Known *list, unsigned n, bool *present) {
+    for (unsigned k = 0; k < n; k++)
+        for (unsigned t = 0; t < list[k].p.n; t++) present[list[k].p.mono[t]] = true;
 }
 
-static void collect_products(const Prover *p, bool *present) {
+/* Twice, since a product may bring monomials that others must cancel. */
+static void all_products(Products *q) {
+    Prover *p = q->p;
     for (unsigned k = 0; k < p->n_known; k++)
-        for (unsigned t = 0; t < p->known[k].p.n; t++) present[p->known[k].p.mono[t]] = true;
-}
-
-/* Where monomial m f occurs and m occurs in a known inequality, multiplies that by f if f >= 0. */
-static bool products_towards(Prover *p, Signs *signs, unsigned mono, unsigned n_known, unsigned *budget) {
-    const Mono target = p->monos[mono];
-    bool added = false;
-    for (unsigned k = 0; k < n_known && *budget; k++)
-        for (unsigned t = 0; t < p->known[k].p.n && *budget; t++) {
-            Mono rest;
-            Origin used;
-            if (!mono_divide(&target, &p->monos[p->known[k].p.mono[t]], &rest)) continue;
-            if (!not_negative(p, signs, &rest, &used) || !multiply_known(p, k, &rest, used)) continue;
-            added = true;
-            --*budget;
+        if (degree(p, &p->known[k].p) > q->degree) q->degree = degree(p, &p->known[k].p);
+    for (unsigned round = 0; round < 2; round++) {
+        bool present[MAX_MONOS] = {false};
+        mark_monos(p->known, p->n_known, present);
+        mark_monos(q->at, q->n, present);
+        for (unsigned m = 0, n_monos = p->n_monos, n = q->n; m < n_monos; m++) {
+            const Mono target = p->monos[m];
+            if (!present[m] || target.n < 2) continue;
+            for (unsigned k = 0; k < p->n_known; k++) products_towards(q, &target, &p->known[k]);
+            for (unsigned k = 0; k < n; k++) {
+                const Known copy = q->at[k];
+                products_towards(q, &target, &copy);
+            }
         }
-    return added;
+    }
 }
 
-bool add_products(Prover *p) {
-    bool present[MAX_MONOS] = {false}, added = false;
-    unsigned budget = 96;
-    const unsigned before = p->n_known;
-    relate_remainders(p);
-    added = p->n_known > before;
-    collect_products(p, present);
-    Signs signs = {0};
-    for (unsigned m = 0, n = p->n_monos, n_known = p->n_known; m < n; m++)
-        if (present[m] && p->monos[m].n > 1) added |= products_towards(p, &signs, m, n_known, &budget);
-    return added;
+static void add_products(Prover *p) {
+    Products q = {.p = p, .at = p->products};
+    const Poly *polys[MAX_KNOWN + MAX_PRODUCTS];
+    uint16_t number[MAX_KNOWN + MAX_PRODUCTS];
+    all_products(&q);
+    for (unsigned k = 0; k < p->n_known + q.n; k++) {
+        polys[k] = k < p->n_known ? &p->known[k].p : &q.at[k - p->n_known].p;
+        number[k] = (uint16_t)k;
+    }
+    const unsigned n_known = p->n_known, n = drop_uncancelled(polys, number, n_known + q.n);
+    for (unsigned k = 0; k < n; k++)
+        if (number[k] >= n_known) know(p, &q.at[number[k] - n_known].p, q.at[number[k] - n_known].origin);
 }
 
-static bool contradiction(Prover *p, Origin *used) {
-    enum { ROUNDS = 2 };
+/* Quotients and products take time: at the beginning, and when there is nothing left to take apart. */
+static bool contradiction(Prover *p, bool thorough, Origin *used) {
     if (linear_contradiction(p, used)) return true;
-    for (unsigned round = 0; round < ROUNDS && add_products(p); round++)
-        if (linear_contradiction(p, used)) return true;
-    return false;
+    if (!thorough) return false;
+    unsigned before = p->n_known;
+    relate_quotients(p);
+    if (p->n_known > before && linear_contradiction(p, used)) return true;
+    before = p->n_known;
+    add_products(p);
+    return p->n_known > before && linear_contradiction(p, used);
 }
 
 static int next_split(const Prover *p) {
@@ -104,6 +131,16 @@ static void keep_only_last(Prover *p, unsigned first, unsigned last) {
     p->found.n -= last - first;
 }
 
+/* The second case of a divisor, n <= 0, is not taken apart further: what could save it is the condition n >= 1. */
+static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned level, Origin *used) {
+    if (!p->weak || s->kind != SPLIT_DIVISOR || which == 0) return refute(p, level + 1, used);
+    Poly positive = p->symbols[s->symbol].b;
+    if (contradiction(p, true, used)) return true;
+    *used = s->origin;
+    used->from |= 1u << level;
+    return (poly_add_constant(&positive, -1) && offer_condition(p, &positive, used)) || find_condition(p, used);
+}
+
 /* Both alternatives must be contradictory; an alternative that was not needed makes the other one superfluous. */
 static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used) {
     const Mark before = mark(p);
@@ -115,7 +152,7 @@ static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used
     for (unsigned which = 0; which < 2 && done; which++) {
         const unsigned found_here = p->found.n;
         apply_alternative(p, &p->splits[split], which, bit);
-        done = refute(p, level + 1, &parts[which]);
+        done = refute_case(p, &p->splits[split], which, level, &parts[which]);
         back_to(p, before);
         if (done && !(parts[which].from & bit)) {
             keep_only_last(p, found, found_here);
@@ -132,8 +169,8 @@ static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used
 }
 
 bool refute(Prover *p, unsigned level, Origin *used) {
-    if (contradiction(p, used)) return true;
     const int split = level < MAX_LEVELS ? next_split(p) : -1;
+    if (contradiction(p, level == 0 || split < 0, used)) return true;
     if (split >= 0 && refute_cases(p, (unsigned)split, level, used)) return true;
     return split < 0 && p->weak && find_condition(p, used);
 }

@@ -9,7 +9,7 @@
 
 enum {
     MAX_SYMBOLS = 64, MAX_MONOS = 255, MAX_DEGREE = 4, MAX_TERMS = 14, MAX_KNOWN = 384, MAX_SPLITS = 64, MAX_LEVELS = 24,
-    MAX_ROWS = 64, MAX_COLUMNS = 160, MAX_LOOK_THROUGH = 8, MAX_WORK = 4000, MAX_LINEAR = 400
+    MAX_PRODUCTS = 512, MAX_ROWS = 96, MAX_COLUMNS = 256, MAX_LOOK_THROUGH = 8, MAX_WORK = 4000, MAX_LINEAR = 400
 };
 
 enum {
@@ -50,7 +50,7 @@ typedef struct Prover {
     VEC(Node *) found;     /* conditions */
     Symbol symbols[MAX_SYMBOLS];
     Mono monos[MAX_MONOS];
-    Known known[MAX_KNOWN];
+    Known known[MAX_KNOWN], products[MAX_PRODUCTS];
     Split splits[MAX_SPLITS];
     int64_t table[MAX_ROWS + 2][MAX_COLUMNS + 1];
 } Prover;
@@ -88,16 +88,21 @@ void assume(Prover *p, Node *fact, bool positive, Origin origin);
 void apply_alternative(Prover *p, const Split *s, unsigned which, uint32_t level_bit);
 
 /* prove_linear.c: is there a contradiction? used: what it came from. */
+unsigned drop_uncancelled(const Poly **polys, uint16_t *number, unsigned n); /* keeps those that may take part */
 bool linear_contradiction(Prover *p, Origin *used);
 bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra); /* of pure known ones and these alone */
-bool known_not_negative(Prover *p, unsigned symbol, Origin *used);
+bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used); /* a >= b by linear arithmetic alone */
+
+/* prove_quotient.c */
+void relate_quotients(Prover *p); /* adds what follows about x // n and x % n from what is known by now */
 
 /* prove_search.c */
-bool add_products(Prover *p);
 bool refute(Prover *p, unsigned level, Origin *used);
 
 /* prove_condition.c */
 bool find_condition(Prover *p, Origin *used); /* adds to p->found what would make the present case impossible */
+bool offer_condition(Prover *p, const Poly *a, Origin *used);
+bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact);
 Node *find_bound(Prover *p, const Poly *x, bool upper); /* of x, over extents and parameters; NULL: none found */
 
 static inline Origin origin_join(Origin a, Origin b) {

@@ -57,21 +57,10 @@ bool term_pure(const Node *n) {
     return pure_within(n, &budget);
 }
 
-/* May the variables of n be replaced? Not where an operation means "at the current coordinate". */
-static bool replaceable(const Node *n, unsigned *budget) {
-    if (!*budget) return false;
-    --*budget;
-    if (n->op == N_NORMALISE || n->op == N_SCAN || n->op == N_TOPK || n->op == N_TOPP || n->op == N_RANK) return false;
-    for (unsigned k = 0; k < n->n_args; k++)
-        if (!replaceable(n->args[k], budget)) return false;
-    return true;
-}
-
 Node *look_through(Prover *p, const Node *read) {
     const Tensor *t = read->tensor;
-    unsigned budget = 128;
     if (!t->body || t->group || t->n_dims != read->n_args || p->depth >= MAX_LOOK_THROUGH) return NULL;
-    if (!replaceable(t->body, &budget)) return NULL;
+    if (!node_substitutable(p->c, t->body, t->n_dims, t->dims, read->args)) return NULL;
     return node_substitute(p->c, t->body, t->n_dims, t->dims, read->args);
 }
 
