@@ -1,0 +1,219 @@
+/* Printer and verifier of Loops. */
+#include "loops.h"
+
+#include <string.h>
+
+const Buffer *kernel_buffer(const Kernel *k, const Tensor *tensor)
+{
+    for (uint32_t b = 0; b < k->buffers.n; b++)
+        if (k->buffers.at[b].tensor == tensor) return &k->buffers.at[b];
+    return NULL;
+}
+
+/* ---- printing ---- */
+
+static void print_block(Text *out, const Block *block, unsigned indent);
+
+static void print_reference(Text *out, const Tensor *t, Node *const *at)
+{
+    text_add(out, "%s.%u[", t->name, t->id);
+    for (unsigned k = 0; k < t->n_dims; k++) {
+        if (k) text_add(out, ", ");
+        node_print(out, at[k]);
+    }
+    text_add(out, "]");
+}
+
+static void print_for(Text *out, const Statement *s, unsigned indent)
+{
+    static const char *const kinds[] = {"for", "for lane", "for unrolled"};
+    text_add(out, "%s %s in ", kinds[s->loop], s->variable->name);
+    node_print(out, s->lo);
+    text_add(out, "..");
+    node_print(out, s->hi);
+    if (s->step) {
+        text_add(out, " by ");
+        node_print(out, s->step);
+    }
+    text_add(out, "%s:\n", s->down ? " down" : "");
+    print_block(out, &s->body, indent + 1);
+}
+
+static void print_if(Text *out, const Statement *s, unsigned indent)
+{
+    text_add(out, "if ");
+    node_print(out, s->condition);
+    text_add(out, ":\n");
+    print_block(out, &s->body, indent + 1);
+    if (s->otherwise.n == 0) return;
+    text_add(out, "%*selse:\n", (int)(2 * indent), "");
+    print_block(out, &s->otherwise, indent + 1);
+}
+
+static void print_statement(Text *out, const Statement *s, unsigned indent)
+{
+    text_add(out, "%*s", (int)(2 * indent), "");
+    switch (s->kind) {
+    case S_FOR: print_for(out, s, indent); return;
+    case S_IF: print_if(out, s, indent); return;
+    case S_SET:
+        text_add(out, "%s.%u = ", s->local->name, s->local->id);
+        node_print(out, s->value);
+        break;
+    case S_STORE:
+        print_reference(out, s->tensor, s->subscripts);
+        text_add(out, " = ");
+        node_print(out, s->value);
+        break;
+    case S_REQUIRE:
+        text_add(out, "require %u: ", s->check);
+        node_print(out, s->condition);
+        break;
+    case S_NOTE: text_add(out, "# %s", s->text); break;
+    case S_KINDS: break;
+    }
+    text_add(out, "\n");
+}
+
+static void print_block(Text *out, const Block *block, unsigned indent)
+{
+    for (uint32_t k = 0; k < block->n; k++) print_statement(out, block->at[k], indent);
+}
+
+static void print_buffer(Text *out, const Buffer *b)
+{
+    static const char *const kinds[] = {"bound", "workspace", "scratch"};
+    static const char *const types[] = {"bool", "int", "real"};
+    const Tensor *t = b->tensor;
+    text_add(out, "  %s %s.%u[", kinds[b->kind], t->name, t->id);
+    for (unsigned k = 0; k < t->n_dims; k++) {
+        text_add(out, "%s%s", k ? ", " : "", t->dims[k]->name);
+        if (b->ring == (int)k) text_add(out, " %% %u", b->ring_depth);
+    }
+    text_add(out, "]: %s%s\n", types[t->type], b->exact && t->type == TYPE_REAL ? " exact" : "");
+}
+
+static void print_check(Text *out, const Check *x, uint32_t number)
+{
+    static const char *const kinds[] = {"condition", "data", "run"};
+    text_add(out, "  %u %s: %s", number, kinds[x->kind], x->text);
+    if (x->test) {
+        text_add(out, "   # ");
+        node_print(out, x->test);
+    }
+    text_add(out, "\n");
+}
+
+void loops_print(Text *out, const Kernel *k)
+{
+    text_add(out, "kernel %s\nbuffers\n", k->pattern->name);
+    for (uint32_t b = 0; b < k->buffers.n; b++) print_buffer(out, &k->buffers.at[b]);
+    if (k->checks.n) text_add(out, "checks\n");
+    for (uint32_t x = 0; x < k->checks.n; x++) print_check(out, &k->checks.at[x], x);
+    for (uint32_t p = 0; p < k->phases.n; p++) {
+        const Phase *phase = &k->phases.at[p];
+        text_add(out, "phase %u: %s, tasks [", p, phase->name);
+        for (unsigned t = 0; t < phase->n_tasks; t++) text_add(out, "%s%s", t ? ", " : "", phase->tasks[t]->name);
+        text_add(out, "]\n");
+        print_block(out, &phase->body, 1);
+    }
+}
+
+/* ---- verifying ---- */
+
+/* What is in scope while walking statements. */
+typedef struct Verify {
+    Compilation *c;
+    const Kernel *k;
+    const char *wrong;
+    IndexSet bound;
+    bool *assigned; /* by Local.id */
+} Verify;
+
+static void fail(Verify *v, const char *what, const char *name)
+{
+    if (!v->wrong) v->wrong = format(v->c, "%s: %s '%s'", v->k->pattern->name, what, name);
+}
+
+static void check_reference(Verify *v, const Tensor *t)
+{
+    if (!kernel_buffer(v->k, t)) fail(v, "no buffer for", t->name);
+}
+
+static void check_node(Verify *v, const Node *n)
+{
+    if (v->wrong) return;
+    if (node_is_binder(n)) fail(v, "a binder is left:", op_name(n->op));
+    if (n->op == N_INDEX && !set_has(&v->bound, n->index->id)) fail(v, "no loop binds", n->index->name);
+    if (n->op == N_LOCAL && (n->local->id >= v->k->n_locals || !v->assigned[n->local->id]))
+        fail(v, "read before it is set:", n->local->name);
+    if (n->op == N_READ) check_reference(v, n->tensor);
+    if (n->op == N_CHECK && n->check >= v->k->checks.n) fail(v, "no check for", "check");
+    for (unsigned k = 0; k < n->n_args; k++) check_node(v, n->args[k]);
+}
+
+static void check_block(Verify *v, const Block *block);
+
+static void check_for(Verify *v, const Statement *s)
+{
+    check_node(v, s->lo);
+    check_node(v, s->hi);
+    if (s->step) check_node(v, s->step);
+    if (s->down && s->step) fail(v, "a downward loop has a step:", s->variable->name);
+    bool outside = set_has(&v->bound, s->variable->id);
+    set_add(&v->bound, s->variable->id);
+    check_block(v, &s->body);
+    if (!outside) set_remove(&v->bound, s->variable->id);
+}
+
+static void check_store(Verify *v, const Statement *s)
+{
+    check_reference(v, s->tensor);
+    const Buffer *b = kernel_buffer(v->k, s->tensor);
+    if (b && b->kind == BUFFER_BOUND && s->tensor->role != ROLE_OUTPUT) fail(v, "a store to the input", s->tensor->name);
+    for (unsigned k = 0; k < s->tensor->n_dims; k++) check_node(v, s->subscripts[k]);
+    check_node(v, s->value);
+    if (!v->wrong && s->value->type != s->tensor->type) fail(v, "a store of another type to", s->tensor->name);
+}
+
+static void check_statement(Verify *v, const Statement *s)
+{
+    switch (s->kind) {
+    case S_FOR: check_for(v, s); break;
+    case S_IF:
+        check_node(v, s->condition);
+        check_block(v, &s->body);
+        check_block(v, &s->otherwise);
+        break;
+    case S_SET:
+        check_node(v, s->value);
+        if (!v->wrong && s->value->type != s->local->type) fail(v, "a value of another type for", s->local->name);
+        v->assigned[s->local->id] = true;
+        break;
+    case S_STORE: check_store(v, s); break;
+    case S_REQUIRE:
+        check_node(v, s->condition);
+        if (s->check >= v->k->checks.n) fail(v, "no check for", "require");
+        break;
+    case S_NOTE: break;
+    case S_KINDS: fail(v, "unknown statement in", v->k->pattern->name);
+    }
+}
+
+static void check_block(Verify *v, const Block *block)
+{
+    for (uint32_t k = 0; k < block->n && !v->wrong; k++) check_statement(v, block->at[k]);
+}
+
+const char *loops_verify(Compilation *c, const Kernel *k)
+{
+    Verify v = {.c = c, .k = k};
+    for (uint32_t p = 0; p < k->phases.n && !v.wrong; p++) {
+        const Phase *phase = &k->phases.at[p];
+        v.bound = (IndexSet){{0}};
+        v.assigned = NEW_ARRAY(c, bool, k->n_locals + 1);
+        for (unsigned t = 0; t < phase->n_tasks; t++) set_add(&v.bound, phase->tasks[t]->id);
+        check_block(&v, &phase->body);
+    }
+    return v.wrong;
+}
