@@ -8,18 +8,24 @@
 
 static uint32_t deeper(uint32_t depth, const Ast *e) { return e && e->depth >= depth ? e->depth + 1 : depth; }
 
-/* Completes a new expression: its depth, which is bounded so that later passes may recurse. */
-static Ast *finish(Parser *p, Ast *e)
+/* Depth is bounded so that later passes may recurse. */
+static Ast *check_depth(Parser *p, Ast *e, uint32_t depth)
 {
-    uint32_t depth = deeper(deeper(1, e->base), e->where);
-    for (uint32_t i = 0; i < e->operands.n; i++) depth = deeper(depth, e->operands.at[i]);
-    for (uint32_t i = 0; i < e->args.n; i++) depth = deeper(depth, e->args.at[i].value);
     e->depth = depth;
     if (depth > TREE_MAX && !p->stopped) {
         syntax_diag(p, E008, e->name_span, "more than %d levels of expressions inside each other", TREE_MAX);
         p->stopped = true;
     }
     return e;
+}
+
+/* Completes a new expression. */
+static Ast *finish(Parser *p, Ast *e)
+{
+    uint32_t depth = deeper(deeper(1, e->base), e->where);
+    for (uint32_t i = 0; i < e->operands.n; i++) depth = deeper(depth, e->operands.at[i]);
+    for (uint32_t i = 0; i < e->args.n; i++) depth = deeper(depth, e->args.at[i].value);
+    return check_depth(p, e, depth);
 }
 
 static Ast *new_ast(Parser *p, AstKind kind, Span span, Span name_span)
@@ -97,14 +103,16 @@ Ast *ast_compare(Parser *p, Span span, AstOp op, Span op_span, Ast *a, Ast *b)
 Ast *ast_chain(Parser *p, Span span, AstOp op, Span op_span, Ast *chain, Ast *b)
 {
     (void)op_span;
-    uint32_t n = chain->operands.n;
-    AstOp *ops = NEW_ARRAY(p->c, AstOp, n);
-    memcpy(ops, chain->ops, sizeof *ops * (n - 1));
-    ops[n - 1] = op;
-    chain->ops = ops;
+    uint32_t n = chain->operands.n - 1; /* operators so far; there is room for a power of two */
+    if (!(n & (n - 1))) {
+        AstOp *ops = NEW_ARRAY(p->c, AstOp, 2 * (size_t)n);
+        memcpy(ops, chain->ops, sizeof *ops * n);
+        chain->ops = ops;
+    }
+    chain->ops[n] = op;
     chain->span = span;
     PUSH(p->c, &chain->operands, b);
-    return finish(p, chain);
+    return check_depth(p, chain, deeper(chain->depth, b));
 }
 
 Ast *ast_if(Parser *p, Span span, Ast *condition, Ast *yes, Ast *no)
