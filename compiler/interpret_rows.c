@@ -71,9 +71,9 @@ double interpret_logsumexp(Interpreter *in, const Cell *n)
     bool any = walk_begin(in, &w, n);
     uint32_t first = gather(in, &w, n, any);
     walk_end(&w);
-    const Item *item = in->scratch.at + first;
-    double max = greatest(item, in->scratch.n - first);
-    double value = isfinite(max) ? max + log(sum_exp(item, in->scratch.n - first, max)) : max;
+    size_t count = in->scratch.n - first;
+    const Item *item = count ? in->scratch.at + first : NULL;
+    double max = greatest(item, count), value = isfinite(max) ? max + log(sum_exp(item, count, max)) : max;
     in->scratch.n = first;
     return value;
 }

@@ -35,7 +35,7 @@ static Scope *binding_scope(Lower *l, const IndexSet *free)
 
 Scope *scope_for(Lower *l, const Node *n, const IndexSet *free)
 {
-    if (contains_op(l->c, n, N_CHECK)) return l->scope;
+    if (l->kernel->pattern->checks.n && contains_op(l->c, n, N_CHECK)) return l->scope;
     Scope *binding = binding_scope(l, free), *target = l->scope;
     for (Scope *s = l->scope; s != binding; s = s->outer)
         if (s->loop) target = s->outer;

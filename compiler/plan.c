@@ -116,6 +116,11 @@ void plan_split_outputs(Plan *p)
 
 /* ---- outlining ---- */
 
+static bool holds_check(const Plan *p, const Node *n)
+{
+    return p->graph->pattern->checks.n > 0 && contains_op(p->c, n, N_CHECK);
+}
+
 typedef struct Outline { Plan *p; Equation *reader; IndexSet dims; Node *found; } Outline;
 
 typedef struct FreeDims { Compilation *c; const Node *n; VEC(Index *) dims; } FreeDims;
@@ -155,7 +160,7 @@ static bool reads_group(const Plan *p, const Node *n, unsigned group)
 static void find_outline(void *context, Node *n, const Binding *around)
 {
     Outline *o = context;
-    if (o->found || !node_is_binder(n) || contains_op(o->p->c, n, N_CHECK)) return;
+    if (o->found || !node_is_binder(n) || holds_check(o->p, n)) return;
     IndexSet scope = set_or(&o->dims, &around->bound);
     if (!set_within(&scope, n->free)) o->found = n;
 }
@@ -288,7 +293,7 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     if (plan_is_selection(e->body)) return "a selection, made once";
     e->storing = INLINED;
     bool movable = u->own || !contains_binder(p->c, e->body);
-    if (!recurrent && movable && contains_op(p->c, e->body, N_CHECK)) return "checked where it is used";
+    if (!recurrent && movable && holds_check(p, e->body)) return "checked where it is used";
     if (is_cheap(p->c, e->body)) return "cheap";
     bool large = example_elements(p, e->tensor) > largest;
     if (u->exact && (u->readers == 1 || large)) return "used by one reader at its own indices";
