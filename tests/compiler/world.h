@@ -41,14 +41,18 @@ double *world_random_data(World *w, size_t n);
 #define BIN(op, a, b) node_binary(&w->c, N_##op, a, b)
 #define IF(a, b, x) node_if(&w->c, a, b, x)
 #define READ(t, ...) node_read(&w->c, t, (Node *[]){__VA_ARGS__}, false)
-#define BIND(op, kind, var, where, body, extra) \
-    node_binder(&w->c, N_##op, kind, 1, (Index *[]){var}, (Node *[]){NULL}, (Node *[]){NULL}, where, body, extra)
+#define BIND(op, kind, var, where, body, extra) BIND_IN(op, kind, var, NULL, NULL, where, body, extra)
 #define BIND_IN(op, kind, var, lo, hi, where, body, extra) \
     node_binder(&w->c, N_##op, kind, 1, (Index *[]){var}, (Node *[]){lo}, (Node *[]){hi}, where, body, extra)
 #define BIND2(op, kind, a, b, where, body, extra) \
-    node_binder(&w->c, N_##op, kind, 2, (Index *[]){a, b}, (Node *[]){NULL, NULL}, (Node *[]){NULL, NULL}, where, \
+    node_binder(&w->c, N_##op, kind, 2, (Index *[]){a, b}, (Node *[2]){NULL}, (Node *[2]){NULL}, where, \
                 body, extra)
-#define SUM(var, where, body) BIND(REDUCE, REDUCE_SUM, var, where, body, NULL)
+#define REDUCE(kind, var, where, body) BIND(REDUCE, REDUCE_##kind, var, where, body, NULL)
+#define SUM(var, where, body) REDUCE(SUM, var, where, body)
+#define SCAN(kind, var, where, body) BIND(SCAN, SCAN_##kind, var, where, body, NULL)
 #define SOFTMAX(var, where, body) BIND(NORMALISE, NORMALISE_SOFTMAX, var, where, body, NULL)
+#define OUTPUT(name, type, ...) world_equation(w, ROLE_OUTPUT, name, TYPE_##type, __VA_ARGS__)
+#define EQUATION(name, type, ...) world_equation(w, ROLE_EQUATION, name, TYPE_##type, __VA_ARGS__)
+#define INPUT(name, type, data, ...) world_input(w, name, TYPE_##type, data, __VA_ARGS__)
 
 #endif
