@@ -1,4 +1,4 @@
-/* The `example` of a pattern as numbers. Entries see only those before them, so evaluation ends whatever they say. */
+/* The `example` of a pattern as numbers. Entries see only those before them, so evaluation always ends. */
 #include "compiler/example.h"
 
 #include <math.h>
@@ -38,7 +38,8 @@ static bool evaluate(const Node *n, const int64_t *extents, const int64_t *param
     case N_SIZE: *value = scalar_int(extents[n->index->number]); return true;
     case N_PARAM: *value = read_param(n->param, params); return true;
     case N_IF:
-        return evaluate(n->args[0], extents, params, &a) && evaluate(n->args[a.i ? 1 : 2], extents, params, value);
+        return evaluate(n->args[0], extents, params, &a) &&
+               evaluate(n->args[a.i ? 1 : 2], extents, params, value);
     default: break;
     }
     if (n->op == N_READ || n->op == N_RAND || n->op == N_CHECK || node_is_binder(n)) return false;
@@ -72,7 +73,8 @@ static int64_t bound_extent(const Place *p, const Index *index)
         Place before = {p->c, p->pattern, NULL, k};
         double value;
         if (e->index != index) continue;
-        return number(&before, e->value, &value) && value >= 0 && value <= 0x1p62 ? (int64_t)value : DEFAULT_EXTENT;
+        bool fits = number(&before, e->value, &value) && value >= 0 && value <= 0x1p62;
+        return fits ? (int64_t)value : DEFAULT_EXTENT;
     }
     return index->ambient ? DEFAULT_AMBIENT : DEFAULT_EXTENT;
 }
@@ -186,7 +188,8 @@ static bool number(const Place *p, const Ast *e, double *value)
     }
 }
 
-bool example_number(Compilation *c, const Pattern *pattern, const Ast *e, const int64_t *extents, double *value)
+bool example_number(Compilation *c, const Pattern *pattern, const Ast *e, const int64_t *extents,
+                    double *value)
 {
     return number(&(Place){c, pattern, extents, VISIBLE_ALL}, e, value);
 }
