@@ -1,5 +1,6 @@
 /*
- * LLVM as this project sees it: its C API, version 19. Every difference between versions of LLVM is hidden here.
+ * LLVM as this project sees it: its C API, version 19. Every difference between versions of LLVM is hidden
+ * here.
  */
 #ifndef ATTN_CODEGEN_CPU_LLVM_H
 #define ATTN_CODEGEN_CPU_LLVM_H
@@ -28,7 +29,8 @@ static inline LLVMAttributeRef llvm_attribute(LLVMContextRef context, const char
     return LLVMCreateEnumAttribute(context, LLVMGetEnumAttributeKindForName(name, strlen(name)), value);
 }
 
-/* The declaration of intrinsic `name` ("llvm.fma") for one overloaded type. NULL if LLVM has no such intrinsic. */
+/* The declaration of intrinsic `name` ("llvm.fma") for one overloaded type. NULL if LLVM has no such
+ * intrinsic. */
 static inline LLVMValueRef llvm_intrinsic(LLVMModuleRef module, const char *name, LLVMTypeRef type)
 {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));

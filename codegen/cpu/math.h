@@ -1,12 +1,14 @@
 /*
  * Elementary functions as LLVM IR.
  *
- * Each is emitted once per module and type as an internal, always inlined function without branches on its main path,
- * so that it serves vectors of any width and LLVM can vectorise loops over the scalar form. Nothing here calls libm
- * where the target has fused multiply-add and SSE4.1; without them LLVM turns llvm.fma and llvm.floor into such calls,
- * which is slow but gives the same bits. Errors and special cases: docs/numerics.md.
+ * Each is emitted once per module and type as an internal, always inlined function without branches on its
+ * main path, so that it serves vectors of any width and LLVM can vectorise loops over the scalar form.
+ * Nothing here calls libm where the target has fused multiply-add and SSE4.1; without them LLVM turns
+ * llvm.fma and llvm.floor into such calls, which is slow but gives the same bits. Errors and special
+ * cases: docs/numerics.md.
  *
- * Instructions carry no fast-math flags, and none may be added: the reductions rely on the order of operations.
+ * Instructions carry no fast-math flags, and none may be added: the reductions rely on the order of
+ * operations.
  */
 #ifndef ATTN_CODEGEN_CPU_MATH_H
 #define ATTN_CODEGEN_CPU_MATH_H
