@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <llvm/Config/llvm-config.h>
+
 #include "codegen/jit.h"
 #include "compiler/pipeline.h"
 #include "runtime/abi.h"
@@ -11,7 +13,7 @@
 PUBLIC AttnJitCompile attn_jit_compile;
 PUBLIC AttnJitVersion attn_jit_version;
 
-const char *attn_jit_version(void) { return "attnc " ATTN_VERSION ", " ATTN_LLVM_TEXT; }
+const char *attn_jit_version(void) { return "attnc " ATTN_VERSION ", LLVM " LLVM_VERSION_STRING; }
 
 static PipelineOptions read_request(const AttnJitRequest *r)
 {

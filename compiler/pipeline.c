@@ -413,7 +413,8 @@ bool pipeline_job(Pipeline *p, BackendJob *job)
 {
     SizeLists lists = {0};
     const PipelineOptions *o = p->options;
-    *job = (BackendJob){.c = p->c, .f64 = o->f64, .debug = o->debug, .direct = o->direct, .source_path = o->path};
+    *job = (BackendJob){.c = p->c, .f64 = o->f64, .debug = o->debug, .direct = o->direct};
+    job->source_path = o->path;
     if (!pipeline_check(p) || !read_sizes(p, &lists)) return false;
     job->program = p->program;
     pipeline_hash(p, job->source_hash);
