@@ -230,7 +230,8 @@ LLVMValueRef math_function(LLVMModuleRef module, MathFn fn, LLVMTypeRef type)
     return function ? function : define_function(module, fn, type, name);
 }
 
-LLVMValueRef math_call(LLVMBuilderRef builder, LLVMModuleRef module, MathFn fn, LLVMValueRef *args, unsigned count)
+LLVMValueRef math_call(LLVMBuilderRef builder, LLVMModuleRef module, MathFn fn, LLVMValueRef *args,
+                       unsigned count)
 {
     assert(count == infos[fn].arity);
     LLVMValueRef function = math_function(module, fn, LLVMTypeOf(args[0]));

@@ -23,7 +23,7 @@ typedef enum {
 } MathFn;
 
 typedef struct {
-    const char *name;          /* as in C, "exp"; for those that are LLVM intrinsics the intrinsic's, "roundeven" */
+    const char *name;          /* as in C ("exp"); of intrinsics, LLVM's ("roundeven") */
     unsigned arity;
     double ulp_f32, ulp_f64;   /* largest errors promised */
 } MathInfo;
@@ -34,6 +34,7 @@ const MathInfo *math_info(MathFn fn);
 LLVMValueRef math_function(LLVMModuleRef module, MathFn fn, LLVMTypeRef type);
 
 /* Builds a call of `fn`; `count` must be its arity. The type is that of args[0]. */
-LLVMValueRef math_call(LLVMBuilderRef builder, LLVMModuleRef module, MathFn fn, LLVMValueRef *args, unsigned count);
+LLVMValueRef math_call(LLVMBuilderRef builder, LLVMModuleRef module, MathFn fn, LLVMValueRef *args,
+                       unsigned count);
 
 #endif

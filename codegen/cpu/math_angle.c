@@ -90,7 +90,7 @@ static Angle reduce_huge_angle(const Emit *e, V a)
     V turns = LLVMBuildMul(e->b, LLVMBuildTrunc(e->b, window, wrapping, ""), mantissa, "");
     V half = LLVMBuildShl(e->b, LLVMConstInt(wrapping, 1, false), LLVMConstInt(wrapping, 189, false), "");
     V quadrant = LLVMBuildLShr(e->b, iadd(e, turns, half), LLVMConstInt(wrapping, 190, false), "");
-    V rest = LLVMBuildShl(e->b, turns, LLVMConstInt(wrapping, 2, false), "");   /* signed, in units of 2^-192 */
+    V rest = LLVMBuildShl(e->b, turns, LLVMConstInt(wrapping, 2, false), "");   /* signed, times 2^-192 */
     Pair f = exact_sum(e, real_part(e, rest, 144, true, 48), real_part(e, rest, 96, false, 96));
     f = exact_sum(e, f.hi, add(e, f.lo, real_part(e, rest, 48, false, 144)));
     Pair r = exact_product(e, f.hi, real(e, half_pi));
@@ -105,9 +105,10 @@ static V far_function(LLVMModuleRef module, unsigned turns)
     V function = LLVMGetNamedFunction(module, name);
     if (function)
         return function;
-    function = declare_function(module, name, LLVMDoubleTypeInContext(LLVMGetModuleContext(module)), 1, "noinline");
+    LLVMTypeRef type = LLVMDoubleTypeInContext(LLVMGetModuleContext(module));
+    function = declare_function(module, name, type, 1, "noinline");
     V x = LLVMGetParam(function, 0);
-    Emit e = emit_for(module, builder_in(function), LLVMTypeOf(x));
+    Emit e = emit_for(module, builder_in(function), type);
     V y = sin_of_angle(&e, x, reduce_huge_angle(&e, magnitude(&e, x)), turns, true);
     LLVMBuildRet(e.b, add(&e, y, sub(&e, x, x)));   /* infinity gives NaN */
     LLVMDisposeBuilder(e.b);

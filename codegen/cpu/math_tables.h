@@ -1,4 +1,5 @@
-/* Coefficients of math.c, lowest power first; printed by scripts/derive-coefficients (weighted minimax, Remez exchange). */
+/* Coefficients of math*.c, lowest power first: weighted minimax polynomials (Remez exchange), printed by
+ * scripts/derive-coefficients. */
 
 /* (e^r - 1 - r) / r^2, |r| <= ln2 / 2; relative to e^r - 1. Error 2^-26.1. */
 static const double exp_f32[] = {
@@ -76,12 +77,12 @@ static const double erf_f64[] = {
     5.9452336636114108e-11,
 };
 
-/* erfc(a) e^(a^2) in t = (a - 2) / (a + 2), a >= 1; absolute after multiplication with e^(-a^2). Error 2^-33.5. */
+/* erfc(a) e^(a^2) in t = (a - 2) / (a + 2), 1 <= a; absolute, times e^(-a^2). Error 2^-33.5. */
 static const double erfc_f32[] = {
     2.55395681e-1, -4.27185774e-1, 2.41657257e-1, -7.89979324e-2, 3.642614e-3, 6.95594959e-3, -2.65000766e-4,
 };
 
-/* erfc(a) e^(a^2) in t = (a - 2) / (a + 2), a >= 1; absolute after multiplication with e^(-a^2). Error 2^-58.3. */
+/* erfc(a) e^(a^2) in t = (a - 2) / (a + 2), 1 <= a; absolute, times e^(-a^2). Error 2^-58.3. */
 static const double erfc_f64[] = {
     2.5539567631050575e-1, -4.2718584741395826e-1, 2.4165819424245821e-1, -7.8978581015875376e-2,
     3.7328924051639205e-3, 6.9974617635200674e-3, -8.4714319580984476e-4, -9.8197812502210345e-4,

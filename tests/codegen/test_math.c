@@ -1,10 +1,12 @@
 /*
- * The emitted elementary functions against libm: long double for f64, double for f32. Each is run as LLVM would use it,
- * in a loop over arrays, as a scalar (which LLVM vectorises) and as a vector (8 x f32, 4 x f64).
+ * The emitted elementary functions against libm: long double for f64, double for f32. Each is run as LLVM
+ * would use it, in a loop over arrays, as a scalar (which LLVM vectorises) and as a vector (8 x f32, 4 x
+ * f64).
  *
- * f32: every 9973rd bit pattern; f64: random ones. Both: the neighbours of hard points, random points of the interesting
- * ranges, multiples of pi/2 for sin and cos. ATTN_MATH_EFFORT=n in the environment takes n times as many points (from 9973
- * on, all 2^32 of f32), ATTN_MATH_REPORT prints the largest error of each function.
+ * f32: every 9973rd bit pattern; f64: random ones. Both: the neighbours of hard points, random points of
+ * the interesting ranges, multiples of pi/2 for sin and cos. ATTN_MATH_EFFORT=n in the environment takes n
+ * times as many points (from 9973 on, all 2^32 of f32), ATTN_MATH_REPORT prints the largest error of each
+ * function.
  */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -34,7 +36,8 @@ typedef struct {
     } x, y, scalar_out, vector_out;
 } Trial;
 
-/* ---- The code under test ---------------------------------------------------------------------------------------- */
+/* ---- The code under test
+ * ---------------------------------------------------------------------------------------- */
 
 static LLVMValueRef element(LLVMBuilderRef b, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef index)
 {
@@ -109,8 +112,8 @@ static LLVMTargetMachineRef machine_for(const char *cpu)
     char *host = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
     LLVMTargetRef target;
     cr_assert(!LLVMGetTargetFromTriple(triple, &target, &error), "%s", error);
-    LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu ? cpu : host, cpu ? "" : features,
-        LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
+    LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, triple, cpu ? cpu : host,
+        cpu ? "" : features, LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelJITDefault);
     LLVMDisposeMessage(triple);
     LLVMDisposeMessage(host);
     LLVMDisposeMessage(features);
@@ -129,11 +132,13 @@ static LLVMOrcLLJITRef load(LLVMModuleRef module, LLVMOrcThreadSafeContextRef co
     LLVMDisposePassBuilderOptions(options);
 
     LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
-    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
+    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder,
+        LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
     LLVMOrcLLJITRef jit;
     check(LLVMOrcCreateLLJIT(&jit, builder));
     LLVMOrcDefinitionGeneratorRef process;
-    check(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(jit), NULL, NULL));
+    check(LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(jit),
+                                                               NULL, NULL));
     LLVMOrcJITDylibAddGenerator(LLVMOrcLLJITGetMainJITDylib(jit), process);
     LLVMOrcThreadSafeModuleRef safe = LLVMOrcCreateNewThreadSafeModule(module, context);
     check(LLVMOrcLLJITAddLLVMIRModule(jit, LLVMOrcLLJITGetMainJITDylib(jit), safe));
@@ -144,7 +149,8 @@ static LLVMOrcLLJITRef load(LLVMModuleRef module, LLVMOrcThreadSafeContextRef co
 static LLVMOrcLLJITRef compile(MathFn first, MathFn last, bool f64, const char *cpu)
 {
     LLVMOrcThreadSafeContextRef context = LLVMOrcCreateNewThreadSafeContext();
-    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("math", LLVMOrcThreadSafeContextGetContext(context));
+    LLVMContextRef inner = LLVMOrcThreadSafeContextGetContext(context);
+    LLVMModuleRef module = LLVMModuleCreateWithNameInContext("math", inner);
     for (MathFn fn = first; fn <= last; fn++)
         define_sweeps(module, fn, f64);
     return load(module, context, cpu);
@@ -165,7 +171,8 @@ static void start_llvm(void)
     LLVMInitializeNativeAsmPrinter();
 }
 
-/* ---- References ------------------------------------------------------------------------------------------------- */
+/* ---- References
+ * ------------------------------------------------------------------------------------------------- */
 
 static long double minimum_of(long double x, long double y)
 {
@@ -178,9 +185,10 @@ static long double minimum_of(long double x, long double y)
 static long double reference(MathFn fn, bool f64, long double x, long double y)
 {
     switch (fn) {
-    UNARY(EXP, exp) UNARY(EXP2, exp2) UNARY(EXPM1, expm1) UNARY(LOG, log) UNARY(LOG2, log2) UNARY(LOG1P, log1p)
-    UNARY(TANH, tanh) UNARY(ERF, erf) UNARY(SIN, sin) UNARY(COS, cos) UNARY(ATAN, atan) UNARY(SQRT, sqrt)
-    UNARY(ABS, fabs) UNARY(FLOOR, floor) UNARY(CEIL, ceil) UNARY(ROUND, rint)
+    UNARY(EXP, exp) UNARY(EXP2, exp2) UNARY(EXPM1, expm1)
+    UNARY(LOG, log) UNARY(LOG2, log2) UNARY(LOG1P, log1p)
+    UNARY(TANH, tanh) UNARY(ERF, erf) UNARY(SIN, sin) UNARY(COS, cos) UNARY(ATAN, atan)
+    UNARY(SQRT, sqrt) UNARY(ABS, fabs) UNARY(FLOOR, floor) UNARY(CEIL, ceil) UNARY(ROUND, rint)
     case MATH_RSQRT: return 1 / sqrtl(x);
     case MATH_POW: return f64 ? powl(x, y) : (long double)pow((double)x, (double)y);
     case MATH_MIN: return minimum_of(x, y);
@@ -190,7 +198,10 @@ static long double reference(MathFn fn, bool f64, long double x, long double y)
     return 0;
 }
 
-static long double rounded(long double x, bool f64) { return f64 ? (long double)(double)x : (long double)(float)x; }
+static long double rounded(long double x, bool f64)
+{
+    return f64 ? (long double)(double)x : (long double)(float)x;
+}
 
 /* The distance of the floating-point numbers around x; that of the smallest normal ones below those. */
 static long double spacing(long double x, bool f64)
@@ -221,11 +232,17 @@ static double ulp_error(MathFn fn, bool f64, double got, long double want)
     return (double)(fabsl(got - want) / spacing(want, f64));
 }
 
-/* ---- Sweeps ----------------------------------------------------------------------------------------------------- */
+/* ---- Sweeps
+ * ----------------------------------------------------------------------------------------------------- */
 
 static double at(const Trial *t, const void *array, unsigned i)
 {
     return t->f64 ? ((const double *)array)[i] : (double)((const float *)array)[i];
+}
+
+static bool same_bits(double a, double b)   /* any NaN equals any other */
+{
+    return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
 }
 
 static void flush(Trial *t)
@@ -238,10 +255,11 @@ static void flush(Trial *t)
     t->scalar(&t->x, &t->y, &t->scalar_out, count);
     t->vector(&t->x, &t->y, &t->vector_out, padded / per_vector);
     for (unsigned i = 0; i < count; i++) {
-        double x = at(t, &t->x, i), y = at(t, &t->y, i), got = at(t, &t->scalar_out, i), other = at(t, &t->vector_out, i);
+        double x = at(t, &t->x, i), y = at(t, &t->y, i);
+        double got = at(t, &t->scalar_out, i), other = at(t, &t->vector_out, i);
         double error = ulp_error(t->fn, t->f64, got, reference(t->fn, t->f64, x, y));
-        bool same = memcmp(&got, &other, sizeof got) == 0 || (isnan(got) && isnan(other));
-        cr_assert(same, "%s(%a, %a): scalar %a, vector %a", math_info(t->fn)->name, x, y, got, other);
+        cr_assert(same_bits(got, other), "%s(%a, %a): scalar %a, vector %a", math_info(t->fn)->name, x, y,
+                  got, other);
         if (error > t->worst) {
             t->worst = error;
             t->worst_x = x, t->worst_y = y, t->worst_got = got;
@@ -250,13 +268,19 @@ static void flush(Trial *t)
     t->tested += count;
 }
 
-static void feed(Trial *t, double x, double y)
+static void put(Trial *t, double x, double y)
 {
     if (t->f64)
         t->x.f64[t->fill] = x, t->y.f64[t->fill] = y;
     else
         t->x.f32[t->fill] = (float)x, t->y.f32[t->fill] = (float)y;
-    if (++t->fill == BATCH)
+    t->fill++;
+}
+
+static void feed(Trial *t, double x, double y)
+{
+    put(t, x, y);
+    if (t->fill == BATCH)
         flush(t);
 }
 
@@ -305,10 +329,12 @@ static void feed_around(Trial *t, double x, double y, int reach)
 /* Special values, ends of ranges, and where the algorithms change their pieces. */
 static const double hard_points[] = {
     0, INFINITY, NAN, 1, 0.5, 2, 3, 4, 6, 10, 20, 0x1p-149, 0x1p-126, 0x1p-1074, 0x1p-1022, 0x1.fffffep127,
-    0x1.fffffffffffffp1023, 88.722839, 87.336544, 89, 103.97208, 709.78271289338397, 708.39641853226408, 710, 745.2, 17.4,
-    18, 37.5, 38, 127, 128, 126, 149, 1022, 1023, 1024, 1074, 0.34657359, 1.03972077, 0.70710678118654752, 1.4142135623730951,
+    0x1.fffffffffffffp1023, 88.722839, 87.336544, 89, 103.97208, 709.78271289338397, 708.39641853226408, 710,
+    745.2, 17.4, 18, 37.5, 38, 127, 128, 126, 149, 1022, 1023, 1024, 1074, 0.34657359, 1.03972077,
+    0.70710678118654752, 1.4142135623730951,
     0.84375, 1e5, 1e9, 1e15, 0x1p49, 0x1p50, 0x1p64, 0x1p100, 0x1.6ac5b262ca1ffp849, 1e-5, 0x1p-12, 0x1p-27,
-    0x1.921fb54442d18p0, 0x1.921fb54442d18p1, 0x1p-24, 0x1p-53, 1e300, 1e-300, 0x1.fffffep-1, 0x1.fffffep23, 0x1p52,
+    0x1.921fb54442d18p0, 0x1.921fb54442d18p1, 0x1p-24, 0x1p-53, 1e300, 1e-300, 0x1.fffffep-1, 0x1.fffffep23,
+    0x1p52,
 };
 enum { HARD = sizeof hard_points / sizeof *hard_points };
 
@@ -337,7 +363,7 @@ static void feed_unary(Trial *t)
     for (unsigned s = 0; s < sizeof spans / sizeof *spans; s++)
         for (int i = 0; i < 16000 * effort(); i++)
             feed(t, random_between(t, -spans[s], spans[s]), 0);
-    for (int i = 0; i < 20000 * effort(); i++)   /* where logarithms vanish and hide the errors of their parts */
+    for (int i = 0; i < 20000 * effort(); i++)   /* where logarithms vanish */
         feed(t, random_between(t, 0.6, 1.6), 0);
 }
 
@@ -358,7 +384,7 @@ static void feed_binary(Trial *t)
     for (int i = 0; i < HARD; i++)
         for (int j = 0; j < HARD; j++)
             for (int signs = 0; signs < 4; signs++)
-                feed(t, signs & 1 ? -hard_points[i] : hard_points[i], signs & 2 ? -hard_points[j] : hard_points[j]);
+                feed(t, copysign(hard_points[i], (signs & 1) - 0.5), copysign(hard_points[j], (signs & 2) - 0.5));
     for (int i = 0; i < 60000 * effort(); i++) {
         uint64_t x = random_bits(t), y = random_bits(t);
         feed(t, t->f64 ? f64_from(x) : f32_from((uint32_t)x), t->f64 ? f64_from(y) : f32_from((uint32_t)y));
@@ -384,8 +410,8 @@ static void run_trial(LLVMOrcLLJITRef jit, MathFn fn, bool f64)
     flush(t);
     double promised = f64 ? math_info(fn)->ulp_f64 : math_info(fn)->ulp_f32;
     if (getenv("ATTN_MATH_REPORT"))
-        fprintf(stderr, "%-9s %s  %.3f ulp of %.1f, at %a %a -> %a  (%ld points)\n", math_info(fn)->name, f64 ? "f64" : "f32",
-                t->worst, promised, t->worst_x, t->worst_y, t->worst_got, t->tested);
+        fprintf(stderr, "%-9s %s  %.3f ulp of %.1f, at %a %a -> %a  (%ld points)\n", math_info(fn)->name,
+                f64 ? "f64" : "f32", t->worst, promised, t->worst_x, t->worst_y, t->worst_got, t->tested);
     cr_expect(t->worst <= promised, "%s %s: %.3f ulp at (%a, %a) = %a, promised %.1f", math_info(fn)->name,
               f64 ? "f64" : "f32", t->worst, t->worst_x, t->worst_y, t->worst_got, promised);
     free(t);
@@ -403,23 +429,22 @@ static void run_all(bool f64)
 /* Without fused multiply-add in hardware LLVM calls fma of libm: slow, but the bits stay. */
 static void same_bits_without_fma(bool f64)
 {
-    LLVMOrcLLJITRef host = compile(0, MATH_COUNT - 1, f64, NULL), plain = compile(0, MATH_COUNT - 1, f64, "x86-64");
+    LLVMOrcLLJITRef host = compile(0, MATH_COUNT - 1, f64, NULL);
+    LLVMOrcLLJITRef plain = compile(0, MATH_COUNT - 1, f64, "x86-64");
     Trial *t = calloc(1, sizeof *t);
     t->f64 = f64;
     for (int i = 0; i < 2048; i++) {
-        double x = i & 1 ? random_between(t, -30, 30) : f64 ? f64_from(random_bits(t)) : f32_from((uint32_t)random_bits(t));
-        if (f64)
-            t->x.f64[i] = x, t->y.f64[i] = random_between(t, -30, 30);
-        else
-            t->x.f32[i] = (float)x, t->y.f32[i] = (float)random_between(t, -30, 30);
+        uint64_t bits = random_bits(t);
+        double any = f64 ? f64_from(bits) : f32_from((uint32_t)bits);
+        put(t, i & 1 ? random_between(t, -30, 30) : any, random_between(t, -30, 30));
     }
     for (MathFn fn = 0; fn < MATH_COUNT; fn++) {
         lookup(host, fn, f64, false)(&t->x, &t->y, &t->scalar_out, 2048);
         lookup(plain, fn, f64, false)(&t->x, &t->y, &t->vector_out, 2048);
         for (unsigned i = 0; i < 2048; i++) {
             double a = at(t, &t->scalar_out, i), b = at(t, &t->vector_out, i);
-            cr_assert((isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0, "%s(%a, %a): host %a, x86-64 %a",
-                      math_info(fn)->name, at(t, &t->x, i), at(t, &t->y, i), a, b);
+            cr_assert(same_bits(a, b), "%s(%a, %a): host %a, x86-64 %a", math_info(fn)->name, at(t, &t->x, i),
+                      at(t, &t->y, i), a, b);
         }
     }
     free(t);
