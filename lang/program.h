@@ -27,6 +27,7 @@ struct Param {
     Type type;
     bool fixed;             /* by -D: value is used as a literal */
     bool has_default;
+    bool bounded;           /* a subscript was proved with it (lang/prove.h): refused when bound beyond +-2**31 */
     union { int64_t integer; double real; } value; /* default or fixed; bools as integer 0/1 */
     unsigned number;
     Span span;
@@ -81,5 +82,9 @@ typedef struct Program {
     VEC(Pattern *) patterns;    /* those of the file itself, not of files it uses */
     VEC(uint32_t) sources;      /* all files read, the main one first */
 } Program;
+
+/* Equations with dimensions, types and conditions, as text. */
+void pattern_print(Text *out, const Pattern *p);
+void program_print(Text *out, const Program *program);
 
 #endif

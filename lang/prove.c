@@ -10,7 +10,7 @@ static Prover *begin(Compilation *c, const ProveScope *scope) {
     p->scope = scope;
     p->n_symbols = p->n_monos = p->n_known = p->n_splits = p->depth = p->work = p->linear = 0;
     p->weak = false;
-    p->rules = 0;
+    p->rules = p->context = 0;
     p->found.n = 0;
     for (unsigned k = 0; scope && k < scope->conditions.n; k++)
         assume(p, scope->conditions.at[k], true, (Origin){.rules = BIT(S12)});
@@ -18,8 +18,10 @@ static Prover *begin(Compilation *c, const ProveScope *scope) {
 }
 
 static void assume_facts(Prover *p) {
+    p->context = FROM_FACT;
     for (unsigned k = 0; p->scope && k < p->scope->facts.n; k++)
         assume(p, p->scope->facts.at[k], true, (Origin){.from = FROM_FACT, .rules = BIT(S3)});
+    p->context = 0;
 }
 
 /* lo <= x as `slack` 0, x < hi as hi - x with `slack` 1: a - b >= slack. */
@@ -155,7 +157,11 @@ Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, 
     const Answer low = settle(c, scope, &(Claim){x, lo, 0}), high = settle(c, scope, &(Claim){hi, x, 1});
     const bool low_proved = low.result != NOT_PROVED, high_proved = high.result != NOT_PROVED;
     if (low_proved && high_proved) {
-        const Proof proof = join_answers(c, &low, &high);
+        Proof proof = join_answers(c, &low, &high);
+        if (may_wrap(c, x)) { /* rule S13 */
+            proof.used_facts = true;
+            if (proof.result == PROVED) proof.result = PROVED_BY_FACTS;
+        }
         if (!proof.condition || can_hold(c, scope, proof.condition)) return proof;
     }
     return (Proof){.result = NOT_PROVED, .range = range_in_words(c, scope, x),

@@ -75,13 +75,19 @@ static bool opposite(const Poly *a, Poly *out) { /* not (a >= 0) */
 enum { MAX_SIDE = 4 * MAX_TERMS };
 typedef struct Sides { unsigned n; Poly at[MAX_SIDE]; } Sides;
 
-/* What is supposed of a factor of a condition: two elements along every extent, the defaults of the parameters. */
+/* What is supposed of a factor of a condition: two elements along every extent, the defaults of the parameters
+ * (1 or more of those without). */
 bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact) {
     const Node *n = p->symbols[symbol].node;
     *exact = n && n->op == N_PARAM;
     *least = 2;
     if (n && n->op == N_SIZE) return true;
-    if (!*exact || !n->param->has_default) return false;
+    if (!*exact) return false;
+    if (!n->param->has_default) {
+        *exact = false;
+        *least = 1;
+        return true;
+    }
     *least = n->param->value.integer;
     return *least > -((int64_t)1 << 40) && *least < (int64_t)1 << 40;
 }
@@ -169,22 +175,36 @@ bool find_condition(Prover *p, Origin *used) {
     return offer_condition(p, &best, used);
 }
 
-/* x <= z is assumed for a made-up z; what follows about z alone bounds it. */
+/* Is a <= b for sure, with an element along every extent? */
+static bool never_above(Prover *p, const Poly *a, const Poly *b) {
+    Poly extra[MAX_SYMBOLS + 1];
+    unsigned n = 1;
+    if (!poly_scale_add(p, a, 1, b, -1, &extra[0]) || !poly_add_constant(&extra[0], -1)) return false;
+    for (unsigned k = 0; k < p->n_symbols; k++)
+        if (p->symbols[k].op == N_SIZE && poly_symbol(p, k, &extra[n])) extra[n++].constant = -1;
+    return pure_contradiction(p, extra, n);
+}
+
+/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is chosen. */
 Node *find_bound(Prover *p, const Poly *x, bool upper) {
     if (p->n_symbols == MAX_SYMBOLS) return NULL;
     Elimination *e = NEW(p->c, Elimination);
     const unsigned symbol = p->n_symbols++;
     p->symbols[symbol] = (Symbol){.op = N_OPS, .pure = true};
-    Poly z, start;
+    Poly z, start, best;
+    bool found = false;
     if (!poly_symbol(p, symbol, &z) || !poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start)) return NULL;
+    if (p->n_known < MAX_KNOWN) p->known[p->n_known++] = (Known){.p = start, .start = true};
+    saturate(p);
     eliminate(p, e, &start, (Origin){0}, 0);
-    for (unsigned k = 0; k < e->n; k++) { /* k z <= bound, or -k z <= -bound */
+    for (unsigned k = 0; k < e->n; k++) { /* bound - z >= 0, or z - bound >= 0 */
         Poly bound = e->left[k].p;
         int64_t factor = 0;
         for (unsigned t = 0; t < bound.n; t++)
             if (bound.mono[t] == z.mono[0]) factor = bound.k[t];
         if (factor != (upper ? -1 : 1) || !poly_scale_add(p, &bound, upper ? 1 : -1, &z, 1, &bound)) continue;
-        return poly_node(p, &bound);
+        if (!found || (upper ? never_above(p, &bound, &best) : never_above(p, &best, &bound))) best = bound;
+        found = true;
     }
-    return NULL;
+    return found ? poly_node(p, &best) : NULL;
 }

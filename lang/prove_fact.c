@@ -116,25 +116,36 @@ static void choose(Prover *p, unsigned symbol, unsigned which, Origin origin) {
     }
 }
 
+static void non_empty_check(Prover *p, unsigned symbol, Origin origin) {
+    const Symbol y = p->symbols[symbol];
+    Poly s;
+    know_difference(p, &y.b, &y.a, 1, origin);
+    if (!poly_symbol(p, symbol, &s)) return;
+    know_difference(p, &s, &y.a, 0, origin);
+    know_difference(p, &y.b, &s, 1, origin);
+}
+
 void apply_alternative(Prover *p, const Split *split, unsigned which, uint32_t level_bit) {
     const Poly one = poly_constant(1), zero = {0};
     const Symbol y = p->symbols[split->symbol];
+    const uint32_t outer = p->context;
     Origin origin = split->origin;
-    Poly s;
-    origin.from |= level_bit;
+    p->context = origin.from |= level_bit;
     switch (split->kind) {
-    case SPLIT_FACT: fact_alternative(p, split, which, origin); return;
-    case SPLIT_CHOICE: choose(p, split->symbol, which, origin); return;
+    case SPLIT_FACT: fact_alternative(p, split, which, origin); break;
+    case SPLIT_CHOICE: choose(p, split->symbol, which, origin); break;
     case SPLIT_DIVISOR:
-        if (which) { know_difference(p, &zero, &y.b, 0, origin); return; }
-        know_difference(p, &y.b, &one, 0, origin);
-        divisor_known(p, split->symbol, origin);
-        return;
+        if (which) {
+            know_difference(p, &zero, &y.b, 0, origin);
+        } else {
+            know_difference(p, &y.b, &one, 0, origin);
+            divisor_known(p, split->symbol, origin);
+        }
+        break;
     case SPLIT_CHECK:
-        if (which) { know_difference(p, &y.a, &y.b, 0, origin); return; }
-        know_difference(p, &y.b, &y.a, 1, origin);
-        if (!poly_symbol(p, split->symbol, &s)) return;
-        know_difference(p, &s, &y.a, 0, origin);
-        know_difference(p, &y.b, &s, 1, origin);
+        if (which) know_difference(p, &y.a, &y.b, 0, origin);
+        else non_empty_check(p, split->symbol, origin);
+        break;
     }
+    p->context = outer;
 }

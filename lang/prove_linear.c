@@ -70,7 +70,7 @@ static bool eliminate(int64_t *row, const int64_t *pivot, unsigned column, unsig
     for (unsigned k = 0; k <= n; k++) {
         int64_t x, y;
         if (__builtin_mul_overflow(row[k], scale, &x) || __builtin_mul_overflow(pivot[k], factor, &y) ||
-            __builtin_sub_overflow(x, y, &row[k])) return false;
+            __builtin_sub_overflow(x, y, &row[k]) || row[k] == INT64_MIN) return false;
     }
     shorten(row, n);
     return true;
@@ -94,7 +94,7 @@ static bool set_up(Prover *p, Problem *q) {
         constant[j] = objective[j] = -a->constant;
         for (unsigned t = 0; t < a->n; t++) {
             p->table[q->row[a->mono[t]]][j] = a->k[t];
-            if (__builtin_add_overflow(objective[j], a->k[t], &objective[j])) return false;
+            if (a->k[t] == INT64_MIN || __builtin_add_overflow(objective[j], a->k[t], &objective[j])) return false;
         }
     }
     for (unsigned i = 0; i <= q->rows; i++) q->basic[i] = -1;

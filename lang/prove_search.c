@@ -95,6 +95,11 @@ static void add_products(Prover *p) {
         if (number[k] >= n_known) know(p, &q.at[number[k] - n_known].p, q.at[number[k] - n_known].origin);
 }
 
+void saturate(Prover *p) {
+    relate_quotients(p);
+    add_products(p);
+}
+
 /* Quotients and products take time: at the beginning, and when there is nothing left to take apart. */
 static bool contradiction(Prover *p, bool thorough, Origin *used) {
     if (linear_contradiction(p, used)) return true;

@@ -47,6 +47,7 @@ typedef struct Prover {
     unsigned work, linear; /* spent: conversions, linear problems */
     bool weak;             /* find conditions where a proof fails */
     uint32_t rules;        /* of translations, which belong to no single inequality */
+    uint32_t context;      /* Origin.from of what is being translated */
     VEC(Node *) found;     /* conditions */
     Symbol symbols[MAX_SYMBOLS];
     Mono monos[MAX_MONOS];
@@ -96,7 +97,11 @@ bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used); /* a
 /* prove_quotient.c */
 void relate_quotients(Prover *p); /* adds what follows about x // n and x % n from what is known by now */
 
+/* prove_wrap.c */
+bool may_wrap(Compilation *c, const Node *n); /* can computing n leave the range of int64? */
+
 /* prove_search.c */
+void saturate(Prover *p); /* adds what follows by quotients and products */
 bool refute(Prover *p, unsigned level, Origin *used);
 
 /* prove_condition.c */

@@ -1,9 +1,9 @@
 /* Symbols of a proof, and what is known about each as soon as it turns up. */
 #include "prove_state.h"
 
-static const Origin of_range = {.rules = BIT(S1)}, of_order = {.rules = BIT(S4)}, of_cases = {.rules = BIT(S5)},
-                    of_division = {.rules = BIT(S6)}, of_declared = {.rules = BIT(S8)},
-                    of_selection = {.rules = BIT(S9)}, of_bits = {.rules = BIT(S11)};
+/* Where a new symbol's facts come from: its rule, and the case or fact in which it turned up, since only there is it
+ * known to have a value at all. */
+static Origin by(const Prover *p, uint32_t rules) { return (Origin){.from = p->context, .rules = rules}; }
 
 static void know_between(Prover *p, const Poly *s, Node *lo, Node *hi, Origin origin) {
     Poly bound;
@@ -19,7 +19,7 @@ static void know_within(Prover *p, const Poly *s, int64_t least, int64_t most, O
 
 static void know_index(Prover *p, unsigned symbol, const Poly *s) {
     Node *lo, *hi;
-    Origin origin = of_range;
+    Origin origin = by(p, BIT(S1));
     if (prove_range(p, p->symbols[symbol].node->index, &lo, &hi)) origin.ranges = (uint64_t)1 << symbol;
     know_between(p, s, lo, hi, origin);
 }
@@ -40,8 +40,8 @@ static bool count_of(Prover *p, const Node *n, Poly *count) {
 static void know_position(Prover *p, const Poly *s, const Node *binder) {
     const Poly none = poly_constant(-1);
     Poly count;
-    know_difference(p, s, &none, 0, of_selection);
-    if (count_of(p, binder, &count)) know_difference(p, &count, s, 1, of_selection);
+    know_difference(p, s, &none, 0, by(p, BIT(S9)));
+    if (count_of(p, binder, &count)) know_difference(p, &count, s, 1, by(p, BIT(S9)));
 }
 
 static bool is_zero_or_one(const Node *n) {
@@ -56,8 +56,8 @@ static void know_binder(Prover *p, const Poly *s, const Node *n) {
     if (n->op != N_REDUCE) return;
     if (n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN) know_position(p, s, n);
     if (n->kind != REDUCE_SUM || !is_zero_or_one(binder_body(n))) return;
-    know_difference(p, s, &zero, 0, of_bits);
-    if (count_of(p, n, &count)) know_difference(p, &count, s, 0, of_bits);
+    know_difference(p, s, &zero, 0, by(p, BIT(S11)));
+    if (count_of(p, n, &count)) know_difference(p, &count, s, 0, by(p, BIT(S11)));
 }
 
 /* A CHECK with bounds lo <= x < hi keeps its value there, unless there is no such value. */
@@ -66,14 +66,14 @@ static void know_check(Prover *p, unsigned symbol, const Node *check) {
     if (!poly_of(p, check->args[1], &lo) || !poly_of(p, check->args[2], &hi)) return;
     p->symbols[symbol].a = lo;
     p->symbols[symbol].b = hi;
-    split_on(p, (Split){.kind = SPLIT_CHECK, .symbol = (uint8_t)symbol, .origin = of_declared});
+    split_on(p, (Split){.kind = SPLIT_CHECK, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S8))});
 }
 
 static void know_read(Prover *p, unsigned symbol, const Poly *s) {
     Node *n = p->symbols[symbol].node;
     const Tensor *t = n->tensor;
     if (!t->body) {
-        know_between(p, s, t->lo, t->hi, of_declared);
+        know_between(p, s, t->lo, t->hi, by(p, BIT(S8)));
         return;
     }
     const Node *body = t->body;
@@ -91,7 +91,7 @@ static bool divisor_is_positive(Prover *p, const Poly *b, Origin *origin) {
     for (unsigned k = 0; k < p->n_known; k++) {
         const Known *known = &p->known[k];
         Poly less = *b;
-        if (known->p.constant <= -1 && poly_add_constant(&less, -1)) {
+        if (!known->start && known->p.constant <= -1 && poly_add_constant(&less, -1)) {
             less.constant = known->p.constant;
             if (poly_equal(&less, &known->p)) {
                 *origin = origin_join(*origin, known->origin);
@@ -117,30 +117,30 @@ void divisor_known(Prover *p, unsigned symbol, Origin origin) {
 }
 
 static void know_division(Prover *p, unsigned symbol) {
-    Origin origin = of_division;
+    Origin origin = by(p, BIT(S6));
     const Poly *b = &p->symbols[symbol].b;
     if (divisor_is_positive(p, b, &origin)) divisor_known(p, symbol, origin);
-    else if (b->n) split_on(p, (Split){.kind = SPLIT_DIVISOR, .symbol = (uint8_t)symbol, .origin = of_division});
+    else if (b->n) split_on(p, (Split){.kind = SPLIT_DIVISOR, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S6))});
 }
 
 static void know_order(Prover *p, unsigned symbol, const Poly *s) {
     const Symbol y = p->symbols[symbol];
     const Poly zero = {0};
     if (y.op == N_MIN) {
-        know_difference(p, &y.a, s, 0, of_order);
-        know_difference(p, &y.b, s, 0, of_order);
+        know_difference(p, &y.a, s, 0, by(p, BIT(S4)));
+        know_difference(p, &y.b, s, 0, by(p, BIT(S4)));
     } else {
         Poly minus;
-        know_difference(p, s, &y.a, 0, of_order);
-        if (y.op == N_MAX) know_difference(p, s, &y.b, 0, of_order);
-        else if (poly_scale_add(p, &y.a, -1, &zero, 0, &minus)) know_difference(p, s, &minus, 0, of_order);
+        know_difference(p, s, &y.a, 0, by(p, BIT(S4)));
+        if (y.op == N_MAX) know_difference(p, s, &y.b, 0, by(p, BIT(S4)));
+        else if (poly_scale_add(p, &y.a, -1, &zero, 0, &minus)) know_difference(p, s, &minus, 0, by(p, BIT(S4)));
     }
-    split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = of_order});
+    split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S4))});
 }
 
 static void know_bits(Prover *p, const Poly *s, const Node *n) {
     for (unsigned k = 0; k < 2; k++)
-        if (n->args[k]->op == N_INT && n->args[k]->integer >= 0) know_within(p, s, 0, n->args[k]->integer, of_bits);
+        if (n->args[k]->op == N_INT && n->args[k]->integer >= 0) know_within(p, s, 0, n->args[k]->integer, by(p, BIT(S11)));
 }
 
 static void know_symbol(Prover *p, unsigned symbol) {
@@ -150,19 +150,20 @@ static void know_symbol(Prover *p, unsigned symbol) {
     if (!poly_symbol(p, symbol, &s)) return;
     switch (p->symbols[symbol].op) {
     case N_INDEX: know_index(p, symbol, &s); return;
-    case N_SIZE: know_difference(p, &s, &zero, 0, of_range); return;
+    case N_SIZE: know_difference(p, &s, &zero, 0, by(p, BIT(S1))); return;
+    case N_PARAM: n->param->bounded = true; return;
     case N_READ: know_read(p, symbol, &s); return;
     case N_FLOORDIV: case N_MOD: know_division(p, symbol); return;
     case N_MIN: case N_MAX: case N_ABS: know_order(p, symbol, &s); return;
     case N_CHECK: know_check(p, symbol, n); return;
     case N_BITAND: know_bits(p, &s, n); return;
-    case N_POPCOUNT: know_within(p, &s, 0, 64, of_bits); return;
-    case N_SIGN: know_within(p, &s, -1, 1, of_bits); return;
+    case N_POPCOUNT: know_within(p, &s, 0, 64, by(p, BIT(S11))); return;
+    case N_SIGN: know_within(p, &s, -1, 1, by(p, BIT(S11))); return;
     case N_TO_INT:
         if (n->args[0]->type != TYPE_BOOL) return;
-        know_within(p, &s, 0, 1, of_cases); /* and the cases of IF: */
+        know_within(p, &s, 0, 1, by(p, BIT(S5))); /* and the cases of IF: */
         /* fall through */
-    case N_IF: split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = of_cases}); return;
+    case N_IF: split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S5))}); return;
     default:
         if (node_is_binder(n)) know_binder(p, &s, n);
     }
