@@ -1,5 +1,6 @@
-/* The makers of syntax trees, one for each action of the grammar, and ast_parse. Makers also report what the grammar
- * lets pass: misplaced `where`, mixed subscripts, brackets that should hold index names, doubled clauses. */
+/* The makers of syntax trees, one for each action of the grammar, and ast_parse. Makers also report what the
+ * grammar lets pass: misplaced `where`, mixed subscripts, brackets that should hold index names, doubled
+ * clauses. */
 #include "lang/syntax.h"
 
 #include <string.h>
@@ -133,7 +134,10 @@ Ast *ast_member(Parser *p, Span span, Ast *base, AstName name)
 
 /* Subscripts, arguments and binders */
 
-AstItem ast_item(Span span, Ast *value, AstWhere where) { return (AstItem){{.value = value, .span = span}, {0}, where}; }
+AstItem ast_item(Span span, Ast *value, AstWhere where)
+{
+    return (AstItem){{.value = value, .span = span}, {0}, where};
+}
 
 AstItem ast_item_named(Span span, AstName name, Ast *value, AstWhere where)
 {
@@ -145,7 +149,10 @@ AstItem ast_item_index(Parser *p, Span span, AstName name)
     return (AstItem){{NULL, ast_name(p, name), true, span, name.span}, {0}, {0}};
 }
 
-AstItem ast_item_to(Span span, Ast *value, AstName to) { return (AstItem){{.value = value, .span = span}, to, {0}}; }
+AstItem ast_item_to(Span span, Ast *value, AstName to)
+{
+    return (AstItem){{.value = value, .span = span}, to, {0}};
+}
 
 AstItems ast_add_item(Parser *p, AstItems list, AstItem item)
 {
@@ -156,7 +163,8 @@ AstItems ast_add_item(Parser *p, AstItems list, AstItem item)
 static void no_arrow(Parser *p, const AstItem *item)
 {
     if (item->to.name)
-        syntax_diag(p, E015, item->arg.span, "`->` makes a new index only in the brackets of a selection: `top_index[j -> r](...)`");
+        syntax_diag(p, E015, item->arg.span,
+                    "`->` makes a new index only in the brackets of a selection: `top_index[j -> r](...)`");
 }
 
 Ast *ast_subscript(Parser *p, Span span, AstName name, AstItems items)
@@ -171,7 +179,8 @@ Ast *ast_subscript(Parser *p, Span span, AstName name, AstItems items)
         else PUSH(p->c, &e->operands, item->arg.value);
     }
     if (mixed)
-        syntax_diag(p, E016, span, "the subscripts of `%s` are either all positions or all named (`i = ...`)", name.name);
+        syntax_diag(p, E016, span, "the subscripts of `%s` are either all positions or all named (`i = ...`)",
+                    name.name);
     return finish(p, e);
 }
 
@@ -189,9 +198,12 @@ static void add_arguments(Parser *p, Ast *e, AstItems items, bool may_where)
             e->where = item->where.condition;
             continue;
         }
-        Diag *d = syntax_diag(p, E014, item->where.span, may_where ? "`where` follows the first argument of `%s`"
-                              : "`%s` is a function: it takes no `where`", e->name);
-        if (d && !may_where) diag_hint(p->c, d, "`where` stands in the brackets of a reduction: `sum[j](x where c)`");
+        Diag *d = syntax_diag(p, E014, item->where.span,
+                              may_where ? "`where` follows the first argument of `%s`"
+                                        : "`%s` is a function: it takes no `where`",
+                              e->name);
+        if (d && !may_where)
+            diag_hint(p->c, d, "`where` stands in the brackets of a reduction: `sum[j](x where c)`");
     }
 }
 
@@ -208,11 +220,13 @@ static bool is_plain(const Ast *e) { return e->kind == AST_NAME; }
 static bool make_binder(const AstItem *item, AstBinder *binder)
 {
     const Ast *e = item->arg.value;
-    bool blocked = e->kind == AST_BINARY && e->op == OP_BITOR && is_plain(e->operands.at[0]) && is_plain(e->operands.at[1])
-                   && e->span.from == e->operands.at[0]->span.from && e->span.to == e->operands.at[1]->span.to;
+    bool blocked = e->kind == AST_BINARY && e->op == OP_BITOR && is_plain(e->operands.at[0])
+                   && is_plain(e->operands.at[1]) && e->span.from == e->operands.at[0]->span.from
+                   && e->span.to == e->operands.at[1]->span.to;
     if (item->arg.name || item->where.condition || (!is_plain(e) && !blocked)) return false;
     const Ast *name = blocked ? e->operands.at[0] : e, *block = blocked ? e->operands.at[1] : NULL;
-    *binder = (AstBinder){.name = name->name, .span = name->span, .to = item->to.name, .to_span = item->to.span};
+    *binder =
+        (AstBinder){.name = name->name, .span = name->span, .to = item->to.name, .to_span = item->to.span};
     if (block) binder->block = block->name, binder->block_span = block->span;
     return true;
 }
@@ -226,7 +240,8 @@ Ast *ast_bracket(Parser *p, Span span, AstName name, AstItems binders, AstItems 
             PUSH(p->c, &e->binders, binder);
             continue;
         }
-        Diag *d = syntax_diag(p, E015, binders.at[i].arg.span, "the brackets of `%s` hold index names", name.name);
+        Diag *d =
+            syntax_diag(p, E015, binders.at[i].arg.span, "the brackets of `%s` hold index names", name.name);
         if (d) diag_hint(p->c, d, "`%s[j](...)`, within blocks `%s[j | c](...)`", name.name, name.name);
     }
     add_arguments(p, e, items, true);
@@ -293,7 +308,8 @@ AstParam ast_param(Parser *p, Span span, AstName name, AstType type, Ast *value)
     bool scalar = type.type == STORAGE_INT || type.type == STORAGE_FLOAT || type.type == STORAGE_BOOL;
     if (!type.span.to) {
         Diag *d = syntax_diag(p, E012, name.span, "the parameter `%s` has no type", name.name);
-        if (d) diag_hint(p->c, d, "write `%s: int`, `%s: float` or `%s: bool`", name.name, name.name, name.name);
+        if (d)
+            diag_hint(p->c, d, "write `%s: int`, `%s: float` or `%s: bool`", name.name, name.name, name.name);
     } else if (!scalar) {
         syntax_diag(p, E012, type.span, "a parameter is `int`, `float` or `bool`");
     } else if (type.hi) {

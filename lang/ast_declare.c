@@ -10,8 +10,8 @@ static AstStatement new_statement(AstStatementKind kind, Span span, AstName name
     return (AstStatement){.kind = kind, .span = span, .name = name.name ? name : (AstName){"", span}};
 }
 
-AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstItems subscripts, AstType type,
-                          Ast *value)
+AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstItems subscripts,
+                          AstType type, Ast *value)
 {
     AstStatement s = new_statement(AST_EQUATION, span, name);
     s.has_subscripts = has_subscripts;
@@ -21,9 +21,11 @@ AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscript
     for (uint32_t i = 0; i < subscripts.n; i++) {
         const AstItem *item = &subscripts.at[i];
         if (item->arg.name || item->to.name) {
-            Diag *d = syntax_diag(p, E016, item->arg.span, "the left side of an equation has plain subscripts");
-            if (d) diag_hint(p->c, d, "name the indices in order, `%s[i, j] = ...`, or one step, `%s[t] = ...`", name.name,
-                             name.name);
+            Diag *d =
+                syntax_diag(p, E016, item->arg.span, "the left side of an equation has plain subscripts");
+            if (d)
+                diag_hint(p->c, d, "name the indices in order, `%s[i, j] = ...`, or one step, `%s[t] = ...`",
+                          name.name, name.name);
         }
         PUSH(p->c, &s.subscripts, item->arg.value);
     }
@@ -166,8 +168,8 @@ void ast_function(Parser *p, Span span, bool is_mask, AstName name, AstFunctionA
 {
     if (!body.value) return; /* its body had an error */
     AstFunction *f = NEW(p->c, AstFunction);
-    *f = (AstFunction){.is_mask = is_mask, .name = name, .args = args, .locals = body.locals, .body = body.value,
-                       .doc = doc_above(p, span.from), .span = span};
+    *f = (AstFunction){.is_mask = is_mask, .name = name, .args = args, .locals = body.locals,
+                       .body = body.value, .doc = doc_above(p, span.from), .span = span};
     PUSH(p->c, &p->file->functions, f);
 }
 
@@ -175,9 +177,10 @@ void ast_pattern(Parser *p, Span span, AstName name, AstParams params, AstNames 
                  AstTensors inputs, AstTensors outputs, AstClauses *clauses, AstStatements body)
 {
     AstPattern *pattern = NEW(p->c, AstPattern);
-    *pattern = (AstPattern){.name = name, .params = params, .has_over = has_over, .ambient = ambient, .inputs = inputs,
-                            .outputs = outputs, .captures = clauses->captures, .examples = clauses->examples,
-                            .cost = clauses->cost, .body = body, .doc = doc_above(p, span.from), .span = span};
+    *pattern = (AstPattern){.name = name, .params = params, .has_over = has_over, .ambient = ambient,
+                            .inputs = inputs, .outputs = outputs, .captures = clauses->captures,
+                            .examples = clauses->examples, .cost = clauses->cost, .body = body,
+                            .doc = doc_above(p, span.from), .span = span};
     PUSH(p->c, &p->file->patterns, pattern);
 }
 

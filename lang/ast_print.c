@@ -1,5 +1,5 @@
-/* Prints tokens, and trees as the text they came from in one fixed layout: printing what was parsed, parsing it and
- * printing it again gives the same text. Brackets stand where the tree needs them and nowhere else. */
+/* Prints tokens, and trees as the text they came from in one fixed layout: printing what was parsed, parsing
+ * it and printing it again gives the same text. Brackets stand where the tree needs them and nowhere else. */
 #include "lang/syntax.h"
 
 #include <math.h>
@@ -20,8 +20,8 @@ static const char *const storage_text[] = {
 
 /* How tightly an expression binds: the rules of the grammar from loose to tight. */
 typedef enum Level {
-    LEVEL_IF, LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_BITOR, LEVEL_BITXOR, LEVEL_BITAND, LEVEL_SHIFT,
-    LEVEL_SUM, LEVEL_PRODUCT, LEVEL_UNARY, LEVEL_POWER, LEVEL_PRIMARY
+    LEVEL_IF, LEVEL_OR, LEVEL_AND, LEVEL_NOT, LEVEL_COMPARE, LEVEL_BITOR, LEVEL_BITXOR, LEVEL_BITAND,
+    LEVEL_SHIFT, LEVEL_SUM, LEVEL_PRODUCT, LEVEL_UNARY, LEVEL_POWER, LEVEL_PRIMARY
 } Level;
 
 static Level level_of_op(AstOp op)
@@ -61,7 +61,8 @@ static void print_real(Text *out, double value)
     int digits = 1;
     do snprintf(text, sizeof text, "%.*g", digits, value);
     while (digits++ < 17 && strtod(text, NULL) != value);
-    if (strchr(text, 'e') && value < 1e15 && value == floor(value)) snprintf(text, sizeof text, "%.0f", value);
+    if (strchr(text, 'e') && value < 1e15 && value == floor(value))
+        snprintf(text, sizeof text, "%.0f", value);
     for (char *at = text; *at; at++)
         if (*at == ',') *at = '.'; /* whatever the host's locale */
     text_add(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
@@ -355,9 +356,11 @@ void ast_print_tokens(Text *out, Compilation *c, uint32_t source)
         unsigned line, column;
         span_position(c, span, &line, &column);
         bool written = kind == T_NAME || kind == T_STRING || kind == T_INTEGER || kind == T_REAL;
-        const char *name = kind == T_PARSER_error ? "error" : kind == T_NEWLINE ? "newline" : token_name(kind);
+        const char *name = kind == T_PARSER_error ? "error"
+                           : kind == T_NEWLINE    ? "newline"
+                                                  : token_name(kind);
         if (written) name = strchr(name, ' ') + 1; /* without its article */
-        text_add(out, written ? "%u:%u %s %.*s\n" : "%u:%u %s\n", line, column, name, (int)(span.to - span.from),
-                 c->sources.at[source].text + span.from);
+        text_add(out, written ? "%u:%u %s %.*s\n" : "%u:%u %s\n", line, column, name,
+                 (int)(span.to - span.from), c->sources.at[source].text + span.from);
     }
 }

@@ -1,4 +1,5 @@
-/* Diagnostics: collecting them, and rendering them for people (with the source line and carets) and for machines. */
+/* Diagnostics: collecting them, and rendering them for people (with the source line and carets) and for
+ * machines. */
 #include "base.h"
 
 #include <stdlib.h>
@@ -77,7 +78,8 @@ void span_position(const Compilation *c, Span span, unsigned *line, unsigned *co
     if (span.source >= c->sources.n) return;
     const Source *s = &c->sources.at[span.source];
     span = clip(s, span);
-    for (const char *at = s->text, *end = s->text + span.from; (at = memchr(at, '\n', (size_t)(end - at))); at++)
+    for (const char *at = s->text, *end = s->text + span.from; (at = memchr(at, '\n', (size_t)(end - at)));
+         at++)
         (*line)++;
     *column = span.from - line_start(s, span.from) + 1;
 }
@@ -103,9 +105,9 @@ unsigned utf8_decode(const char *at, size_t left, uint32_t *code)
 static unsigned width_of(uint32_t code)
 {
     static const uint32_t none[][2] = {{0x300, 0x36F}, {0x200B, 0x200F}, {0x20D0, 0x20FF}, {0xFE00, 0xFE0F}};
-    static const uint32_t wide[][2] = {{0x1100, 0x115F}, {0x2E80, 0xA4CF}, {0xAC00, 0xD7A3}, {0xF900, 0xFAFF},
-                                       {0xFE30, 0xFE6F}, {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F},
-                                       {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+    static const uint32_t wide[][2] = {
+        {0x1100, 0x115F}, {0x2E80, 0xA4CF}, {0xAC00, 0xD7A3},   {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},
+        {0xFF00, 0xFF60}, {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (code >= none[i][0] && code <= none[i][1]) return 0;
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
@@ -113,8 +115,9 @@ static unsigned width_of(uint32_t code)
     return 1;
 }
 
-/* Appends one character of a source line as it is shown: tabs become spaces, and what could not be shown or would
- * steer a terminal becomes U+FFFD. Returns its bytes; *column grows by its width. out NULL: only measures. */
+/* Appends one character of a source line as it is shown: tabs become spaces, and what could not be shown or
+ * would steer a terminal becomes U+FFFD. Returns its bytes; *column grows by its width. out NULL: only
+ * measures. */
 static uint32_t show_character(Text *out, const char *at, size_t left, unsigned *column)
 {
     uint32_t code = 0;
@@ -143,7 +146,8 @@ static unsigned column_of(const Source *s, uint32_t from, uint32_t at)
 
 static void add_cut(Text *out, bool cut) { text_add(out, "%s", cut ? "..." : ""); }
 
-/* One source line and the carets under bytes [from, to) of it. Of a long line only the part at the carets is shown. */
+/* One source line and the carets under bytes [from, to) of it. Of a long line only the part at the carets is
+ * shown. */
 static void show_line(Text *out, const Source *s, unsigned line, unsigned gutter, uint32_t from, uint32_t to)
 {
     uint32_t start = line_start(s, from), end = line_end(s, start);
@@ -154,7 +158,8 @@ static void show_line(Text *out, const Source *s, unsigned line, unsigned gutter
     uint32_t at = start;
     while (at < end && column < skip) at += show_character(NULL, s->text + at, s->length - at, &column);
     unsigned shown = column;
-    while (at < end && column < shown + EXCERPT) at += show_character(out, s->text + at, s->length - at, &column);
+    while (at < end && column < shown + EXCERPT)
+        at += show_character(out, s->text + at, s->length - at, &column);
     add_cut(out, at < end);
     if (b > column + 1) b = column + 1;
     text_add(out, "\n%*s | %*s", (int)gutter, "", (int)(a - shown) + (skip ? 3 : 0), "");
@@ -235,7 +240,8 @@ static void render_lines(Text *out, const Compilation *c, const Diag *d)
 {
     bool placed = d->span.source < c->sources.n;
     if (placed) add_place(out, c, d->span);
-    text_add(out, "%s%s[%s]: %s\n", placed ? ": " : "", severity_names[d->severity], diag_code_name(d->code), d->text);
+    text_add(out, "%s%s[%s]: %s\n", placed ? ": " : "", severity_names[d->severity], diag_code_name(d->code),
+             d->text);
     for (uint32_t i = 0; i < d->notes.n; i++) {
         const DiagNote *note = &d->notes.at[i];
         Span span = has_place(c, note->span) ? note->span : d->span;

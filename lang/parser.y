@@ -1,8 +1,9 @@
 /* The grammar of .attn files. Every action is one call of a maker in ast.c; precedence stands in the rules.
  *
- * All values live in the compilation's arena and so do bison's stacks: an error, or a long jump out of an action,
- * leaks nothing and no symbol needs a %destructor. Newlines that end nothing never arrive here (tokens.c). After a
- * syntax error (syntax_error.c writes the message) the parser goes on at the next statement or declaration. */
+ * All values live in the compilation's arena and so do bison's stacks: an error, or a long jump out of an
+ * action, leaks nothing and no symbol needs a %destructor. Newlines that end nothing never arrive here
+ * (tokens.c). After a syntax error (syntax_error.c writes the message) the parser goes on at the next
+ * statement or declaration. */
 %code top {
 #include "lang/syntax.h"
 }
@@ -64,8 +65,8 @@
 %token EQ "==" NE "!=" LT "<" LE "<=" GT ">" GE ">=" BAR "|" CARET "^" AMPERSAND "&" SHL "<<" SHR ">>"
 %token PLUS "+" MINUS "-" STAR "*" SLASH "/" FLOOR "//" PERCENT "%" POWER "**"
 
-%type <ast> expression either both negation comparison chain bit_or bit_xor bit_and shift sum product unary power
-%type <ast> primary
+%type <ast> expression either both negation comparison chain bit_or bit_xor bit_and shift sum product unary
+%type <ast> power primary
 %type <op> compare_op shift_op sum_op product_op
 %type <item> item argument
 %type <items> items arguments argument_list
@@ -106,8 +107,8 @@ function_args: %empty                                         { $$ = (AstFunctio
     | function_arg_list
     ;
 function_arg_list:
-      NAME                                      { $$ = ast_add_function_arg(p, (AstFunctionArgs){0}, $1, false); }
-    | "[" NAME "]"                              { $$ = ast_add_function_arg(p, (AstFunctionArgs){0}, $2, true); }
+      NAME                                  { $$ = ast_add_function_arg(p, (AstFunctionArgs){0}, $1, false); }
+    | "[" NAME "]"                           { $$ = ast_add_function_arg(p, (AstFunctionArgs){0}, $2, true); }
     | function_arg_list "," NAME                { $$ = ast_add_function_arg(p, $1, $3, false); }
     | function_arg_list "," "[" NAME "]"        { $$ = ast_add_function_arg(p, $1, $4, true); }
     ;
@@ -173,8 +174,8 @@ statement_list: statement                       { $$ = ast_add_statement(p, (Ast
     | statement_list NEWLINE statement          { $$ = ast_add_statement(p, $1, $3); }
     ;
 statement:
-      NAME annotation "=" expression            { $$ = ast_equation(p, @$, $1, false, (AstItems){0}, $2, $4); }
-    | NAME "[" items "]" annotation "=" expression            { $$ = ast_equation(p, @$, $1, true, $3, $5, $7); }
+      NAME annotation "=" expression           { $$ = ast_equation(p, @$, $1, false, (AstItems){0}, $2, $4); }
+    | NAME "[" items "]" annotation "=" expression         { $$ = ast_equation(p, @$, $1, true, $3, $5, $7); }
     | "require" expression                                    { $$ = ast_require(p, @$, $2); }
     | "carry" names                                           { $$ = ast_carry(p, @$, $2); }
     | "index" NAME ":" expression                             { $$ = ast_index(p, @$, $2, $4); }
@@ -205,13 +206,13 @@ chain: bit_or compare_op bit_or                               { $$ = ast_compare
     | chain compare_op bit_or                                 { $$ = ast_chain(p, @$, $2, @2, $1, $3); }
     ;
 bit_or: bit_xor
-    | bit_or "|" bit_xor                                      { $$ = ast_binary(p, @$, OP_BITOR, @2, $1, $3); }
+    | bit_or "|" bit_xor                                     { $$ = ast_binary(p, @$, OP_BITOR, @2, $1, $3); }
     ;
 bit_xor: bit_and
-    | bit_xor "^" bit_and                                     { $$ = ast_binary(p, @$, OP_BITXOR, @2, $1, $3); }
+    | bit_xor "^" bit_and                                   { $$ = ast_binary(p, @$, OP_BITXOR, @2, $1, $3); }
     ;
 bit_and: shift
-    | bit_and "&" shift                                       { $$ = ast_binary(p, @$, OP_BITAND, @2, $1, $3); }
+    | bit_and "&" shift                                     { $$ = ast_binary(p, @$, OP_BITAND, @2, $1, $3); }
     ;
 shift: sum
     | shift shift_op sum                                      { $$ = ast_binary(p, @$, $2, @2, $1, $3); }
@@ -249,12 +250,12 @@ primary: INTEGER                                              { $$ = ast_integer
     | "(" expression ")"                                      { $$ = ast_bracketed($2, @$); }
     ;
 
-/* Subscripts and binders look alike until the bracket behind them is seen: `s[i, j]`, `sum[i, j | c](...)`. */
+/* Subscripts and binders look alike until the bracket behind them is seen: `s[i, j]`, `sum[i, j](...)`. */
 items: item                                                   { $$ = ast_add_item(p, (AstItems){0}, $1); }
     | items "," item                                          { $$ = ast_add_item(p, $1, $3); }
     ;
 item: expression                                              { $$ = ast_item(@$, $1, (AstWhere){0}); }
-    | NAME "=" expression                                     { $$ = ast_item_named(@$, $1, $3, (AstWhere){0}); }
+    | NAME "=" expression                                  { $$ = ast_item_named(@$, $1, $3, (AstWhere){0}); }
     | NAME "->" NAME                                          { $$ = ast_item_to(@$, ast_name(p, $1), $3); }
     ;
 arguments: %empty                                             { $$ = (AstItems){0}; }

@@ -1,6 +1,6 @@
-/* Private to the scanner, the parser and the makers of syntax trees (scanner.l, parser.y, tokens.c, syntax_error.c,
- * ast.c). The scanner gives tokens; tokens.c between scanner and parser applies the newline rule and watches
- * brackets. */
+/* Private to the scanner, the parser and the makers of syntax trees (scanner.l, parser.y, tokens.c,
+ * syntax_error.c, ast.c). The scanner gives tokens; tokens.c between scanner and parser applies the newline
+ * rule and watches brackets. */
 #ifndef ATTN_LANG_SYNTAX_H
 #define ATTN_LANG_SYNTAX_H
 
@@ -75,7 +75,8 @@ const char *token_text(Parser *p, Span span);   /* as written, cut short if long
 const char *bracket_name(int kind);
 bool is_keyword(int kind);
 bool is_declaration(int kind);
-Diag *syntax_diag(Parser *p, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+Diag *syntax_diag(Parser *p, DiagCode code, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* parser.y */
 const char *token_name(int kind); /* "a name", "then" */
@@ -96,7 +97,8 @@ Ast *ast_bracketed(Ast *e, Span span);
 Ast *ast_unary(Parser *p, Span span, AstOp op, Span op_span, Ast *a);
 Ast *ast_binary(Parser *p, Span span, AstOp op, Span op_span, Ast *a, Ast *b);
 Ast *ast_compare(Parser *p, Span span, AstOp op, Span op_span, Ast *a, Ast *b);
-Ast *ast_chain(Parser *p, Span span, AstOp op, Span op_span, Ast *chain, Ast *b); /* a further operator of a chain */
+/* A further operator of a chain. */
+Ast *ast_chain(Parser *p, Span span, AstOp op, Span op_span, Ast *chain, Ast *b);
 Ast *ast_if(Parser *p, Span span, Ast *condition, Ast *yes, Ast *no);
 Ast *ast_subscript(Parser *p, Span span, AstName name, AstItems items);
 Ast *ast_call(Parser *p, Span span, AstName name, AstItems items);
@@ -122,8 +124,8 @@ AstClauses *ast_clause_with(Parser *p, AstClauses *clauses, Span span, AstTensor
 AstClauses *ast_clause_example(Parser *p, AstClauses *clauses, Span span, AstExamples examples);
 AstClauses *ast_clause_cost(Parser *p, AstClauses *clauses, Span span, Ast *cost);
 
-AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstItems subscripts, AstType type,
-                          Ast *value);
+AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstItems subscripts,
+                          AstType type, Ast *value);
 AstStatement ast_require(Parser *p, Span span, Ast *value);
 AstStatement ast_carry(Parser *p, Span span, AstNames names);
 AstStatement ast_index(Parser *p, Span span, AstName name, Ast *extent);

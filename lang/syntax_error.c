@@ -1,5 +1,5 @@
-/* What to say about a token that the grammar cannot use: "expected ... after ..., found ...", and for common slips
- * what was probably meant. Requires: p->previous is that token and p->before the one in front of it. */
+/* What to say about a token that the grammar cannot use: "expected ... after ..., found ...", and for common
+ * slips what was probably meant. Requires: p->previous is that token and p->before the one in front of it. */
 #include "lang/syntax.h"
 
 #include <string.h>
@@ -80,13 +80,15 @@ static bool reserved_word(Parser *p, const Expected *e)
         && (found->kind == T_ASSIGN || found->kind == T_LBRACKET))
         word = before;
     else if (!is_keyword(found->kind) || !expects(e, T_NAME)) return false;
-    else if (expects(e, T_REQUIRE) ? p->ahead.kind != T_ASSIGN && p->ahead.kind != T_LBRACKET : found->first) return false;
+    else if (expects(e, T_REQUIRE) ? p->ahead.kind != T_ASSIGN && p->ahead.kind != T_LBRACKET : found->first)
+        return false;
     else if (expects(e, T_INTEGER) && (found->kind >= T_WHERE || found->kind == T_IN)) return false;
     syntax_diag(p, E005, word->span, "`%s` is a reserved word and cannot be a name", token_name(word->kind));
     return true;
 }
 
-/* Closing brackets without partner or of the wrong kind, opening ones that a new line at the margin leaves open. */
+/* Closing brackets without partner or of the wrong kind, opening ones that a new line at the margin leaves
+ * open. */
 static bool wrong_bracket(Parser *p)
 {
     const Token *found = &p->previous;
@@ -98,7 +100,8 @@ static bool wrong_bracket(Parser *p)
     }
     if (closing && b.kind && (b.kind == T_LPAREN) != (found->kind == T_RPAREN)) {
         const char *open = bracket_name(b.kind);
-        Diag *d = syntax_diag(p, E004, found->span, "`%s` does not close this `%s`", token_name(found->kind), open);
+        Diag *d =
+            syntax_diag(p, E004, found->span, "`%s` does not close this `%s`", token_name(found->kind), open);
         if (d) diag_note(p->c, d, b.span, "`%s` was opened here", open);
         return true;
     }
@@ -114,10 +117,12 @@ static bool wrong_bracket(Parser *p)
 static bool dangling_operator(Parser *p, const Expected *e)
 {
     Token found = p->previous, name = p->before, operator = p->before_that;
-    if (found.kind != T_ASSIGN || name.kind != T_NAME || !name.first || name.column > p->statement_column) return false;
+    if (found.kind != T_ASSIGN || name.kind != T_NAME || !name.first || name.column > p->statement_column)
+        return false;
     if (!expects(e, T_EQ) || p->signature || p->depth) return false;
     Span end = {p->source, operator.span.to, operator.span.to};
-    syntax_diag(p, E001, end, "expected an expression after %s, found the end of the line", describe(p, &operator));
+    syntax_diag(p, E001, end, "expected an expression after %s, found the end of the line",
+                describe(p, &operator));
     token_push_back(p, found);
     token_push_back(p, name);
     return true;
@@ -130,7 +135,8 @@ static const char *hint_for(Parser *p, const Expected *e)
     if (found == T_ASSIGN && expects(e, T_EQ)) return "`==` compares, `=` defines";
     if (found == T_EQ && expects(e, T_ASSIGN)) return "an equation is written with `=`";
     if (found == T_PLUS && expects(e, T_INTEGER)) return "there is no `+` in front of a number";
-    if (expects(e, T_REQUIRE)) return is_declaration(found) ? NULL : "a statement is an equation: `name = ...`";
+    if (expects(e, T_REQUIRE))
+        return is_declaration(found) ? NULL : "a statement is an equation: `name = ...`";
     if (found == T_RBRACE && expects(e, T_NEWLINE)) return "the last line of a function's block is its value";
     if (found == T_NEWLINE && expects(e, T_RBRACE) && operand)
         return "only the last line of a function's block is a bare expression";
@@ -153,11 +159,12 @@ void syntax_error(Parser *p, const Expected *e)
     if (p->previous.reported || reserved_word(p, e) || wrong_bracket(p) || dangling_operator(p, e)) return;
     const Token *found = &p->previous, *before = &p->before;
     bool begins = before->kind == T_END || before->kind == T_NEWLINE;
-    bool line_ended = found->first && (found->kind == T_RBRACE || is_declaration(found->kind)) && expects(e, T_INTEGER)
-                      && before->kind != T_LBRACE;
+    bool line_ended = found->first && (found->kind == T_RBRACE || is_declaration(found->kind))
+                      && expects(e, T_INTEGER) && before->kind != T_LBRACE;
     Span place = line_ended ? (Span){p->source, before->span.to, before->span.to} : found->span;
-    Diag *d = syntax_diag(p, E001, place, "expected %s%s%s, found %s", expectation(p, e), begins ? "" : " after ",
-                          begins ? "" : describe(p, before), line_ended ? token_name(T_NEWLINE) : describe(p, found));
+    Diag *d = syntax_diag(p, E001, place, "expected %s%s%s, found %s", expectation(p, e),
+                          begins ? "" : " after ", begins ? "" : describe(p, before),
+                          line_ended ? token_name(T_NEWLINE) : describe(p, found));
     const char *hint = hint_for(p, e);
     if (d && hint) diag_hint(p->c, d, "%s", hint);
 }

@@ -1,8 +1,8 @@
 /* Between scanner and parser: the newline rule, brackets, and places to go on after an error.
  *
- * A newline becomes a token where it ends something: not inside ( ) or [ ], not in the signature of a pattern, not
- * after what cannot end an expression, and not before what cannot begin a statement. A bracket that is still open where
- * a declaration begins or the file ends is reported here, once, and closed. */
+ * A newline becomes a token where it ends something: not inside ( ) or [ ], not in the signature of a
+ * pattern, not after what cannot end an expression, and not before what cannot begin a statement. A bracket
+ * that is still open where a declaration begins or the file ends is reported here, once, and closed. */
 #include "lang/syntax.h"
 
 #include <string.h>
@@ -20,7 +20,8 @@ Diag *syntax_diag(Parser *p, DiagCode code, Span span, const char *fmt, ...)
     if (p->stopped || p->skipping) return NULL;
     if (++p->errors > ERRORS_MAX) {
         p->stopped = true;
-        diag(p->c, E010, span, "more than %d errors in this file; the rest of it is not looked at", ERRORS_MAX);
+        diag(p->c, E010, span, "more than %d errors in this file; the rest of it is not looked at",
+             ERRORS_MAX);
         return NULL;
     }
     va_list args;
@@ -42,15 +43,17 @@ static bool is_infix(int kind)
 static bool goes_on_after(int kind)
 {
     switch (kind) {
-    case T_END: case T_NEWLINE: case T_LBRACE: case T_COMMA: case T_ASSIGN: case T_COLON: case T_DOTS: case T_ARROW:
-    case T_DOT: case T_MINUS: case T_NOT: case T_IF: case T_THEN: case T_ELSE: case T_WHERE: case T_IN: return true;
+    case T_END: case T_NEWLINE: case T_LBRACE: case T_COMMA: case T_ASSIGN: case T_COLON: case T_DOTS:
+    case T_ARROW: case T_DOT: case T_MINUS: case T_NOT: case T_IF: case T_THEN: case T_ELSE: case T_WHERE:
+    case T_IN: return true;
     default: return is_infix(kind);
     }
 }
 
 static bool goes_on_before(int kind)
 {
-    return is_infix(kind) || kind == T_THEN || kind == T_ELSE || kind == T_WHERE || kind == T_LBRACE || kind == T_RBRACE;
+    return is_infix(kind) || kind == T_THEN || kind == T_ELSE || kind == T_WHERE || kind == T_LBRACE
+           || kind == T_RBRACE;
 }
 
 static bool newline_before(Parser *p, const Token *next)
@@ -132,7 +135,8 @@ static bool ends_brackets(const Parser *p, const Token *next)
 
 const char *bracket_name(int kind) { return kind == T_LPAREN ? "(" : kind == T_LBRACKET ? "[" : "{"; }
 
-/* Reports the innermost open ( or [. What comes next ends the file or begins a declaration: it would also end a {. */
+/* Reports the innermost open ( or [. What comes next ends the file or begins a declaration: it would also end
+ * a {. */
 static int unclosed(Parser *p, const Token *next, Span *span)
 {
     Bracket b = p->open[p->depth - 1];

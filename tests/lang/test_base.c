@@ -1,4 +1,5 @@
-/* The base: arena, names, vectors, sources, diagnostics, and the ways out when memory fails or we are wrong. */
+/* The base: arena, names, vectors, sources, diagnostics, and the ways out when memory fails or we are wrong.
+ */
 #include "lang/base.h"
 
 #include <criterion/criterion.h>
@@ -101,7 +102,8 @@ Test(base, places_are_lines_and_bytes)
     compilation_init(&c);
     cr_assert(!setjmp(c.escape));
     uint32_t s = compilation_add_source(&c, "a", "x\r\n\n\t\xC3\xA9z\n", 9);
-    static const unsigned expected[][3] = {{0, 1, 1}, {1, 1, 2}, {3, 2, 1}, {4, 3, 1}, {7, 3, 4}, {9, 4, 1}, {99, 4, 1}};
+    static const unsigned expected[][3] = {{0, 1, 1}, {1, 1, 2}, {3, 2, 1}, {4, 3, 1},
+                                           {7, 3, 4}, {9, 4, 1}, {99, 4, 1}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         unsigned line, column;
         span_position(&c, (Span){s, expected[i][0], expected[i][0] + 1}, &line, &column);
@@ -131,7 +133,8 @@ Test(base, diagnostics_come_in_the_order_of_their_places)
     Compilation c;
     compilation_init(&c);
     cr_assert(!setjmp(c.escape));
-    uint32_t a = compilation_add_source(&c, "a.attn", "one\ntwo", 7), b = compilation_add_source(&c, "b.attn", "three", 5);
+    uint32_t a = compilation_add_source(&c, "a.attn", "one\ntwo", 7),
+             b = compilation_add_source(&c, "b.attn", "three", 5);
     diag(&c, E001, (Span){b, 0, 5}, "fourth");
     Diag *third = diag(&c, E002, (Span){a, 4, 7}, "third");
     diag(&c, E001, (Span){a, 0, 3}, "first");

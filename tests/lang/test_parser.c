@@ -1,5 +1,5 @@
-/* The parser on what no text file shows well: hostile bytes, cut and changed texts, failing memory, threads, and that
- * a printed tree parses to the same tree. */
+/* The parser on what no text file shows well: hostile bytes, cut and changed texts, failing memory, threads,
+ * and that a printed tree parses to the same tree. */
 #include "lang/ast.h"
 
 #include <criterion/criterion.h>
@@ -126,11 +126,24 @@ static char *repeated(const char *before, const char *text, size_t times, const 
 
 Test(parser, depth_is_bounded, .timeout = 60)
 {
-    static const struct { const char *text; size_t times; bool ok; } cases[] = {
-        {"(", 190, true}, {"(", 1000000, false}, {"-", 900, true}, {"-", 1000000, false}, {"not ", 1000000, false},
-        {"if x then 1 else ", 900, true}, {"if x then 1 else ", 100000, false}, {"if ", 100000, false},
-        {"x + ", 900, true}, {"x + ", 100000, false}, {"2 ** ", 900, true}, {"2 ** ", 100000, false},
-        {"x[", 100000, false}, {"f(", 100000, false}, {"sum[j](", 100000, false}, {"x < ", 100000, true},
+    static const struct { const char *text; size_t times; bool ok;
+    } cases[] = {
+        {"(", 190, true},
+        {"(", 1000000, false},
+        {"-", 900, true},
+        {"-", 1000000, false},
+        {"not ", 1000000, false},
+        {"if x then 1 else ", 900, true},
+        {"if x then 1 else ", 100000, false},
+        {"if ", 100000, false},
+        {"x + ", 900, true},
+        {"x + ", 100000, false},
+        {"2 ** ", 900, true},
+        {"2 ** ", 100000, false},
+        {"x[", 100000, false},
+        {"f(", 100000, false},
+        {"sum[j](", 100000, false},
+        {"x < ", 100000, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool open = cases[i].ok && cases[i].text[0] == '(';
@@ -138,7 +151,8 @@ Test(parser, depth_is_bounded, .timeout = 60)
         char *text = repeated("fn f(x) = ", cases[i].text, cases[i].times, close), *errors;
         char *printed = parse(text, strlen(text), &errors);
         cr_assert_eq(printed != NULL, cases[i].ok, "%s: %.300s", cases[i].text, errors);
-        if (!cases[i].ok) cr_assert_not_null(strstr(errors, "error[E008]"), "%s: %.300s", cases[i].text, errors);
+        if (!cases[i].ok)
+            cr_assert_not_null(strstr(errors, "error[E008]"), "%s: %.300s", cases[i].text, errors);
         free(printed);
         free(errors);
         free(text);
@@ -169,11 +183,13 @@ static size_t parse_failing(const char *text, size_t fail_at)
 Test(parser, every_failing_allocation_is_survived)
 {
     char *deep = repeated("fn f(x) = ", "if x then 1 else ", 400, "(x +\nfn g(x) = sum[j + 1](x where 1\n");
-    const char *texts[] = {sample, deep, "pattern p( = 3 {\n o = q +* 2\n s = 1 & & 2\n q = x[\n p = .5\n}}\n"};
+    const char *texts[] = {sample, deep,
+                           "pattern p( = 3 {\n o = q +* 2\n s = 1 & & 2\n q = x[\n p = .5\n}}\n"};
     for (size_t i = 0; i < 3; i++) {
         size_t all = parse_failing(texts[i], 0), step = all / 1000 + 1;
         cr_assert_gt(all, 10);
-        for (size_t fail_at = 1; fail_at <= all; fail_at += step) cr_assert_eq(parse_failing(texts[i], fail_at), 0);
+        for (size_t fail_at = 1; fail_at <= all; fail_at += step)
+            cr_assert_eq(parse_failing(texts[i], fail_at), 0);
     }
     free(deep);
 }
@@ -219,7 +235,8 @@ static unsigned check_folder(const char *path)
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && (entry = readdir(folder));) {
         char name[1000];
-        if (entry->d_name[0] == '.' || snprintf(name, sizeof name, "%s/%s", path, entry->d_name) >= 1000) continue;
+        if (entry->d_name[0] == '.' || snprintf(name, sizeof name, "%s/%s", path, entry->d_name) >= 1000)
+            continue;
         size_t end = strlen(name);
         if (entry->d_type == DT_DIR) n += check_folder(name);
         if (end < 5 || strcmp(name + end - 5, ".attn")) continue;

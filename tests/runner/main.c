@@ -1,6 +1,8 @@
-/* attn_test [--update] [--mode MODE] PATH...   runs the text-file tests of files and folders (runner.h says how one
- *                                              looks); each failure shows a diff and how to run that file again
- * attn_test --codes FOLDER                     fails if a diagnostic code has no test in FOLDER
+/* attn_test [--update] [--mode MODE] PATH...
+ *     runs the text-file tests of files and folders (runner.h says how one looks); each failure shows a diff
+ *     and how to run that file again
+ * attn_test --codes FOLDER
+ *     fails if a diagnostic code has no test in FOLDER
  *
  * Exit code: 0 all passed, 1 some failed, 2 usage. */
 #include "runner.h"
@@ -20,7 +22,10 @@ typedef struct Run {
     unsigned passed, failed;
 } Run;
 
-static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 /* Adds a file, or the .attn files of a folder and the folders in it. */
 static bool add_path(Run *run, const char *path, bool named)
@@ -116,7 +121,9 @@ static void check_codes(Run *run)
         TextTest test;
         if (!text_test_read(&run->paths, run->files.at[i], MODE_DEFAULT, &test)) continue;
         for (int code = 0; code < DIAG_CODES; code++)
-            seen[code] |= strstr(test.expected.at, format(&run->paths, "#! %s ", diag_code_name((DiagCode)code))) != NULL;
+            seen[code] |=
+                strstr(test.expected.at, format(&run->paths, "#! %s ", diag_code_name((DiagCode)code)))
+                != NULL;
     }
     for (int code = 0; code < DIAG_CODES; code++) {
         if (!seen[code]) printf("FAIL no test expects %s\n", diag_code_name((DiagCode)code));

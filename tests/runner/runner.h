@@ -1,13 +1,14 @@
-/* attn_test: runs text-file tests. A test is a .attn file whose last comment lines, each beginning with `#!`, hold
- * what must come out of it; the source proper ends in front of them.
+/* attn_test: runs text-file tests. A test is a .attn file whose last comment lines, each beginning with `#!`,
+ * hold what must come out of it; the source proper ends in front of them.
  *
- *   #! mode MODE          syntax, check, ast or tokens; by default check under errors/ (syntax for syntax-*), else ast
+ *   #! mode MODE          syntax, check, ast or tokens; by default ast, under errors/ check, for
+ *                         errors/syntax-* syntax
  *   #! ok                 no output and no diagnostics
- *   #! E012 5:9 text      a diagnostic: code, line:column, exact text; all of them, in the order of their places
- *   #! note 4:3 text      a note of the diagnostic above (FILE:4:3 in another file; no place where it has none)
+ *   #! E012 5:9 text      a diagnostic: code, line:column, exact text; all of them, ordered by place
+ *   #! note 4:3 text      a note of the diagnostic above (FILE:4:3 in another file; some have no place)
  *   #! hint text          a hint of it
- *   #!| line              modes ast and tokens: the output. Else the diagnostics as people see them; if a file has
- *                         such lines, they are compared (and kept by --update) besides the lines above
+ *   #!| line              modes ast and tokens: the output. Else the diagnostics as people see them; if a file
+ *                         has such lines, they are compared (and kept by --update) besides the lines above
  *   #! pad N              N empty lines are added to the source
  *   #! define NAME=VALUE  a parameter is fixed (mode check)
  *   #! pattern NAME       only that pattern is checked (mode check) */

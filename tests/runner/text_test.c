@@ -119,14 +119,17 @@ static void add_diagnostics(TextTest *t, Text *out)
         for (uint32_t j = 0; j < d->notes.n; j++) add_note(out, c, d, &d->notes.at[j]);
     }
     for (uint32_t i = 0; i < c->sources.n; i++) c->sources.at[i].path = base_name(c->sources.at[i].path);
-    if (t->carets && t->mode != MODE_AST && t->mode != MODE_TOKENS) add_commented(out, diag_render(c, DIAG_CARETS));
+    if (t->carets && t->mode != MODE_AST && t->mode != MODE_TOKENS)
+        add_commented(out, diag_render(c, DIAG_CARETS));
 }
 
 static void check(TextTest *t, uint32_t source)
 {
 #ifdef ATTN_HAS_CHECK
     static const char *const include[] = {ATTN_PATTERN_DIR_SOURCE, NULL};
-    LangOptions options = {.include = include, .definitions = t->definitions.at, .n_definitions = t->definitions.n,
+    LangOptions options = {.include = include,
+                           .definitions = t->definitions.at,
+                           .n_definitions = t->definitions.n,
                            .pattern = t->pattern};
     lang_check(t->c, source, &options);
 #else

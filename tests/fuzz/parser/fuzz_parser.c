@@ -1,5 +1,5 @@
-/* One input for the parser, as libFuzzer calls it. It must neither crash nor hang nor run out of bounds; diagnostics
- * lie inside the text and render; without errors, the printed tree parses to the same tree. */
+/* One input for the parser, as libFuzzer calls it. It must neither crash nor hang nor run out of bounds;
+ * diagnostics lie inside the text and render; without errors, the printed tree parses to the same tree. */
 #include "lang/ast.h"
 
 #include <stdio.h>
@@ -19,7 +19,8 @@ static void check_diagnostics(Compilation *c, size_t size)
     if (c->diags.n > 21) fail("too many diagnostics", diag_render(c, DIAG_LINES));
     for (uint32_t i = 0; i < c->diags.n; i++) {
         Span span = c->diags.at[i]->span;
-        if (span.from > span.to || span.to > size) fail("diagnostic outside of the text", c->diags.at[i]->text);
+        if (span.from > span.to || span.to > size)
+            fail("diagnostic outside of the text", c->diags.at[i]->text);
     }
     diag_render(c, DIAG_CARETS);
     diag_render(c, DIAG_LINES);

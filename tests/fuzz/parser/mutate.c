@@ -1,5 +1,5 @@
-/* fuzz_parser N [SEED] PATH...   feeds N changed .attn files to LLVMFuzzerTestOneInput; the same N and SEED give the
- * same texts. Where one fails, the text is in fuzz_parser.input in the working folder. */
+/* fuzz_parser N [SEED] PATH...   feeds N changed .attn files to LLVMFuzzerTestOneInput; the same N and SEED
+ * give the same texts. Where one fails, the text is in fuzz_parser.input in the working folder. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,11 +11,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { FILES = 1000, LARGEST = 1 << 16 };
 typedef struct Input { size_t n; char at[2 * LARGEST]; } Input;
 static const char *const words[] = {
-    "pattern ", "mask ", "fn ", "use ", "over ", "with ", "example ", "cost ", "require ", "carry ", "index ", "block ",
-    " of ", " like ", " from ", " by ", " into ", " in ", " where ", "if ", " then ", " else ", " and ", " or ", "not ",
-    "true", "(", ")", "[", "]", "{", "}", ",", ":", ".", "..", "->", "=", "==", "!=", "<", "<=", "|", "^", "&", "<<", "+",
-    "-", "*", "/", "//", "%", "**", "\n", "\n    ", "\t", "\r\n", "# c\n", "\"s\"", "\"", "1", "1.5", ".5", "9e99", "x", "j",
-    "sum[j](", "j -> r", "j | c", "&&", "!", "\xE2\x89\xA4", "\xFF", "flatten(a, b)", "join(", "int", "size(j)",
+    "pattern ", "mask ", "fn ", "use ", "over ", "with ", "example ", "cost ", "require ", "carry ", "index ",
+    "block ", " of ", " like ", " from ", " by ", " into ", " in ", " where ", "if ", " then ", " else ", " and ",
+    " or ", "not ", "true", "(", ")", "[", "]", "{", "}", ",", ":", ".", "..", "->", "=", "==", "!=", "<", "<=",
+    "|", "^", "&", "<<", "+", "-", "*", "/", "//", "%", "**", "\n", "\n    ", "\t", "\r\n", "# c\n", "\"s\"",
+    "\"", "1", "1.5", ".5", "9e99", "x", "j", "sum[j](", "j -> r", "j | c", "&&", "!", "\xE2\x89\xA4", "\xFF",
+    "flatten(a, b)", "join(", "int", "size(j)",
 };
 
 typedef struct Fuzz { uint64_t state; char *texts[FILES]; size_t n_texts; Input input; } Fuzz;
@@ -37,7 +38,8 @@ static void load(Fuzz *f, const char *path)
         int n = scandir(path, &entries, NULL, alphasort);
         for (int i = 0; i < n; i++) {
             char name[1000];
-            if (entries[i]->d_name[0] != '.' && snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) < 1000)
+            if (entries[i]->d_name[0] != '.'
+                && snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) < 1000)
                 load(f, name);
             free(entries[i]);
         }
