@@ -176,7 +176,7 @@ static void add_note(Emitter *e)
     LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]), emit_int(e, (int64_t)e->job->source_hash[1])};
     LLVMValueRef fields[] = {
         int32(e, sizeof ATTN_NOTE_NAME), int32(e, sizeof(AttnNote)), int32(e, ATTN_NOTE_TYPE),
-        LLVMConstStringInContext2(e->context, ATTN_NOTE_NAME "\0", 8, true),
+        LLVMConstStringInContext2(e->context, ATTN_NOTE_NAME "\0\0", 8, true),
         int32(e, ATTN_ABI_VERSION), int32(e, 0), emit_int(e, 0), emit_int(e, 0), hash[0], hash[1]};
     LLVMValueRef note = LLVMConstStructInContext(e->context, fields, sizeof fields / sizeof *fields, true);
     LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(note), "attn.note");

@@ -183,6 +183,7 @@ static void set_task_coordinates(Emitter *e, const Phase *phase, LLVMValueRef *s
         LLVMValueRef x = k ? LLVMBuildURem(e->b, task, sizes[k], phase->tasks[k]->name) : task;
         if (k) task = LLVMBuildUDiv(e->b, task, sizes[k], "");
         e->indices[phase->tasks[k]->id] = x;
+        emit_divide_heads(e, phase->tasks[k]);
     }
 }
 

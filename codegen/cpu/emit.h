@@ -22,6 +22,7 @@ typedef struct EmitBuffer {
     LLVMValueRef *strides, *extents; /* per dimension, i64 */
     LLVMValueRef group;      /* divides the coordinate of dimension `heads`; NULL: none */
     int heads;
+    LLVMValueRef head_of, head; /* a coordinate, and what it is divided by the group */
     bool constant;           /* nothing writes it during a call */
     unsigned scope;          /* buffers that may overlap have one scope */
     LLVMValueRef alias, noalias; /* metadata */
@@ -113,6 +114,8 @@ void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check);
 /* --- emit_tensor.c */
 void emit_buffers_init(Emitter *e);
 void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up those that the phase touches */
+/* The variable has a new value: divides it at once where it is a coordinate of heads, as LLVM does not hoist divisions. */
+void emit_divide_heads(Emitter *e, const Index *variable);
 LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
 LLVMValueRef emit_read(Emitter *e, const Node *n);
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);

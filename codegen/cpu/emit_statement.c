@@ -34,6 +34,7 @@ static void emit_for(Emitter *e, const Statement *s)
     LLVMValueRef outer = e->indices[s->variable->id];
     LLVMValueRef below = s->down ? LLVMBuildNSWSub(e->b, at, emit_int(e, 1), "") : NULL;
     e->indices[s->variable->id] = s->down ? below : at;
+    emit_divide_heads(e, s->variable);
     emit_statements(e, &s->body);
     e->indices[s->variable->id] = outer;
     emit_debug_place(e, s->span);

@@ -162,6 +162,7 @@ void emit_buffers_used(Emitter *e, const Phase *phase)
     uint32_t mark = emit_mark(e);
     for (unsigned k = 0; k < e->n_buffers; k++) {
         EmitBuffer *b = &e->buffers[k];
+        b->head_of = b->head = NULL;
         if (!b->used) continue;
         set_up_extents(e, b);
         if (b->buffer->kind == BUFFER_BOUND) set_up_bound(e, b);
@@ -169,6 +170,16 @@ void emit_buffers_used(Emitter *e, const Phase *phase)
     }
     emit_forget(e, mark);
     set_up_scopes(e);
+}
+
+void emit_divide_heads(Emitter *e, const Index *variable)
+{
+    for (unsigned k = 0; variable->heads && k < e->n_buffers; k++) {
+        EmitBuffer *b = &e->buffers[k];
+        if (!b->used || !b->group || b->buffer->tensor->dims[b->heads] != variable) continue;
+        b->head_of = e->indices[variable->id];
+        b->head = LLVMBuildUDiv(e->b, b->head_of, b->group, "");
+    }
 }
 
 /* --- layout --- */
@@ -224,7 +235,7 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
     for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) {
         LLVMValueRef x = at[d];
         if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int(e, b->buffer->ring_depth), "");
-        if (b->group && b->heads == (int)d) x = LLVMBuildUDiv(e->b, x, b->group, "");
+        if (b->group && b->heads == (int)d) x = x == b->head_of ? b->head : LLVMBuildUDiv(e->b, x, b->group, "");
         bool unit = LLVMIsAConstantInt(b->strides[d]) && LLVMConstIntGetSExtValue(b->strides[d]) == 1;
         if (!unit) x = LLVMBuildNSWMul(e->b, x, b->strides[d], "");
         sum = sum ? LLVMBuildNSWAdd(e->b, sum, x, "") : x;

@@ -5,6 +5,11 @@
 #include "codegen/jit.h"
 #include "runtime/abi.h"
 
+#define NODES(...) (Node *[]){__VA_ARGS__}
+#define DIMS(...) (Index *[]){__VA_ARGS__, NULL}
+#define NO_DIMS (Index *[]){NULL}
+#define F STORAGE_FLOAT
+
 typedef struct Small {
     Compilation c;
     Program program;
@@ -35,6 +40,10 @@ Node *small_read(Small *s, Tensor *t, Node **subscripts);
 /* t at INDEX of its own dims. */
 Node *small_at(Small *s, Tensor *t);
 Statement *small_store_at(Small *s, Block *block, Tensor *t, Node *value);
+
+/* o[h, i, d] from q, k, v, causal, the positions of i and j from 0: streaming softmax with one pass over the keys, the
+ * maximum and the sum rescaled as they go. */
+void small_attention(Small *s);
 
 /* Compiles for `cpu` (NULL: this machine), links, opens. */
 void small_open(Small *s, const char *cpu);

@@ -5,50 +5,8 @@
 
 #include "small.h"
 
-#define NODES(...) (Node *[]){__VA_ARGS__}
-#define DIMS(...) (Index *[]){__VA_ARGS__, NULL}
-#define NO_DIMS (Index *[]){NULL}
-#define F STORAGE_FLOAT
 
 static float noise(unsigned k) { return (float)((k * 2654435761u >> 8) & 0xffff) / 32768.0f - 1.0f; }
-
-/* Streaming softmax attention with one pass over the keys: maximum and sum are rescaled as they go. */
-static void build_attention(Small *s)
-{
-    Compilation *c = &s->c;
-    Index *h = small_index(s, "h"), *i = small_index(s, "i"), *j = small_index(s, "j"), *d = small_index(s, "d");
-    h->heads = h->ambient = true;
-    Tensor *q = small_tensor(s, "q", ROLE_INPUT, F, TYPE_REAL, DIMS(h, i, d));
-    Tensor *k = small_tensor(s, "k", ROLE_INPUT, F, TYPE_REAL, DIMS(h, j, d));
-    Tensor *v = small_tensor(s, "v", ROLE_INPUT, F, TYPE_REAL, DIMS(h, j, d));
-    Tensor *o = small_tensor(s, "o", ROLE_OUTPUT, F, TYPE_REAL, DIMS(h, i, d));
-    Tensor *sum = small_buffer(s, "sum", BUFFER_SCRATCH, TYPE_REAL, false, DIMS(d));
-    Local *m = small_local(s, "m", TYPE_REAL, false), *l = small_local(s, "l", TYPE_REAL, false);
-    Local *x = small_local(s, "x", TYPE_REAL, false), *w = small_local(s, "w", TYPE_REAL, false);
-    Local *up = small_local(s, "up", TYPE_REAL, false), *old = small_local(s, "old", TYPE_REAL, false);
-    Node *nm = node_local(c, m), *nl = node_local(c, l), *nx = node_local(c, x), *nw = node_local(c, w);
-    Block *body = &small_phase(s, DIMS(h, i))->body;
-    small_set(s, body, m, node_real(c, -INFINITY));
-    small_set(s, body, l, node_real(c, 0));
-    small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, sum, node_real(c, 0));
-    Statement *keys = small_for(s, body, j, LOOP_SERIAL);
-    keys->hi = node_binary(c, N_MIN, node_size(c, j), node_binary(c, N_ADD, node_index(c, i), node_int(c, 1)));
-    small_set(s, &keys->body, x, node_real(c, 0));
-    Block *dot = &small_for(s, &keys->body, d, LOOP_SERIAL)->body;
-    small_set(s, dot, x, node_binary(c, N_ADD, nx, node_binary(c, N_MUL, small_at(s, q), small_at(s, k))));
-    Node *root = node_unary(c, N_SQRT, node_unary(c, N_TO_REAL, node_size(c, d)));
-    small_set(s, &keys->body, x, node_binary(c, N_DIV, nx, root));
-    small_set(s, &keys->body, old, nm);
-    small_set(s, &keys->body, m, node_binary(c, N_MAX, nm, nx));
-    small_set(s, &keys->body, up, node_unary(c, N_EXP, node_binary(c, N_SUB, node_local(c, old), nm)));
-    small_set(s, &keys->body, w, node_unary(c, N_EXP, node_binary(c, N_SUB, nx, nm)));
-    small_set(s, &keys->body, l, node_binary(c, N_ADD, node_binary(c, N_MUL, nl, node_local(c, up)), nw));
-    Block *add = &small_for(s, &keys->body, d, LOOP_LANE)->body;
-    Node *grown = node_binary(c, N_ADD, node_binary(c, N_MUL, small_at(s, sum), node_local(c, up)),
-                              node_binary(c, N_MUL, nw, small_at(s, v)));
-    small_store_at(s, add, sum, grown);
-    small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, o, node_binary(c, N_DIV, small_at(s, sum), nl));
-}
 
 static double attention_error(Small *s, int64_t group, int64_t n, int64_t m, int64_t e)
 {
@@ -89,7 +47,7 @@ Test(emit, attention)
 {
     Small s;
     small_begin(&s, "attention", false);
-    build_attention(&s);
+    small_attention(&s);
     small_open(&s, NULL);
     cr_assert_lt(attention_error(&s, 1, 17, 23, 8), 1e-6);
     cr_assert_lt(attention_error(&s, 2, 33, 20, 13), 1e-6);
@@ -101,7 +59,7 @@ Test(emit, attention_for_older_processors_and_fixed_extents)
 {
     Small s;
     small_begin(&s, "attention", false);
-    build_attention(&s);
+    small_attention(&s);
     PUSH(&s.c, &s.job.variants, (Variant){&s.kernel, "x86-64", NULL});
     PUSH(&s.c, &s.job.variants, (Variant){&s.kernel, NULL, (int64_t[]){-1, -1, -1, 13}});
     small_open(&s, NULL);
