@@ -104,6 +104,7 @@ const char *op_name(Op op);
 /* A binder whose value belongs to the current coordinates of its variables (they are free in it): NORMALISE, SCAN, TOPK,
  * TOPP, RANK. */
 bool node_keeps_position(const Node *n);
+bool node_has_binder(Compilation *c, const Node *n); /* a binder proper: reads of equations do not count */
 Span node_set_span(Compilation *c, Span span); /* the span of nodes made from now on; returns the one before */
 
 /* Interned sets: equal sets of a Compilation are equal pointers. */

@@ -197,3 +197,17 @@ Node *node_rewrite(Compilation *c, Node *n, NodeRewrite *f, void *context)
     Rewriter r = {.c = c, .f = f, .context = context};
     return rewrite(&r, n);
 }
+
+static Node *note_binder(void *context, Compilation *c, Node *n)
+{
+    (void)c;
+    if (node_is_binder(n)) *(bool *)context = true;
+    return n;
+}
+
+bool node_has_binder(Compilation *c, const Node *n)
+{
+    bool found = false;
+    if (n->has_binder) node_rewrite(c, (Node *)(uintptr_t)n, note_binder, &found);
+    return found;
+}

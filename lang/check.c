@@ -1,0 +1,112 @@
+/* The driver of the checker: one Program from a parsed file, every pattern elaborated by itself.
+ *
+ * Requires: a source; c->escape armed. Ensures: without errors, a Program whose patterns are self-contained (program.h);
+ * NULL if anything was reported. */
+#include "check.h"
+
+#include <string.h>
+
+static void drop_unread(Checker *k);
+
+static void begin_pattern(Checker *k, const AstPattern *ast)
+{
+    Compilation *c = k->c;
+    c->next_index = 0;
+    memset(k->info, 0, sizeof k->info);
+    k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = k->active.n = 0;
+    k->depth = k->work = 0;
+    k->too_large = false;
+    k->equation = NULL;
+    k->pattern = NEW(c, Pattern);
+    *k->pattern = (Pattern){.name = ast->name.name, .doc = ast->doc, .span = ast->name.span, .ast = ast};
+}
+
+/* Outputs take the equations that define them; int inputs get their ranges. */
+static void finish_tensors(Checker *k)
+{
+    for (uint32_t n = 0; n < k->tensors.n; n++)
+        if (k->tensors.at[n]->body) PUSH(k->c, &k->pattern->equations, k->tensors.at[n]);
+    drop_unread(k);
+}
+
+static void check_pattern(Checker *k, const AstPattern *ast, FileScope *file)
+{
+    Compilation *c = k->c;
+    unsigned errors = c->errors;
+    begin_pattern(k, ast);
+    Instance *in = NEW(c, Instance);
+    *in = (Instance){.k = k, .ast = ast, .prefix = ""};
+    in->scope = (Scope){.file = file, .instance = in};
+    PUSH(c, &k->active, ast);
+    declare_parameters(in);
+    declare_signature(in);
+    declare_body(in);
+    resolve_indices(in);
+    declare_ranges(in);
+    elaborate_requires(in);
+    instance_equations(in);
+    carry_tensors(in);
+    resolve_examples(in);
+    if (c->errors == errors) {
+        resolve_cost(in);
+        finish_tensors(k);
+        check_recurrences(k);
+        if (c->errors == errors) check_safety(k);
+    }
+    PUSH(c, &k->program->patterns, k->pattern);
+}
+
+/* ---- what outputs need ---- */
+
+typedef struct Reach { Checker *k; Tensor **stack; uint32_t n; bool *seen; } Reach;
+
+static Node *reach_read(void *context, Compilation *c, Node *n)
+{
+    (void)c;
+    Reach *r = context;
+    if (n->op == N_READ && n->tensor->body && !r->seen[n->tensor->id]) {
+        r->seen[n->tensor->id] = true;
+        r->stack[r->n++] = n->tensor;
+    }
+    return n;
+}
+
+static void drop_unread(Checker *k)
+{
+    Compilation *c = k->c;
+    Reach r = {k, NEW_ARRAY(c, Tensor *, c->next_tensor + 1), 0, NEW_ARRAY(c, bool, c->next_tensor + 1)};
+    for (uint32_t n = 0; n < k->pattern->equations.n; n++) {
+        Tensor *t = k->pattern->equations.at[n];
+        if (t->role != ROLE_OUTPUT) continue;
+        r.seen[t->id] = true;
+        r.stack[r.n++] = t;
+    }
+    if (k->pattern->cost) node_rewrite(c, k->pattern->cost, reach_read, &r);
+    while (r.n) node_rewrite(c, r.stack[--r.n]->body, reach_read, &r);
+    uint32_t kept = 0;
+    for (uint32_t n = 0; n < k->pattern->equations.n; n++)
+        if (r.seen[k->pattern->equations.at[n]->id]) k->pattern->equations.at[kept++] = k->pattern->equations.at[n];
+    k->pattern->equations.n = kept;
+}
+
+/* ---- entry ---- */
+
+static bool wanted(const LangOptions *o, const AstPattern *p)
+{
+    return !o || !o->pattern || !strcmp(o->pattern, p->name.name);
+}
+
+Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options)
+{
+    unsigned errors = c->errors;
+    Checker *k = NEW(c, Checker);
+    k->c = c;
+    k->options = options;
+    k->program = NEW(c, Program);
+    FileScope *file = use_file(k, source);
+    k->program->file = file->file;
+    if (c->errors > errors) return NULL;
+    for (uint32_t n = 0; n < file->file->patterns.n; n++)
+        if (wanted(options, file->file->patterns.at[n])) check_pattern(k, file->file->patterns.at[n], file);
+    return c->errors > errors ? NULL : k->program;
+}

@@ -1,0 +1,105 @@
+/* Calls of masks and functions: inlined; arguments are elaborated where they are used. */
+#include "check.h"
+
+#include <string.h>
+
+bool enter(const Env *e, const void *what, Span span, const char *name)
+{
+    Checker *k = e->k;
+    for (uint32_t n = 0; n < k->active.n; n++)
+        if (k->active.at[n] == what) {
+            diag(k->c, E406, span, "`%s` calls itself", name);
+            return false;
+        }
+    PUSH(k->c, &k->active, what);
+    return true;
+}
+
+void leave(Checker *k) { k->active.n--; }
+
+static Value wrong_count(const Env *e, const Ast *a, const AstFunction *f)
+{
+    Diag *d;
+    Value none = fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, f->args.n, f->args.n == 1 ? "" : "s",
+                      a->args.n);
+    diag_note(e->k->c, d, f->name.span, "defined here");
+    return none;
+}
+
+/* An index argument `[d]`. */
+static bool pass_index(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg *from, const Ast *a)
+{
+    const Ast *v = from->value;
+    if (!from->is_index) {
+        Diag *d;
+        fail(e, &d, E105, from->span, "`%s` of `%s` is the name of an index", to->name.name, a->name);
+        if (v && v->kind == AST_NAME) diag_hint(e->k->c, d, "write `[%s]`", v->name);
+        return false;
+    }
+    Index *index = find_index(e, v->name, v->span);
+    if (!index) return false;
+    PUSH(e->k->c, &s->symbols, (Symbol){.name = to->name.name, .kind = SYMBOL_INDEX, .span = to->name.span, .index = index});
+    return true;
+}
+
+static Closure *closure_new(Checker *k, const Ast *a, Scope *scope)
+{
+    Closure *made = NEW(k->c, Closure);
+    made->ast = a;
+    made->scope = scope;
+    return made;
+}
+
+static bool pass(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg *from, const Ast *a)
+{
+    if (to->is_index) return pass_index(e, s, to, from, a);
+    if (from->is_index) {
+        fail(e, NULL, E105, from->span, "`%s` of `%s` is a value, not the name of an index", to->name.name, a->name);
+        return false;
+    }
+    Closure *made = closure_new(e->k, from->value, e->scope);
+    PUSH(e->k->c, &s->symbols, (Symbol){.name = to->name.name, .kind = SYMBOL_CLOSURE, .span = to->name.span, .closure = made});
+    return true;
+}
+
+static const AstArg *argument_for(const AstFunction *f, const Ast *a, uint32_t n)
+{
+    uint32_t positional = 0;
+    for (uint32_t k = 0; k < a->args.n; k++) {
+        const AstArg *arg = &a->args.at[k];
+        if (arg->name ? arg->name == f->args.at[n].name.name : positional++ == n) return arg;
+    }
+    return NULL;
+}
+
+Value call_function(const Env *e, const Ast *a, const Global *g)
+{
+    Checker *k = e->k;
+    const AstFunction *f = g->function;
+    if (a->args.n != f->args.n) return wrong_count(e, a, f);
+    Scope *s = NEW(k->c, Scope);
+    *s = (Scope){.file = g->home, .function = f->name.name};
+    bool good = true;
+    for (uint32_t n = 0; n < f->args.n; n++) {
+        const AstArg *arg = argument_for(f, a, n);
+        if (!arg) return fail(e, NULL, E105, a->span, "`%s` of `%s` is missing", f->args.at[n].name.name, a->name);
+        good &= pass(e, s, &f->args.at[n], arg, a);
+    }
+    for (uint32_t n = 0; n < f->locals.n; n++) {
+        const AstLocal *l = &f->locals.at[n];
+        good &= scope_add(k, s, (Symbol){.name = l->name.name, .kind = SYMBOL_CLOSURE, .span = l->name.span,
+                                         .closure = closure_new(k, l->value, s)});
+    }
+    if (!good || !enter(e, f, a->span, f->name.name)) return value_none();
+    Env inner = *e;
+    inner.scope = s;
+    Value v = elaborate(&inner, f->body);
+    leave(k);
+    if (!f->is_mask && v.node && v.node->type == TYPE_BOOL) {
+        Diag *d;
+        fail(e, &d, E104, f->body->span, "`%s` is a bool", f->name.name);
+        diag_hint(k->c, d, "functions to bool are declared by `mask`");
+        return value_none();
+    }
+    return f->is_mask ? value_convert(e, v, TYPE_BOOL, f->body->span, "the body of a mask") : v;
+}

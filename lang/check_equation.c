@@ -1,0 +1,252 @@
+/* Equations: which indices they are over, their tensors, auxiliary equations. */
+#include "check.h"
+
+#include <string.h>
+
+unsigned set_list(Checker *k, const IndexSet *s, Index ***list)
+{
+    unsigned n = 0;
+    Index **at = NEW_ARRAY(k->c, Index *, MAX_INDICES);
+    for (unsigned id = 0; id < k->c->next_index; id++)
+        if (set_has(s, id)) at[n++] = index_by_id(k, id);
+    *list = at;
+    return n;
+}
+
+static bool name_taken(const Checker *k, const char *name)
+{
+    for (uint32_t n = 0; n < k->tensors.n; n++)
+        if (!strcmp(k->tensors.at[n]->name, name)) return true;
+    return false;
+}
+
+static const char *unique_name(Checker *k, const char *name)
+{
+    if (!name_taken(k, name)) return name;
+    for (unsigned n = 2;; n++) {
+        const char *numbered = format(k->c, "%s%u", name, n);
+        if (!name_taken(k, numbered)) return numbered;
+    }
+}
+
+static void set_dims(Checker *k, Tensor *t, unsigned n_dims, Index **dims)
+{
+    t->n_dims = n_dims;
+    t->dims = NEW_ARRAY(k->c, Index *, n_dims + 1);
+    for (unsigned d = 0; d < n_dims; d++) t->dims[d] = dims[d];
+    t->n_ambient = 0;
+    while (t->n_ambient < n_dims && dims[t->n_ambient]->ambient) t->n_ambient++;
+}
+
+Tensor *equation_new(Checker *k, const char *name, unsigned n_dims, Index **dims, Type type, Span span)
+{
+    Tensor *t = NEW(k->c, Tensor);
+    t->name = unique_name(k, name);
+    t->id = k->c->next_tensor++;
+    t->role = ROLE_EQUATION;
+    t->type = type;
+    t->storage = type == TYPE_REAL ? STORAGE_FLOAT : type == TYPE_INT ? STORAGE_INT : STORAGE_BOOL;
+    t->recurrence_axis = -1;
+    t->span = span;
+    set_dims(k, t, n_dims, dims);
+    PUSH(k->c, &k->tensors, t);
+    return t;
+}
+
+Tensor *aux_equation(Checker *k, const char *suffix, Node *node, Span span)
+{
+    for (uint32_t n = 0; n < k->aux.n; n++)
+        if (k->aux.at[n].node == node) return k->aux.at[n].tensor;
+    Index **dims;
+    unsigned n_dims = set_list(k, node->free, &dims);
+    bool whole = strchr(suffix, '.') != NULL;
+    const char *name = whole ? suffix : format(k->c, "%s.%s", k->equation ? k->equation : "", suffix);
+    Tensor *t = equation_new(k, name, n_dims, dims, node->type, span);
+    t->body = node;
+    t->data = node->data;
+    PUSH(k->c, &k->aux, (Aux){node, t});
+    return t;
+}
+
+/* ---- left sides ---- */
+
+static Type declared_type(const Entity *t, const AstType **said)
+{
+    const AstType *own = t->equation && t->equation->type.span.to ? &t->equation->type : NULL;
+    *said = own ? own : t->declared ? &t->declared->type : NULL;
+    return *said ? storage_type((*said)->type) : TYPE_REAL;
+}
+
+/* A right side that depends on what the left side lacks. */
+static void report_lacking(const Env *e, Entity *t, const IndexSet *free)
+{
+    for (unsigned id = 0; id < e->k->c->next_index; id++) {
+        if (!set_has(free, id)) continue;
+        bool there = false;
+        for (unsigned d = 0; d < t->n_dims; d++) there |= t->dims[d]->id == id;
+        if (there) continue;
+        const char *name = index_by_id(e->k, id)->name;
+        Diag *d;
+        fail(e, &d, E107, t->equation->value->span, "the right side of `%s` depends on `%s`, which `%s` does not have", t->name,
+             name, t->name);
+        diag_hint(e->k->c, d, "reduce over it (`sum[%s](...)`), or add it to the left side%s", name,
+                  t->declared ? " in the signature" : "");
+        t->poisoned = true;
+        return;
+    }
+}
+
+static bool mixes(const Env *e, Entity *t, const IndexSet *free)
+{
+    Checker *k = e->k;
+    for (unsigned a = 0; a < k->c->next_index; a++)
+        for (unsigned b = 0; b < k->c->next_index; b++) {
+            if (!set_has(free, a) || !set_has(free, b) || !is_axis(k, index_by_id(k, a), index_by_id(k, b))) continue;
+            const char *axis = index_by_id(k, a)->name, *flat = index_by_id(k, b)->name;
+            Diag *d;
+            fail(e, &d, E108, t->equation->value->span, "`%s` mixes `%s` with `%s`, which runs through it", t->name, axis, flat);
+            diag_hint(k->c, d, "write the left side out in full, with `%s` or with its axes: `%s[%s, ...] = ...`", flat, t->name,
+                      flat);
+            t->poisoned = true;
+            return true;
+        }
+    return false;
+}
+
+/* Written-out dims get the ambient indices that the right side needs in front. */
+static void prepend_ambient(Entity *t, const IndexSet *free)
+{
+    Checker *k = t->owner->k;
+    Index **dims = NEW_ARRAY(k->c, Index *, MAX_INDICES);
+    unsigned n = 0;
+    for (unsigned id = 0; id < k->c->next_index; id++) {
+        bool listed = false;
+        for (unsigned d = 0; d < t->n_dims; d++) listed |= t->dims[d]->id == id;
+        if (!listed && set_has(free, id) && index_by_id(k, id)->ambient) dims[n++] = index_by_id(k, id);
+    }
+    t->n_ambient = n;
+    for (unsigned d = 0; d < t->n_dims; d++) dims[n++] = t->dims[d];
+    t->dims = dims;
+    t->n_dims = n;
+}
+
+static void finish_dims(const Env *e, Entity *t, const IndexSet *free)
+{
+    if (t->role == ROLE_OUTPUT && !t->owner->caller) {
+        report_lacking(e, t, free);
+    } else if (t->written) {
+        prepend_ambient(t, free);
+        report_lacking(e, t, free);
+    } else if (!mixes(e, t, free)) {
+        if (t->single) free = set_union(e->k->c, free, set_one(e->k->c, t->axis));
+        t->n_dims = set_list(e->k, free, &t->dims);
+        t->n_ambient = 0;
+        while (t->n_ambient < t->n_dims && t->dims[t->n_ambient]->ambient) t->n_ambient++;
+    }
+}
+
+/* ---- right sides ---- */
+
+void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool data)
+{
+    Checker *k = t->owner->k;
+    if (!t->tensor) t->tensor = equation_new(k, format(k->c, "%s%s", t->owner->prefix, t->name), n_dims, dims, type, t->span);
+    else set_dims(k, t->tensor, n_dims, dims); /* an output of the root */
+    t->type = t->tensor->type;
+    t->tensor->data = data;
+    t->tensor->doc = t->equation ? t->equation->doc : NULL;
+}
+
+static Node *range_bound(const Env *e, const Ast *a)
+{
+    Value v = value_convert(e, elaborate(e, a), TYPE_INT, a->span, "the bound of a range");
+    return v.node ? value_node(e->k, v) : NULL;
+}
+
+Node *entity_check(const Env *e, Entity *t, Node *n)
+{
+    const AstType *type = t->equation ? &t->equation->type : NULL;
+    if (!type || !type->lo || !n) return n;
+    Checker *k = e->k;
+    Node *lo = range_bound(e, type->lo), *hi = range_bound(e, type->hi);
+    if (!lo || !hi) return NULL;
+    const Source *s = &k->c->sources.at[type->span.source];
+    const char *text = format(k->c, "%s%s: %.*s", t->owner->prefix, t->name, (int)(type->span.to - type->span.from),
+                              s->text + type->span.from);
+    if (!t->check) {
+        PUSH(k->c, &k->pattern->checks, (RunCheck){text, type->span});
+        t->check = k->pattern->checks.n;
+    }
+    if (t->tensor && lo->free == set_empty(k->c) && hi->free == set_empty(k->c)) {
+        t->tensor->lo = lo;
+        t->tensor->hi = hi;
+    }
+    return node_check(k->c, n, lo, hi, t->check - 1);
+}
+
+Value entity_right_side(const Env *e, Entity *t, const Ast *a)
+{
+    Checker *k = e->k;
+    const char *outer = k->equation;
+    k->equation = format(k->c, "%s%s", t->owner->prefix, t->name);
+    Value v = elaborate(e, a);
+    k->equation = outer;
+    const AstType *said;
+    Type type = declared_type(t, &said);
+    if (!v.node || !said) return v;
+    const char *what = format(k->c, "the right side of `%s`", t->name);
+    return value_convert(e, v, type, a->span, what);
+}
+
+/* Takes over an auxiliary equation that is the whole right side. */
+static bool adopt(Entity *t, Node *n)
+{
+    Checker *k = t->owner->k;
+    if (t->tensor || n->op != N_READ || n->tensor->n_dims != t->n_dims || n->type != n->tensor->type) return false;
+    for (unsigned d = 0; d < t->n_dims; d++)
+        if (n->tensor->dims[d] != t->dims[d] || n->args[d] != node_index(k->c, t->dims[d])) return false;
+    for (uint32_t m = 0; m < k->aux.n; m++) {
+        if (k->aux.at[m].tensor != n->tensor) continue;
+        const char *name = format(k->c, "%s%s", t->owner->prefix, t->name);
+        if (strncmp(n->tensor->name, name, strlen(name)) || n->tensor->span.from < t->span.from) return false;
+        n->tensor->name = unique_name(k, name);
+        n->tensor->span = t->span;
+        t->tensor = n->tensor;
+        t->type = t->tensor->type;
+        t->tensor->doc = t->equation->doc;
+        return true;
+    }
+    return false;
+}
+
+Map *left_map(Entity *t)
+{
+    Checker *k = t->owner->k;
+    Map *map = NULL;
+    for (unsigned d = 0; d < t->n_dims && (t->written || t->role == ROLE_OUTPUT); d++)
+        map = map_push(k, map, t->dims[d], node_index(k->c, t->dims[d]));
+    if (t->single && !map) map = map_push(k, map, t->axis, node_index(k->c, t->axis));
+    return map;
+}
+
+/* An equation whose dimensions and type follow from its right side. */
+void entity_elaborate(Entity *t)
+{
+    Checker *k = t->owner->k;
+    Env e = {.k = k, .scope = &t->owner->scope, .map = left_map(t)};
+    t->state = ENTITY_ACTIVE;
+    Value v = entity_right_side(&e, t, t->equation->value);
+    t->state = ENTITY_DONE;
+    if (!v.node) t->poisoned = true;
+    if (t->poisoned) return;
+    finish_dims(&e, t, v.free);
+    if (t->poisoned) return;
+    t->kept = v.kept;
+    Node *n = value_node(k, v);
+    bool checked = t->equation->type.lo != NULL;
+    if (!checked && adopt(t, n)) return;
+    entity_tensor(t, t->n_dims, t->dims, n->type, n->data);
+    n = entity_check(&e, t, n);
+    if (!n) t->poisoned = true;
+    t->tensor->body = n;
+}

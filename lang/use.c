@@ -1,0 +1,130 @@
+/* Files: parsing, `use`, and the name space of functions, masks and patterns. */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *read_file(void *context, const char *path, size_t *length)
+{
+    (void)context;
+    FILE *f = fopen(path, "rb");
+    if (!f) return NULL;
+    char *text = NULL;
+    size_t n = 0, capacity = 0;
+    for (;;) {
+        if (n == capacity) {
+            capacity = capacity ? 2 * capacity : 8192;
+            char *grown = realloc(text, capacity);
+            if (!grown) break;
+            text = grown;
+        }
+        size_t got = fread(text + n, 1, capacity - n, f);
+        if (!got) {
+            bool good = !ferror(f);
+            fclose(f);
+            if (good) return *length = n, text;
+            free(text);
+            return NULL;
+        }
+        n += got;
+    }
+    fclose(f);
+    free(text);
+    return NULL;
+}
+
+/* ---- finding ---- */
+
+static const char *beside(Compilation *c, const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? format(c, "%.*s/%s", (int)(slash - path), path, name) : name;
+}
+
+static bool open_one(Checker *k, const char *path, uint32_t *source)
+{
+    for (uint32_t n = 0; n < k->c->sources.n; n++)
+        if (!strcmp(k->c->sources.at[n].path, path)) return *source = n, true;
+    const LangOptions *o = k->options;
+    size_t length = 0;
+    char *text = o && o->read ? o->read(o->read_context, path, &length) : read_file(NULL, path, &length);
+    if (!text) return false;
+    *source = compilation_add_source(k->c, path, text, length);
+    free(text);
+    return true;
+}
+
+static bool find_used(Checker *k, const char *from, const char *name, uint32_t *source)
+{
+    Compilation *c = k->c;
+    if (name[0] == '/') return open_one(k, name, source);
+    if (open_one(k, beside(c, from, name), source)) return true;
+    const char *const *include = k->options ? k->options->include : NULL;
+    for (; include && *include; include++)
+        if (open_one(k, format(c, "%s/%s", *include, name), source)) return true;
+    return false;
+}
+
+/* ---- the name space ---- */
+
+static void add_global(Checker *k, FileScope *f, Global g, Span span, const char *path)
+{
+    Global *old = global_find(f, g.name);
+    bool builtin = is_builtin(g.name) || is_bracket(g.name);
+    if (!old && !builtin) {
+        PUSH(k->c, &f->globals, g);
+        return;
+    }
+    if (old && old->function == g.function && old->pattern == g.pattern) return;
+    Diag *d;
+    if (path) d = diag(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path, old ? "twice" : "by the language");
+    else d = diag(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language", g.name);
+    if (old) diag_note(k->c, d, old->span, "the other one");
+    if (path && old) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
+}
+
+static void own_globals(Checker *k, FileScope *f)
+{
+    for (uint32_t n = 0; n < f->file->functions.n; n++) {
+        const AstFunction *a = f->file->functions.at[n];
+        add_global(k, f, (Global){.name = a->name.name, .function = a, .home = f, .span = a->name.span}, a->name.span, NULL);
+    }
+    for (uint32_t n = 0; n < f->file->patterns.n; n++) {
+        const AstPattern *a = f->file->patterns.at[n];
+        add_global(k, f, (Global){.name = a->name.name, .pattern = a, .home = f, .span = a->name.span}, a->name.span, NULL);
+    }
+}
+
+static void take_file(Checker *k, FileScope *f, const AstUse *use)
+{
+    uint32_t source;
+    if (!find_used(k, f->path, use->path.name, &source)) {
+        Diag *d = diag(k->c, E510, use->path.span, "cannot read \"%s\"", use->path.name);
+        diag_hint(k->c, d, "it is looked for beside this file, in the folders given by -I, and in the installed library");
+        return;
+    }
+    FileScope *other = use_file(k, source);
+    if (other == f) {
+        diag(k->c, E510, use->path.span, "a file that uses itself");
+        return;
+    }
+    for (uint32_t n = 0; n < other->globals.n; n++)
+        if (other->globals.at[n].home == other) add_global(k, f, other->globals.at[n], use->path.span, use->path.name);
+}
+
+/* Files that use each other are fine: own names are there before the used files are read. */
+FileScope *use_file(Checker *k, uint32_t source)
+{
+    const char *path = k->c->sources.at[source].path;
+    for (uint32_t n = 0; n < k->files.n; n++)
+        if (k->files.at[n]->file->source == source) return k->files.at[n];
+    FileScope *f = NEW(k->c, FileScope);
+    f->path = path;
+    f->file = ast_parse(k->c, source);
+    PUSH(k->c, &k->files, f);
+    PUSH(k->c, &k->program->sources, source);
+    own_globals(k, f);
+    for (uint32_t n = 0; n < f->file->uses.n; n++) take_file(k, f, &f->file->uses.at[n]);
+    return f;
+}
