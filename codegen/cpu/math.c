@@ -40,8 +40,7 @@ static V exp_range(const Emit *e, V x, V y, double lowest, double overflow)
 
 static V emit_exp(const Emit *e, V x)
 {
-    /* The smallest x with e^x normal and the smallest with e^x infinite; just below, y < 1, so that n =
-     * 128 fits. */
+    /* The smallest x with e^x normal and the smallest with e^x infinite; just below it n = 128, but y < 1. */
     double lowest = by_format(e, -0x1.5d589ep+6, -0x1.6232bdd7abcd2p+9);
     return exp_range(e, x, exp_in_range(e, x), lowest, by_format(e, 0x1.62e43p+6, 0x1.62e42fefa39fp+9));
 }

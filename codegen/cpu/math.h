@@ -1,11 +1,14 @@
 /*
  * Elementary functions as LLVM IR.
  *
- * Each is emitted once per module and type as an internal, always inlined function without branches on its
- * main path, so that it serves vectors of any width and LLVM can vectorise loops over the scalar form.
+ * Each is emitted once per module and type as an internal, always inlined function without branches, so that
+ * it serves vectors of any width and LLVM can vectorise loops over the scalar form. sin and cos are the
+ * exception: they branch, rarely, for arguments beyond 2^49, and LLVM does not vectorise loops over their
+ * scalar form; use vectors.
+ *
  * Nothing here calls libm where the target has fused multiply-add and SSE4.1; without them LLVM turns
- * llvm.fma and llvm.floor into such calls, which is slow but gives the same bits. Errors and special
- * cases: docs/numerics.md.
+ * llvm.fma and llvm.floor into such calls, which is slow but gives the same bits. Errors and special cases:
+ * docs/numerics.md.
  *
  * Instructions carry no fast-math flags, and none may be added: the reductions rely on the order of
  * operations.
@@ -13,11 +16,11 @@
 #ifndef ATTN_CODEGEN_CPU_MATH_H
 #define ATTN_CODEGEN_CPU_MATH_H
 
-#include "llvm.h"
+#include "codegen/cpu/llvm.h"
 
 typedef enum {
 #define MATH(NAME, name, arity, ulp_f32, ulp_f64) MATH_##NAME,
-#include "math_list.h"
+#include "codegen/cpu/math_list.h"
 #undef MATH
     MATH_COUNT
 } MathFn;

@@ -1,5 +1,5 @@
-/* Coefficients of math*.c, lowest power first: weighted minimax polynomials (Remez exchange), printed by
- * scripts/derive-coefficients. */
+/* Coefficients of math*.c, lowest power first: weighted minimax polynomials (Remez exchange),
+ * printed by scripts/derive-coefficients. */
 
 /* (e^r - 1 - r) / r^2, |r| <= ln2 / 2; relative to e^r - 1. Error 2^-26.1. */
 static const double exp_f32[] = {

@@ -384,7 +384,8 @@ static void feed_binary(Trial *t)
     for (int i = 0; i < HARD; i++)
         for (int j = 0; j < HARD; j++)
             for (int signs = 0; signs < 4; signs++)
-                feed(t, copysign(hard_points[i], (signs & 1) - 0.5), copysign(hard_points[j], (signs & 2) - 0.5));
+                feed(t, copysign(hard_points[i], (signs & 1) - 0.5),
+                     copysign(hard_points[j], (signs & 2) - 0.5));
     for (int i = 0; i < 60000 * effort(); i++) {
         uint64_t x = random_bits(t), y = random_bits(t);
         feed(t, t->f64 ? f64_from(x) : f32_from((uint32_t)x), t->f64 ? f64_from(y) : f32_from((uint32_t)y));
