@@ -33,7 +33,8 @@ typedef struct {
 
 const MathInfo *math_info(MathFn fn);
 
-/* The function that computes `fn` elementwise on `type`: float, double, or a fixed vector of up to 64 of them. */
+/* The function that computes `fn` elementwise on `type`: float, double, or a fixed vector of up to 64 of one
+ * of them. */
 LLVMValueRef math_function(LLVMModuleRef module, MathFn fn, LLVMTypeRef type);
 
 /* Builds a call of `fn`; `count` must be its arity. The type is that of args[0]. */
