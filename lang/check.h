@@ -209,7 +209,7 @@ Value keep_position(const Env *e, const Ast *a, const Bound *b, Node *node, Valu
 /* ---- check_read.c ---- */
 Value read_bare(const Env *e, Entity *t, Span span);
 Value elaborate_subscript(const Env *e, const Ast *a);
-Value read_at(const Env *e, Entity *t, Node **at, const bool *given, const IndexSet *free, Span span);
+Value check_read_at(const Env *e, Entity *t, Node **at, const bool *given, const IndexSet *free, Span span);
 Node *read_tensor(Checker *k, Tensor *t, const Env *e); /* at the current coordinates */
 
 /* ---- check_equation.c ---- */

@@ -36,7 +36,7 @@ static Node *argument_at(const Env *e, Entity *t, Node **at)
     return node_substitute(c, t->argument, t->n_dims, t->from, at);
 }
 
-Value read_at(const Env *e, Entity *t, Node **at, const bool *given, const IndexSet *free, Span span)
+Value check_read_at(const Env *e, Entity *t, Node **at, const bool *given, const IndexSet *free, Span span)
 {
     Checker *k = e->k;
     Compilation *c = k->c;
@@ -82,7 +82,7 @@ Value read_bare(const Env *e, Entity *t, Span span)
         at[d] = coordinate(e, t->dims[d]);
         free = set_union(c, free, at[d]->free);
     }
-    return read_at(e, t, at, given, free, span);
+    return check_read_at(e, t, at, given, free, span);
 }
 
 static const char *dims_text(Compilation *c, const Entity *t)
@@ -168,7 +168,7 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
         if (!given[d]) free = set_union(c, free, at[d]->free);
         if (given[d] && at[d] == node_index(c, t->dims[d])) given[d] = false;
     }
-    Value v = read_at(e, t, at, given, free, a->span);
+    Value v = check_read_at(e, t, at, given, free, a->span);
     v.inside = both(k, inside, v.inside);
     return v;
 }
@@ -220,7 +220,7 @@ static Value read_positional(const Env *e, const Ast *a, Entity *t)
         inside = both(k, inside, v.inside);
     }
     if (failed) return value_none();
-    Value v = read_at(e, t, at, given, free, a->span);
+    Value v = check_read_at(e, t, at, given, free, a->span);
     v.inside = both(k, inside, v.inside);
     return v;
 }

@@ -32,7 +32,8 @@ static const Cpu *make_cpu(Compilation *c, const char *name, const char *tune, u
     Text text = {.c = c};
     for (unsigned k = 0; k < N_FEATURES; k++)
         if (bits & features[k].bit) text_add(&text, "%s+%s", text.n ? "," : "", features[k].name);
-    *cpu = (Cpu){name, bits ? "x86-64-v3" : v2 ? "x86-64-v2" : "x86-64", tune, text.n ? text.at : "", bits};
+    const char *base = bits & ATTN_FEATURE_AVX512F ? "x86-64-v4" : bits ? "x86-64-v3" : v2 ? "x86-64-v2" : "x86-64";
+    *cpu = (Cpu){name, base, tune, text.n ? text.at : "", bits};
     return cpu;
 }
 
@@ -125,9 +126,20 @@ static const char *pipeline(int level)
     return level <= 0 ? "default<O0>" : level == 1 ? "default<O1>" : level == 2 ? "default<O2>" : "default<O3>";
 }
 
-const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, int level)
+/* Copies of loop bodies cost compile time and, with the small extents of features, more time in remainders than they
+ * save; loops that ask for it are unrolled all the same. */
+static LLVMPassBuilderOptionsRef pass_options(void)
 {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMPassBuilderOptionsSetLoopUnrolling(options, false);
+    LLVMPassBuilderOptionsSetLoopInterleaving(options, false);
+    LLVMPassBuilderOptionsSetSLPVectorization(options, false);
+    return options;
+}
+
+const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, int level)
+{
+    LLVMPassBuilderOptionsRef options = pass_options();
     LLVMErrorRef failure = LLVMRunPasses(module, pipeline(level), machine, options);
     LLVMDisposePassBuilderOptions(options);
     if (!failure) return NULL;
