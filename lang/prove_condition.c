@@ -4,9 +4,23 @@
 
 #include <string.h>
 
-enum { MAX_LEFT = 8, MAX_STEPS = 10, MAX_TRIED = 400 };
-typedef struct Left { Poly p; Origin origin; } Left; /* p >= 0 follows; p is pure */
-typedef struct Elimination { unsigned n, tried; Left left[MAX_LEFT]; } Elimination;
+enum { MAX_LEFT = 8, MAX_TRIED = 400 };
+/* p >= 0 follows for all that are reached; the shortest derivations come first. */
+typedef struct Reached { Poly p; Origin origin; } Reached;
+typedef struct Elimination { unsigned n, n_left; Reached at[MAX_TRIED], left[MAX_LEFT]; } Elimination;
+
+static Elimination *begin_elimination(Prover *p) {
+    if (!p->elimination) p->elimination = NEW(p->c, Elimination);
+    Elimination *e = p->elimination;
+    e->n = e->n_left = 0;
+    return e;
+}
+
+static void reach(Elimination *e, const Poly *a, Origin origin) {
+    for (unsigned k = 0; k < e->n; k++)
+        if (poly_equal(&e->at[k].p, a)) return;
+    if (e->n < MAX_TRIED) e->at[e->n++] = (Reached){*a, origin};
+}
 
 /* The term to eliminate next: that with the youngest symbol, since operands are older than what is made of them. */
 static int next_term(const Prover *p, const Poly *a) {
@@ -38,24 +52,17 @@ static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly 
     return false;
 }
 
-static bool left_already(const Elimination *e, const Poly *a) {
-    for (unsigned k = 0; k < e->n; k++)
-        if (poly_equal(&e->left[k].p, a)) return true;
-    return false;
-}
-
-static void eliminate(Prover *p, Elimination *e, const Poly *a, Origin origin, unsigned step) {
-    const int term = next_term(p, a);
-    if (term < 0) {
-        if (e->n < MAX_LEFT && a->n && !left_already(e, a)) e->left[e->n++] = (Left){*a, origin};
-        return;
-    }
-    if (step == MAX_STEPS) return;
-    for (unsigned k = 0; k < p->n_known && e->n < MAX_LEFT; k++) {
-        Poly next;
-        if (p->known[k].start || !cancel(p, a, (unsigned)term, &p->known[k].p, &next)) continue;
-        if (++e->tried > MAX_TRIED) return;
-        eliminate(p, e, &next, origin_join(origin, p->known[k].origin), step + 1);
+/* Combines what has been reached with known inequalities; what is over extents and parameters alone is left. */
+static void eliminate(Prover *p, Elimination *e) {
+    for (unsigned next = 0; next < e->n && e->n_left < MAX_LEFT; next++) {
+        const Reached now = e->at[next];
+        const int term = next_term(p, &now.p);
+        if (term < 0 && now.p.n) e->left[e->n_left++] = now;
+        for (unsigned k = 0; k < p->n_known && term >= 0; k++) {
+            Poly sum;
+            if (!p->known[k].start && cancel(p, &now.p, (unsigned)term, &p->known[k].p, &sum))
+                reach(e, &sum, origin_join(now.origin, p->known[k].origin));
+        }
     }
 }
 
@@ -76,7 +83,7 @@ enum { MAX_SIDE = 4 * MAX_TERMS };
 typedef struct Sides { unsigned n; Poly at[MAX_SIDE]; } Sides;
 
 /* What is supposed of a factor of a condition: two elements along every extent, the defaults of the parameters
- * (1 or more of those without). */
+ * (2 or more for those without). */
 bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact) {
     const Node *n = p->symbols[symbol].node;
     *exact = n && n->op == N_PARAM;
@@ -85,7 +92,6 @@ bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact) {
     if (!*exact) return false;
     if (!n->param->has_default) {
         *exact = false;
-        *least = 1;
         return true;
     }
     *least = n->param->value.integer;
@@ -137,12 +143,13 @@ static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, 
     return test;
 }
 
+/* From the denied claim, then from what the present cases add. */
 static void eliminate_all(Prover *p, Elimination *e) {
     for (unsigned k = 0; k < p->n_known; k++)
-        if (p->known[k].start) eliminate(p, e, &p->known[k].p, p->known[k].origin, 0);
+        if (p->known[k].start) reach(e, &p->known[k].p, p->known[k].origin);
     for (unsigned k = p->n_known; k-- > 0;)
-        if (!p->known[k].start && p->known[k].origin.from & ~FROM_FACT)
-            eliminate(p, e, &p->known[k].p, p->known[k].origin, 0);
+        if (!p->known[k].start && p->known[k].origin.from & ~FROM_FACT) reach(e, &p->known[k].p, p->known[k].origin);
+    eliminate(p, e);
 }
 
 /* Adds the condition that a >= 0, unless it is over more than extents and parameters or makes no sense. */
@@ -158,11 +165,11 @@ bool offer_condition(Prover *p, const Poly *a, Origin *used) {
 
 /* The weakest of the conditions, each of which would do; the first of those that do not compare. */
 bool find_condition(Prover *p, Origin *used) {
-    Elimination *e = NEW(p->c, Elimination);
+    Elimination *e = begin_elimination(p);
     Poly best;
     int chosen = -1;
     eliminate_all(p, e);
-    for (unsigned k = 0; k < e->n; k++) {
+    for (unsigned k = 0; k < e->n_left; k++) {
         Poly condition;
         if (!opposite(&e->left[k].p, &condition) || !is_sensible(p, &condition)) continue;
         const Poly only_new[2] = {chosen < 0 ? condition : best, e->left[k].p};
@@ -188,7 +195,7 @@ static bool never_above(Prover *p, const Poly *a, const Poly *b) {
 /* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is chosen. */
 Node *find_bound(Prover *p, const Poly *x, bool upper) {
     if (p->n_symbols == MAX_SYMBOLS) return NULL;
-    Elimination *e = NEW(p->c, Elimination);
+    Elimination *e = begin_elimination(p);
     const unsigned symbol = p->n_symbols++;
     p->symbols[symbol] = (Symbol){.op = N_OPS, .pure = true};
     Poly z, start, best;
@@ -196,8 +203,9 @@ Node *find_bound(Prover *p, const Poly *x, bool upper) {
     if (!poly_symbol(p, symbol, &z) || !poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start)) return NULL;
     if (p->n_known < MAX_KNOWN) p->known[p->n_known++] = (Known){.p = start, .start = true};
     saturate(p);
-    eliminate(p, e, &start, (Origin){0}, 0);
-    for (unsigned k = 0; k < e->n; k++) { /* bound - z >= 0, or z - bound >= 0 */
+    reach(e, &start, (Origin){0});
+    eliminate(p, e);
+    for (unsigned k = 0; k < e->n_left; k++) { /* bound - z >= 0, or z - bound >= 0 */
         Poly bound = e->left[k].p;
         int64_t factor = 0;
         for (unsigned t = 0; t < bound.n; t++)

@@ -81,7 +81,7 @@ static void all_products(Products *q) {
     }
 }
 
-static void add_products(Prover *p) {
+static void add_products(Prover *p, bool all) {
     Products q = {.p = p, .at = p->products};
     const Poly *polys[MAX_KNOWN + MAX_PRODUCTS];
     uint16_t number[MAX_KNOWN + MAX_PRODUCTS];
@@ -90,14 +90,15 @@ static void add_products(Prover *p) {
         polys[k] = k < p->n_known ? &p->known[k].p : &q.at[k - p->n_known].p;
         number[k] = (uint16_t)k;
     }
-    const unsigned n_known = p->n_known, n = drop_uncancelled(polys, number, n_known + q.n);
+    const unsigned n_known = p->n_known, n = all ? n_known + q.n
+                                                      : drop_uncancelled(polys, number, n_known + q.n);
     for (unsigned k = 0; k < n; k++)
         if (number[k] >= n_known) know(p, &q.at[number[k] - n_known].p, q.at[number[k] - n_known].origin);
 }
 
 void saturate(Prover *p) {
     relate_quotients(p);
-    add_products(p);
+    add_products(p, true);
 }
 
 /* Quotients and products take time: at the beginning, and when there is nothing left to take apart. */
@@ -108,7 +109,7 @@ static bool contradiction(Prover *p, bool thorough, Origin *used) {
     relate_quotients(p);
     if (p->n_known > before && linear_contradiction(p, used)) return true;
     before = p->n_known;
-    add_products(p);
+    add_products(p, false);
     return p->n_known > before && linear_contradiction(p, used);
 }
 

@@ -49,6 +49,7 @@ typedef struct Prover {
     uint32_t rules;        /* of translations, which belong to no single inequality */
     uint32_t context;      /* Origin.from of what is being translated */
     VEC(Node *) found;     /* conditions */
+    void *elimination;     /* scratch of prove_condition.c */
     Symbol symbols[MAX_SYMBOLS];
     Mono monos[MAX_MONOS];
     Known known[MAX_KNOWN], products[MAX_PRODUCTS];
