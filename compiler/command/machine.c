@@ -1,0 +1,170 @@
+/* A call by machine code: tensors are bound through libattn as a host program would. */
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "compiler/command/call.h"
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* --- memory of one tensor --- */
+
+typedef struct Region { void *map; size_t map_bytes; unsigned char *data; size_t bytes; } Region;
+
+static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
+/* Between two unreadable pages, flush against one of them. */
+static bool region_new(Region *r, size_t bytes, CallGuard guard)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), inside = round_up(bytes ? bytes : 1, page);
+    *r = (Region){.map_bytes = inside + 2 * page, .bytes = bytes};
+    r->map = mmap(NULL, r->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (r->map == MAP_FAILED) return r->map = NULL, false;
+    unsigned char *start = (unsigned char *)r->map + page;
+    r->data = guard == GUARD_END ? start + inside - bytes : start;
+    return !mprotect(r->map, page, PROT_NONE) && !mprotect(start + inside, page, PROT_NONE);
+}
+
+/* --- elements as the kernel stores them --- */
+
+static StorageType storage(const Call *call, const Tensor *t)
+{
+    if (t->type == TYPE_INT) return STORAGE_INT;
+    if (t->type == TYPE_BOOL) return STORAGE_BOOL;
+    return t->storage != STORAGE_FLOAT ? t->storage : call->f64 ? STORAGE_F64 : STORAGE_F32;
+}
+
+static size_t storage_bytes(StorageType s)
+{
+    switch (s) {
+    case STORAGE_BOOL: return 1;
+    case STORAGE_F16:
+    case STORAGE_BF16: return 2;
+    case STORAGE_F32: return 4;
+    default: return 8;
+    }
+}
+
+static void pack(StorageType s, unsigned char *to, const double *from, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        float f = (float)from[k];
+        _Float16 h = (_Float16)from[k];
+        uint32_t bits;
+        memcpy(&bits, &f, sizeof bits);
+        uint16_t b = (uint16_t)(bits >> 16); /* already rounded */
+        if (s == STORAGE_F32) memcpy(to + 4 * k, &f, 4);
+        else memcpy(to + 2 * k, s == STORAGE_F16 ? (const void *)&h : &b, 2);
+    }
+}
+
+static void unpack(StorageType s, double *to, const unsigned char *from, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        float f;
+        _Float16 h;
+        uint16_t b;
+        if (s == STORAGE_F32) memcpy(&f, from + 4 * k, 4);
+        else if (s == STORAGE_F16) memcpy(&h, from + 2 * k, 2), f = (float)h;
+        else {
+            memcpy(&b, from + 2 * k, 2);
+            uint32_t bits = (uint32_t)b << 16;
+            memcpy(&f, &bits, sizeof f);
+        }
+        to[k] = (double)f;
+    }
+}
+
+static bool packed(StorageType s) { return s == STORAGE_F32 || s == STORAGE_F16 || s == STORAGE_BF16; }
+
+/* --- a binding and its tensors --- */
+
+typedef struct Machine {
+    Call *call;
+    AttnBinding *binding;
+    Region *regions; /* by Tensor.number */
+    AttnError *error;
+} Machine;
+
+enum { UNWRITTEN = 0xff }; /* outputs begin as NaN, -1, and a bool that is none */
+
+static bool bind(Machine *m, uint32_t number, CallGuard guard)
+{
+    const CallTensor *t = &m->call->tensors[number];
+    StorageType s = storage(m->call, t->tensor);
+    Region *r = &m->regions[number];
+    if (!region_new(r, t->n * storage_bytes(s), guard)) {
+        m->error->status = ATTN_STATUS_MEMORY;
+        strcpy(m->error->text, "out of memory");
+        return false;
+    }
+    if (!t->data) memset(r->data, UNWRITTEN, r->bytes);
+    else if (packed(s)) pack(s, r->data, t->data, t->n);
+    else if (r->bytes) memcpy(r->data, t->data, r->bytes);
+    return !attn_bind_dense(m->binding, t->tensor->name, r->data, (int)t->tensor->n_dims, t->shape, m->error);
+}
+
+static bool set_param(Machine *m, const Param *p)
+{
+    Scalar value = m->call->params[p->number];
+    if (p->fixed) return true;
+    if (p->type == TYPE_REAL) return !attn_set_float(m->binding, p->name, value.r, m->error);
+    if (p->type == TYPE_INT) return !attn_set_int(m->binding, p->name, value.i, m->error);
+    return !attn_set_bool(m->binding, p->name, value.i != 0, m->error);
+}
+
+static bool bind_all(Machine *m, CallGuard guard)
+{
+    const Pattern *p = m->call->pattern;
+    for (uint32_t k = 0; k < p->params.n; k++)
+        if (!set_param(m, p->params.at[k])) return false;
+    for (uint32_t k = 0; k < p->tensors.n; k++)
+        if (m->call->tensors[k].given && !bind(m, k, guard)) return false;
+    /* extents that no tensor tells are not asked for; the others must agree with what the oracle takes */
+    for (uint32_t k = 0; k < p->indices.n; k++)
+        if (attn_set_extent(m->binding, p->indices.at[k]->name, m->call->extents[k], m->error)) return false;
+    return true;
+}
+
+static bool run(Machine *m, const CallOptions *options, CallResult *result)
+{
+    AttnRunOptions run = {.threads = options->threads};
+    for (unsigned k = 0; k < (options->repeat ? options->repeat : 1); k++) {
+        double start = now();
+        if (attn_run(m->binding, &run, m->error)) return false;
+        double seconds = now() - start;
+        if (!k || seconds < result->seconds) result->seconds = seconds;
+    }
+    for (uint32_t k = 0; k < m->call->pattern->tensors.n; k++) {
+        const CallTensor *t = &m->call->tensors[k];
+        StorageType s = storage(m->call, t->tensor);
+        if (!result->data[k]) continue;
+        if (packed(s)) unpack(s, result->data[k], m->regions[k].data, t->n);
+        else if (t->n) memcpy(result->data[k], m->regions[k].data, m->regions[k].bytes);
+    }
+    return true;
+}
+
+const char *call_machine(Call *call, AttnLibrary *library, const CallOptions *options, CallResult *result)
+{
+    uint32_t n = call->pattern->tensors.n;
+    Machine m = {.call = call, .regions = NEW_ARRAY(call->c, Region, n + 1), .error = NEW(call->c, AttnError)};
+    *result = (CallResult){.data = NEW_ARRAY(call->c, void *, n + 1)};
+    for (uint32_t k = 0; k < n; k++) {
+        const CallTensor *t = &call->tensors[k];
+        if (t->tensor->role == ROLE_OUTPUT && t->given)
+            result->data[k] = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
+    }
+    bool ok = !attn_binding_new(library, call->pattern->name, &m.binding, m.error);
+    ok = ok && bind_all(&m, options->guard) && run(&m, options, result);
+    attn_binding_free(m.binding);
+    for (uint32_t k = 0; k < n; k++)
+        if (m.regions[k].map) munmap(m.regions[k].map, m.regions[k].map_bytes);
+    return ok ? NULL : m.error->text;
+}
