@@ -14,7 +14,7 @@ static void begin_pattern(Checker *k, const AstPattern *ast)
     c->next_index = 0;
     memset(k->info, 0, sizeof k->info);
     k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = k->active.n = 0;
-    k->depth = k->work = 0;
+    k->depth = k->work = k->component = k->n_components = 0;
     k->too_large = false;
     k->equation = NULL;
     k->pattern = NEW(c, Pattern);

@@ -29,7 +29,14 @@ typedef struct Value {
 } Value;
 
 typedef struct Memo { Map *map; bool pad; Value value; } Memo;
-typedef struct Closure { const Ast *ast; Scope *scope; bool active; VEC(Memo) memo; } Closure;
+typedef struct Inferred { const IndexSet *free; int type; } Inferred; /* type -1: not known yet */
+typedef struct Closure {
+    const Ast *ast;
+    Scope *scope;
+    bool active, inferred;
+    VEC(Memo) memo;
+    Inferred result;
+} Closure;
 
 typedef enum SymbolKind { SYMBOL_INDEX, SYMBOL_NODE, SYMBOL_ENTITY, SYMBOL_CLOSURE } SymbolKind;
 typedef struct Symbol {
@@ -96,9 +103,9 @@ struct Entity {
     Node *kept;                      /* over INDEX(dims), or NULL */
     Tensor *kept_tensor;
     unsigned check;                  /* number of its run-time check + 1 */
-    int64_t furthest;                /* the largest number of steps that its group reads back */
+    Tensor *start;                   /* carried: S.start */
     /* inference and search for cycles */
-    IndexSet inferred;
+    const IndexSet *inferred;
     int inferred_type;               /* -1: unknown yet */
     int visit, low;
     bool on_stack;
@@ -133,7 +140,7 @@ struct Checker {
     VEC(Aux) aux;
     VEC(Map *) maps;
     VEC(const void *) active;        /* functions and patterns being inlined */
-    unsigned depth, work;
+    unsigned depth, work, component, n_components;
     bool too_large;
     const char *equation;            /* being elaborated: names auxiliary ones */
     unsigned n_conditions_told;
@@ -217,6 +224,8 @@ void entity_elaborate(Entity *t);
 Tensor *equation_new(Checker *k, const char *name, unsigned n_dims, Index **dims, Type type, Span span);
 Tensor *aux_equation(Checker *k, const char *suffix, Node *node, Span span);
 void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool data);
+void entity_covers(const Env *e, Entity *t, const IndexSet *free); /* else E107 */
+void entity_prepend_ambient(Entity *t, const IndexSet *free);
 Value entity_right_side(const Env *e, Entity *t, const Ast *a); /* elaborated, of the declared type */
 Node *entity_check(const Env *e, Entity *t, Node *n);           /* within the range of its type; NULL: error */
 Map *left_map(Entity *t);                                       /* the indices that its left side gives */
@@ -225,6 +234,7 @@ Index *index_by_id(const Checker *k, unsigned id);
 
 /* ---- check_recurrence.c, check_infer.c ---- */
 void instance_equations(Instance *in);  /* orders, infers cycles, elaborates all */
+Inferred infer_expression(const Env *e, const Ast *a);
 void infer_component(Checker *k, unsigned n, Entity **members);
 Value read_recurrent(const Env *e, Entity *t, Node **at, unsigned axis);
 void carry_tensors(Instance *in);
@@ -240,6 +250,9 @@ void resolve_indices(Instance *in);
 Index *declare_index(Instance *in, const char *name, Span span);
 
 /* ---- check_call.c, check_pattern_call.c ---- */
+const AstArg *argument_for(const AstFunction *f, const Ast *a, uint32_t n);
+Closure *closure_new(Checker *k, const Ast *a, Scope *scope);
+Inferred infer_pattern_call(const Env *e, const Ast *a, const Global *g, const AstName *member);
 Value call_function(const Env *e, const Ast *a, const Global *g);
 Value call_pattern(const Env *e, const Ast *a, const Global *g, const AstName *member);
 bool enter(const Env *e, const void *what, Span span, const char *name); /* false: it calls itself */

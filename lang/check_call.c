@@ -42,7 +42,7 @@ static bool pass_index(const Env *e, Scope *s, const AstFunctionArg *to, const A
     return true;
 }
 
-static Closure *closure_new(Checker *k, const Ast *a, Scope *scope)
+Closure *closure_new(Checker *k, const Ast *a, Scope *scope)
 {
     Closure *made = NEW(k->c, Closure);
     made->ast = a;
@@ -62,7 +62,7 @@ static bool pass(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg 
     return true;
 }
 
-static const AstArg *argument_for(const AstFunction *f, const Ast *a, uint32_t n)
+const AstArg *argument_for(const AstFunction *f, const Ast *a, uint32_t n)
 {
     uint32_t positional = 0;
     for (uint32_t k = 0; k < a->args.n; k++) {

@@ -78,7 +78,7 @@ static Type declared_type(const Entity *t, const AstType **said)
 }
 
 /* A right side that depends on what the left side lacks. */
-static void report_lacking(const Env *e, Entity *t, const IndexSet *free)
+void entity_covers(const Env *e, Entity *t, const IndexSet *free)
 {
     for (unsigned id = 0; id < e->k->c->next_index; id++) {
         if (!set_has(free, id)) continue;
@@ -114,7 +114,7 @@ static bool mixes(const Env *e, Entity *t, const IndexSet *free)
 }
 
 /* Written-out dims get the ambient indices that the right side needs in front. */
-static void prepend_ambient(Entity *t, const IndexSet *free)
+void entity_prepend_ambient(Entity *t, const IndexSet *free)
 {
     Checker *k = t->owner->k;
     Index **dims = NEW_ARRAY(k->c, Index *, MAX_INDICES);
@@ -133,10 +133,10 @@ static void prepend_ambient(Entity *t, const IndexSet *free)
 static void finish_dims(const Env *e, Entity *t, const IndexSet *free)
 {
     if (t->role == ROLE_OUTPUT && !t->owner->caller) {
-        report_lacking(e, t, free);
+        entity_covers(e, t, free);
     } else if (t->written) {
-        prepend_ambient(t, free);
-        report_lacking(e, t, free);
+        entity_prepend_ambient(t, free);
+        entity_covers(e, t, free);
     } else if (!mixes(e, t, free)) {
         if (t->single) free = set_union(e->k->c, free, set_one(e->k->c, t->axis));
         t->n_dims = set_list(e->k, free, &t->dims);
