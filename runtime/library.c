@@ -167,28 +167,29 @@ static void unload(AttnLibrary *l)
     rt_free(l);
 }
 
-static AttnStatus check_file(int fd, const char *path, AttnError *error)
+static AttnStatus check_file(int fd, const char *path, AttnNote *note, AttnError *error)
 {
     char *bytes;
     size_t size;
-    AttnNote note;
     AttnStatus status = rt_read_file(fd, path, &bytes, &size, error);
     if (status)
         return status;
-    status = rt_elf_check(bytes, size, path, &note, error);
+    status = rt_elf_check(bytes, size, path, note, error);
     rt_free(bytes);
     return status;
 }
 
 AttnStatus rt_library_open(int fd, const char *path, AttnLibrary **library, AttnError *error)
 {
-    AttnStatus status = check_file(fd, path, error);
+    AttnNote note;
+    AttnStatus status = check_file(fd, path, &note, error);
     AttnLibrary *l = status ? NULL : rt_alloc(1, sizeof *l);
     if (!l) {
         close(fd);
         return status ? status : rt_no_memory(error);
     }
     l->fd = fd;
+    l->checksum = note.checksum;
     atomic_init(&l->references, 1);
     l->path = rt_copy_text(path);
     status = l->path ? load_module(l, error) : rt_no_memory(error);

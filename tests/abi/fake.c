@@ -126,8 +126,8 @@ void fake_tensor(Fake *f, void *data, int code, int bits, const int64_t *shape)
     int n = 0;
     for (; shape[n] >= 0; n++)
         f->shape[n] = shape[n];
-    for (int64_t i = n - 1, stride = 1; i >= 0; stride *= f->shape[i--])
-        f->strides[i] = stride;
+    for (uint64_t i = (uint64_t)n, stride = 1; i-- > 0; stride *= (uint64_t)f->shape[i])
+        f->strides[i] = (int64_t)stride;
     f->t = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = n, .shape = f->shape, .strides = f->strides,
                       .dtype = {(uint8_t)code, (uint8_t)bits, 1}};
 }
