@@ -55,6 +55,7 @@ struct AttnLibrary {
     char *path, *remark;
     bool cached;
     uint64_t features; /* of this machine */
+    uint64_t checksum; /* of the file */
     int n_kernels;
     RtKernel *kernels;
 };
@@ -124,19 +125,19 @@ bool rt_phase(const AttnPattern *pattern, const AttnCall *call, int32_t number, 
 
 /* ---- depend.c: what a module was made from, as text ---- */
 typedef struct RtIdentity { long long size, seconds, nanoseconds; } RtIdentity;
-bool rt_identity(const char *path, RtIdentity *identity);         /* false: there is no such file */
+bool rt_identity(const char *path, RtIdentity *identity); /* false: there is no such file */
 void rt_depend_file(RtText *list, const AttnJitFile *file);       /* its content, or that it is absent */
-void rt_depend_library(RtText *list, const char *path);           /* its identity */
-bool rt_depend_holds(const char *list, size_t bytes);             /* whether all is as it was */
+void rt_depend_library(RtText *list, const char *path); /* its identity */
+bool rt_depend_holds(const char *list, size_t bytes); /* whether all is as it was */
 
 /* ---- cache.c ---- */
 typedef struct RtCache {
-    int folder;                                                   /* -1: no cache */
-    char *path;                                                   /* of the folder */
-    int64_t limit;                                                /* bytes */
-    char *problem;                                                /* why there is none, or NULL */
+    int folder; /* -1: no cache */
+    char *path; /* of the folder */
+    int64_t limit; /* bytes */
+    char *problem; /* why there is none, or NULL */
 } RtCache;
-bool rt_cache_open(RtCache *cache);                               /* false: no memory */
+bool rt_cache_open(RtCache *cache); /* false: no memory */
 void rt_cache_close(RtCache *cache);
 /* Opens the module stored for a key. NULL: there is none, or what is there is stale, damaged or foreign. */
 AttnLibrary *rt_cache_find(const RtCache *cache, const RtText *key);
@@ -144,7 +145,7 @@ AttnLibrary *rt_cache_find(const RtCache *cache, const RtText *key);
 char *rt_cache_temporary(const RtCache *cache);
 /* Files a module that was compiled to `temporary` (which disappears), with what it was made from, and
  * opens it. That it cannot be filed is only remarked. */
-AttnStatus rt_cache_store(const RtCache *cache, const RtText *key, const char *temporary, const RtText *made_from,
-                          AttnLibrary **library, AttnError *error);
+AttnStatus rt_cache_store(const RtCache *cache, const RtText *key, const char *temporary,
+                          const RtText *made_from, AttnLibrary **library, AttnError *error);
 
 #endif
