@@ -267,7 +267,7 @@ static void collect(const RtCache *c, Entries *e, const char *name, int64_t now)
         e->capacity = capacity;
     }
     Entry *entry = &e->at[e->n++];
-    snprintf(entry->name, NAME_BYTES, "%s", name);
+    memcpy(entry->name, name, strlen(name) + 1); /* is_ours: it fits */
     entry->size = st.st_size;
     entry->time = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     e->total += st.st_size;
