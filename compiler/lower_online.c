@@ -9,11 +9,24 @@ enum { MOST_SOFTMAXES = 4 };
 typedef struct Term { Node *softmax, *factor; Local *max, *sum; Tensor *total; Local *scalar; } Term;
 typedef struct Online { Lower *l; Node *n, *where; Term terms[MOST_SOFTMAXES]; unsigned count, n_dims; Index **dims; } Online;
 
+/* The conjuncts of a condition that tell elements apart; the others hold for all or none. */
+static Node *telling(const Online *o, Node *where)
+{
+    NodeList all = {0}, own = {0};
+    IndexSet vars = set_of_vars(o->n);
+    conjuncts(o->l->c, where, &all);
+    for (uint32_t k = 0; k < all.n; k++) {
+        IndexSet used = set_and(&vars, all.at[k]->free);
+        if (!set_is_empty(&used)) PUSH(o->l->c, &own, all.at[k]);
+    }
+    return conjunction(o->l->c, &own);
+}
+
 static bool same_elements(const Online *o, const Node *softmax)
 {
     const Node *n = o->n;
     bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX && softmax->n_vars == n->n_vars &&
-                binder_where(softmax) == o->where;
+                telling(o, binder_where(softmax)) == telling(o, o->where);
     for (unsigned k = 0; same && k < n->n_vars; k++)
         same = softmax->vars[k] == n->vars[k] && binder_lo(softmax, k) == binder_lo(n, k) &&
                binder_hi(softmax, k) == binder_hi(n, k);
@@ -100,7 +113,7 @@ static void update_total(Online *o, Term *t, Node *scale, Node *weight)
     Lower *l = o->l;
     Compilation *c = l->c;
     Nest own;
-    dims_open(l, &own, o->n_dims, o->dims);
+    lanes_open(l, &own, o->n_dims, o->dims);
     Node *old = t->total ? read_at(l, t->total) : local_get(l, t->scalar);
     Node *value = scale ? node_binary(c, N_MUL, old, scale)
                         : node_binary(c, N_ADD, old, node_binary(c, N_MUL, weight, lower_value(l, t->factor)));
