@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static Prover *begin(Compilation *c, const ProveScope *scope) {
+static Prover *begin(Compilation *c, const ProveScope *scope)
+{
     if (!c->prover) c->prover = NEW(c, Prover);
     Prover *p = c->prover;
     p->c = c;
@@ -17,7 +18,8 @@ static Prover *begin(Compilation *c, const ProveScope *scope) {
     return p;
 }
 
-static void assume_facts(Prover *p) {
+static void assume_facts(Prover *p)
+{
     p->context = FROM_FACT;
     for (unsigned k = 0; p->scope && k < p->scope->facts.n; k++)
         assume(p, p->scope->facts.at[k], true, (Origin){.from = FROM_FACT, .rules = BIT(S3)});
@@ -27,7 +29,8 @@ static void assume_facts(Prover *p) {
 /* lo <= x as `slack` 0, x < hi as hi - x with `slack` 1: a - b >= slack. */
 typedef struct Claim { Node *a, *b; int64_t slack; } Claim;
 
-static bool deny(Prover *p, const Claim *claim) {
+static bool deny(Prover *p, const Claim *claim)
+{
     Poly a, b, d;
     if (!poly_of(p, claim->a, &a) || !poly_of(p, claim->b, &b)) return false;
     if (!poly_scale_add(p, &b, 1, &a, -1, &d) || !poly_add_constant(&d, claim->slack - 1)) return false;
@@ -39,7 +42,8 @@ static bool deny(Prover *p, const Claim *claim) {
 
 typedef struct Answer { ProveResult result; bool used_facts; uint32_t rules; Node *condition; } Answer;
 
-static Node *all_found(Prover *p) {
+static Node *all_found(Prover *p)
+{
     Node *all = NULL;
     for (unsigned k = 0; k < p->found.n; k++) {
         bool repeated = false;
@@ -50,7 +54,8 @@ static Node *all_found(Prover *p) {
 }
 
 /* Without facts, with them, then allowing conditions (facts make those weaker): the first that succeeds. */
-static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim) {
+static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim)
+{
     for (unsigned attempt = 0; attempt < 4; attempt++) {
         const bool facts = attempt == 1 || attempt == 2, weak = attempt >= 2;
         if (facts && !(scope && scope->facts.n)) continue;
@@ -70,7 +75,8 @@ static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim
 }
 
 /* Can it hold with two elements along every extent and the defaults of the parameters? Each of its parts can. */
-static bool can_hold(Compilation *c, const ProveScope *scope, Node *condition) {
+static bool can_hold(Compilation *c, const ProveScope *scope, Node *condition)
+{
     Prover *p = begin(c, scope);
     Origin used;
     assume(p, condition, true, (Origin){0});
@@ -86,7 +92,8 @@ static bool can_hold(Compilation *c, const ProveScope *scope, Node *condition) {
     return !refute(p, 0, &used);
 }
 
-static const char *rule_names(Compilation *c, uint32_t rules) {
+static const char *rule_names(Compilation *c, uint32_t rules)
+{
     static const char *const names[RULES] = {
 #define RULE(name, summary) #name,
 #include "prove_rule_list.h"
@@ -98,7 +105,8 @@ static const char *rule_names(Compilation *c, uint32_t rules) {
     return text.n ? text.at : "S2";
 }
 
-static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *x, bool upper) {
+static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *x, bool upper)
+{
     Prover *p = begin(c, scope);
     Poly a;
     Node *bound = NULL;
@@ -110,7 +118,8 @@ static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *
     else text_add(out, upper ? "inf" : "-inf");
 }
 
-static const char *range_in_words(Compilation *c, const ProveScope *scope, Node *x) {
+static const char *range_in_words(Compilation *c, const ProveScope *scope, Node *x)
+{
     Text text = {.c = c};
     add_bound(&text, c, scope, x, false);
     text_add(&text, " .. ");
@@ -119,7 +128,8 @@ static const char *range_in_words(Compilation *c, const ProveScope *scope, Node 
 }
 
 /* A read of a tensor that could have a declared range and has none. */
-static const Tensor *undeclared(const Node *n, unsigned *budget) {
+static const Tensor *undeclared(const Node *n, unsigned *budget)
+{
     if (!*budget) return NULL;
     --*budget;
     if (n->op == N_READ && n->type == TYPE_INT && !n->tensor->body && !n->tensor->hi) return n->tensor;
@@ -128,13 +138,15 @@ static const Tensor *undeclared(const Node *n, unsigned *budget) {
     return found;
 }
 
-static const char *print(Compilation *c, Node *n) {
+static const char *print(Compilation *c, Node *n)
+{
     Text text = {.c = c};
     node_print(&text, n);
     return text.at;
 }
 
-static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool low_proved, bool high_proved) {
+static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool low_proved, bool high_proved)
+{
     unsigned budget = 100;
     const Tensor *t = undeclared(x, &budget);
     if (t) return format(c, "declare the range of `%s`: `%s: int[...] in %s..%s`", t->name, t->name, print(c, lo), print(c, hi));
@@ -143,7 +155,8 @@ static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool lo
     return format(c, "read it only where `%s <= %s` and `%s < %s`, or inside `pad(..., 0)`", print(c, lo), print(c, x), print(c, x), print(c, hi));
 }
 
-static Proof join_answers(Compilation *c, const Answer *low, const Answer *high) {
+static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
+{
     Proof proof = {.used_facts = low->used_facts || high->used_facts};
     proof.condition = low->condition && high->condition
                           ? node_binary(c, N_AND, low->condition, high->condition)
@@ -153,7 +166,8 @@ static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
     return proof;
 }
 
-Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi) {
+Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi)
+{
     const Answer low = settle(c, scope, &(Claim){x, lo, 0}), high = settle(c, scope, &(Claim){hi, x, 1});
     const bool low_proved = low.result != NOT_PROVED, high_proved = high.result != NOT_PROVED;
     if (low_proved && high_proved) {
@@ -168,19 +182,22 @@ Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, 
                    .hint = hint_for(c, x, lo, hi, low_proved, high_proved)};
 }
 
-static bool is_whole_index(Compilation *c, const ProveScope *scope, const Node *x, const Node *extent) {
+static bool is_whole_index(Compilation *c, const ProveScope *scope, const Node *x, const Node *extent)
+{
     if (x->op != N_INDEX || node_size(c, x->index) != extent) return false;
     for (unsigned k = 0; scope && k < scope->ranges.n; k++)
         if (scope->ranges.at[k].index == x->index && (scope->ranges.at[k].lo || scope->ranges.at[k].hi)) return false;
     return true;
 }
 
-Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent) {
+Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent)
+{
     if (is_whole_index(c, scope, coordinate, extent)) return (Proof){.result = PROVED, .rule = "S1"};
     return prove_between(c, scope, coordinate, node_int(c, 0), extent);
 }
 
-static bool contradicts(Compilation *c, const ProveScope *scope, Node *test, bool assumed) {
+static bool contradicts(Compilation *c, const ProveScope *scope, Node *test, bool assumed)
+{
     Prover *p = begin(c, scope);
     Origin used;
     assume_facts(p);
@@ -191,7 +208,8 @@ static bool contradicts(Compilation *c, const ProveScope *scope, Node *test, boo
     return refute(p, 0, &used);
 }
 
-int prove_truth(Compilation *c, const ProveScope *scope, Node *test) {
+int prove_truth(Compilation *c, const ProveScope *scope, Node *test)
+{
     if (test->op == N_BOOL) return test->integer != 0;
     if (contradicts(c, scope, test, false)) return 1;
     return contradicts(c, scope, test, true) ? 0 : -1;

@@ -9,21 +9,24 @@ enum { MAX_LEFT = 8, MAX_TRIED = 400 };
 typedef struct Reached { Poly p; Origin origin; } Reached;
 typedef struct Elimination { unsigned n, n_left; Reached at[MAX_TRIED], left[MAX_LEFT]; } Elimination;
 
-static Elimination *begin_elimination(Prover *p) {
+static Elimination *begin_elimination(Prover *p)
+{
     if (!p->elimination) p->elimination = NEW(p->c, Elimination);
     Elimination *e = p->elimination;
     e->n = e->n_left = 0;
     return e;
 }
 
-static void reach(Elimination *e, const Poly *a, Origin origin) {
+static void reach(Elimination *e, const Poly *a, Origin origin)
+{
     for (unsigned k = 0; k < e->n; k++)
         if (poly_equal(&e->at[k].p, a)) return;
     if (e->n < MAX_TRIED) e->at[e->n++] = (Reached){*a, origin};
 }
 
 /* The term to eliminate next: that with the youngest symbol, since operands are older than what is made of them. */
-static int next_term(const Prover *p, const Poly *a) {
+static int next_term(const Prover *p, const Poly *a)
+{
     int best = -1;
     unsigned youngest = 0;
     for (unsigned t = 0; t < a->n; t++) {
@@ -40,7 +43,8 @@ static int next_term(const Prover *p, const Poly *a) {
     return best;
 }
 
-static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly *out) {
+static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly *out)
+{
     for (unsigned t = 0; t < b->n; t++) {
         if (b->mono[t] != a->mono[term]) continue;
         if ((b->k[t] > 0) == (a->k[term] > 0) || b->k[t] == INT64_MIN || a->k[term] == INT64_MIN) return false;
@@ -53,7 +57,8 @@ static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly 
 }
 
 /* Combines what has been reached with known inequalities; what is over extents and parameters alone is left. */
-static void eliminate(Prover *p, Elimination *e) {
+static void eliminate(Prover *p, Elimination *e)
+{
     for (unsigned next = 0; next < e->n && e->n_left < MAX_LEFT; next++) {
         const Reached now = e->at[next];
         const int term = next_term(p, &now.p);
@@ -84,7 +89,8 @@ typedef struct Sides { unsigned n; Poly at[MAX_SIDE]; } Sides;
 
 /* What is supposed of a factor of a condition: two elements along every extent, the defaults of the parameters
  * (2 or more for those without). */
-bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact) {
+bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact)
+{
     const Node *n = p->symbols[symbol].node;
     *exact = n && n->op == N_PARAM;
     *least = 2;
@@ -99,7 +105,8 @@ bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact) {
 }
 
 /* symbol * rest >= least * rest, and the reverse where it is exact; rest is 1 or supposed not to be negative */
-static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest) {
+static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
+{
     int64_t least;
     bool exact;
     Poly x;
@@ -110,7 +117,8 @@ static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest) {
 }
 
 /* Of degree 2 at most, and possible with two elements along every extent and with the defaults of the parameters. */
-static bool is_sensible(Prover *p, const Poly *condition) {
+static bool is_sensible(Prover *p, const Poly *condition)
+{
     Sides s = {.n = 1, .at = {*condition}};
     for (unsigned t = 0; t < condition->n; t++) {
         const Mono m = p->monos[condition->mono[t]];
@@ -130,7 +138,8 @@ static bool is_sensible(Prover *p, const Poly *condition) {
 }
 
 /* No element exists either where a range that was used is empty. */
-static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, Origin origin) {
+static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, Origin origin)
+{
     Node *test = poly_condition(p, condition);
     for (unsigned s = 0; s < p->n_symbols; s++) {
         if (!(origin.ranges >> s & 1)) continue;
@@ -144,7 +153,8 @@ static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, 
 }
 
 /* From the denied claim, then from what the present cases add. */
-static void eliminate_all(Prover *p, Elimination *e) {
+static void eliminate_all(Prover *p, Elimination *e)
+{
     for (unsigned k = 0; k < p->n_known; k++)
         if (p->known[k].start) reach(e, &p->known[k].p, p->known[k].origin);
     for (unsigned k = p->n_known; k-- > 0;)
@@ -153,7 +163,8 @@ static void eliminate_all(Prover *p, Elimination *e) {
 }
 
 /* Adds the condition that a >= 0, unless it is over more than extents and parameters or makes no sense. */
-bool offer_condition(Prover *p, const Poly *a, Origin *used) {
+bool offer_condition(Prover *p, const Poly *a, Origin *used)
+{
     Poly failing;
     for (unsigned t = 0; t < a->n; t++)
         if (!mono_pure(p, a->mono[t])) return false;
@@ -164,7 +175,8 @@ bool offer_condition(Prover *p, const Poly *a, Origin *used) {
 }
 
 /* The weakest of the conditions, each of which would do; the first of those that do not compare. */
-bool find_condition(Prover *p, Origin *used) {
+bool find_condition(Prover *p, Origin *used)
+{
     Elimination *e = begin_elimination(p);
     Poly best;
     int chosen = -1;
@@ -183,7 +195,8 @@ bool find_condition(Prover *p, Origin *used) {
 }
 
 /* Is a <= b for sure, with an element along every extent? */
-static bool never_above(Prover *p, const Poly *a, const Poly *b) {
+static bool never_above(Prover *p, const Poly *a, const Poly *b)
+{
     Poly extra[MAX_SYMBOLS + 1];
     unsigned n = 1;
     if (!poly_scale_add(p, a, 1, b, -1, &extra[0]) || !poly_add_constant(&extra[0], -1)) return false;
@@ -193,7 +206,8 @@ static bool never_above(Prover *p, const Poly *a, const Poly *b) {
 }
 
 /* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is chosen. */
-Node *find_bound(Prover *p, const Poly *x, bool upper) {
+Node *find_bound(Prover *p, const Poly *x, bool upper)
+{
     if (p->n_symbols == MAX_SYMBOLS) return NULL;
     Elimination *e = begin_elimination(p);
     const unsigned symbol = p->n_symbols++;

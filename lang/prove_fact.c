@@ -1,7 +1,8 @@
 /* Bool terms as inequalities, and the alternatives of case distinctions. */
 #include "prove_state.h"
 
-static void assume_comparison(Prover *p, Node *n, bool positive, Origin origin) {
+static void assume_comparison(Prover *p, Node *n, bool positive, Origin origin)
+{
     Poly a, b;
     if (n->args[0]->type != TYPE_INT || !poly_of(p, n->args[0], &a) || !poly_of(p, n->args[1], &b)) return;
     switch (n->op) {
@@ -20,7 +21,8 @@ static void assume_comparison(Prover *p, Node *n, bool positive, Origin origin) 
 }
 
 /* As for TOPK itself, at other coordinates: its variables are dimensions of the equation that it is. */
-static void assume_selected(Prover *p, const Node *read, bool positive, Origin origin) {
+static void assume_selected(Prover *p, const Node *read, bool positive, Origin origin)
+{
     const Tensor *t = read->tensor;
     if (!positive || !t->body || t->group || (t->body->op != N_TOPK && t->body->op != N_TOPP)) return;
     origin.rules |= BIT(S9);
@@ -29,7 +31,8 @@ static void assume_selected(Prover *p, const Node *read, bool positive, Origin o
     p->depth--;
 }
 
-static void assume_read(Prover *p, Node *n, bool positive, Origin origin) {
+static void assume_read(Prover *p, Node *n, bool positive, Origin origin)
+{
     Node *body = look_through(p, n);
     if (!body) {
         assume_selected(p, n, positive, origin);
@@ -41,12 +44,14 @@ static void assume_read(Prover *p, Node *n, bool positive, Origin origin) {
     p->depth--;
 }
 
-static void assume_contradiction(Prover *p, Origin origin) {
+static void assume_contradiction(Prover *p, Origin origin)
+{
     const Poly minus_one = poly_constant(-1);
     know(p, &minus_one, origin);
 }
 
-void assume(Prover *p, Node *n, bool positive, Origin origin) {
+void assume(Prover *p, Node *n, bool positive, Origin origin)
+{
     if (++p->work > MAX_WORK) return;
     switch (n->op) {
     case N_BOOL:
@@ -78,7 +83,8 @@ void assume(Prover *p, Node *n, bool positive, Origin origin) {
     }
 }
 
-static void fact_alternative(Prover *p, const Split *s, unsigned which, Origin origin) {
+static void fact_alternative(Prover *p, const Split *s, unsigned which, Origin origin)
+{
     Node *n = s->node;
     Poly a, b;
     if (n->op == N_IF) {
@@ -92,7 +98,8 @@ static void fact_alternative(Prover *p, const Split *s, unsigned which, Origin o
     }
 }
 
-static void choose_conditional(Prover *p, const Node *n, const Poly *s, unsigned which, Origin origin) {
+static void choose_conditional(Prover *p, const Node *n, const Poly *s, unsigned which, Origin origin)
+{
     Poly value;
     assume(p, n->args[0], which == 0, origin);
     if (n->op == N_TO_INT) value = poly_constant(which == 0);
@@ -100,7 +107,8 @@ static void choose_conditional(Prover *p, const Node *n, const Poly *s, unsigned
     know_equal(p, s, &value, origin);
 }
 
-static void choose(Prover *p, unsigned symbol, unsigned which, Origin origin) {
+static void choose(Prover *p, unsigned symbol, unsigned which, Origin origin)
+{
     const Symbol y = p->symbols[symbol];
     const Poly zero = {0};
     Poly s, minus;
@@ -116,7 +124,8 @@ static void choose(Prover *p, unsigned symbol, unsigned which, Origin origin) {
     }
 }
 
-static void non_empty_check(Prover *p, unsigned symbol, Origin origin) {
+static void non_empty_check(Prover *p, unsigned symbol, Origin origin)
+{
     const Symbol y = p->symbols[symbol];
     Poly s;
     know_difference(p, &y.b, &y.a, 1, origin);
@@ -125,7 +134,8 @@ static void non_empty_check(Prover *p, unsigned symbol, Origin origin) {
     know_difference(p, &y.b, &s, 1, origin);
 }
 
-void apply_alternative(Prover *p, const Split *split, unsigned which, uint32_t level_bit) {
+void apply_alternative(Prover *p, const Split *split, unsigned which, uint32_t level_bit)
+{
     const Poly one = poly_constant(1), zero = {0};
     const Symbol y = p->symbols[split->symbol];
     const uint32_t outer = p->context;

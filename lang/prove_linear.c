@@ -13,18 +13,21 @@ typedef struct Problem {
     int16_t basic[MAX_ROWS + 1];          /* column that is basic in a row; -1: its artificial variable */
 } Problem;
 
-static void count_signs(const Poly *p, int add, int16_t (*count)[2]) {
+static void count_signs(const Poly *p, int add, int16_t (*count)[2])
+{
     for (unsigned t = 0; t < p->n; t++) count[p->mono[t]][p->k[t] > 0] = (int16_t)(count[p->mono[t]][p->k[t] > 0] + add);
 }
 
-static bool cancellable(const Poly *p, int16_t (*count)[2]) {
+static bool cancellable(const Poly *p, int16_t (*count)[2])
+{
     for (unsigned t = 0; t < p->n; t++)
         if (!count[p->mono[t]][p->k[t] < 0]) return false;
     return true;
 }
 
 /* Drops what cannot take part: inequalities with a monomial that nothing else cancels. */
-unsigned drop_uncancelled(const Poly **polys, uint16_t *known, unsigned n) {
+unsigned drop_uncancelled(const Poly **polys, uint16_t *known, unsigned n)
+{
     int16_t count[MAX_MONOS][2] = {0};
     for (unsigned i = 0; i < n; i++) count_signs(polys[i], 1, count);
     for (bool changed = true; changed;) {
@@ -43,7 +46,8 @@ unsigned drop_uncancelled(const Poly **polys, uint16_t *known, unsigned n) {
     return n;
 }
 
-static uint64_t gcd(uint64_t a, uint64_t b) {
+static uint64_t gcd(uint64_t a, uint64_t b)
+{
     while (b) {
         const uint64_t r = a % b;
         a = b;
@@ -54,7 +58,8 @@ static uint64_t gcd(uint64_t a, uint64_t b) {
 
 static uint64_t magnitude(int64_t x) { return x < 0 ? -(uint64_t)x : (uint64_t)x; }
 
-static void shorten(int64_t *row, unsigned n) {
+static void shorten(int64_t *row, unsigned n)
+{
     uint64_t g = 0;
     for (unsigned k = 0; k <= n && g != 1; k++) g = gcd(magnitude(row[k]), g);
     if (g < 2 || g > INT64_MAX) return;
@@ -62,7 +67,8 @@ static void shorten(int64_t *row, unsigned n) {
 }
 
 /* row := row * scale - pivot * factor, so that its entry in the pivot's column vanishes; scale > 0. */
-static bool eliminate(int64_t *row, const int64_t *pivot, unsigned column, unsigned n) {
+static bool eliminate(int64_t *row, const int64_t *pivot, unsigned column, unsigned n)
+{
     if (!row[column]) return true;
     const uint64_t g = gcd(magnitude(row[column]), magnitude(pivot[column]));
     if (g > INT64_MAX) return false;
@@ -76,7 +82,8 @@ static bool eliminate(int64_t *row, const int64_t *pivot, unsigned column, unsig
     return true;
 }
 
-static bool set_up(Prover *p, Problem *q) {
+static bool set_up(Prover *p, Problem *q)
+{
     memset(q->row, 255, sizeof q->row);
     q->rows = 0;
     for (unsigned j = 0; j < q->n; j++)
@@ -101,7 +108,8 @@ static bool set_up(Prover *p, Problem *q) {
     return true;
 }
 
-static int entering(const int64_t *objective, unsigned n, bool first) {
+static int entering(const int64_t *objective, unsigned n, bool first)
+{
     int best = -1;
     for (unsigned j = 0; j < n && !(first && best >= 0); j++)
         if (objective[j] > 0 && (best < 0 || objective[j] > objective[best])) best = (int)j;
@@ -109,7 +117,8 @@ static int entering(const int64_t *objective, unsigned n, bool first) {
 }
 
 /* An artificial variable at 0 leaves at once, whatever the sign of its entry; else the smallest ratio decides. */
-static int leaving(Prover *p, const Problem *q, unsigned column) {
+static int leaving(Prover *p, const Problem *q, unsigned column)
+{
     int best = -1;
     for (unsigned i = 0; i <= q->rows; i++) {
         int64_t *row = p->table[i];
@@ -128,7 +137,8 @@ static int leaving(Prover *p, const Problem *q, unsigned column) {
     return best;
 }
 
-static bool simplex(Prover *p, Problem *q) {
+static bool simplex(Prover *p, Problem *q)
+{
     enum { LARGEST_FIRST = 60, MOST_STEPS = 240 };
     int64_t *objective = p->table[q->rows + 1];
     for (unsigned step = 0; objective[q->n] && step < MOST_STEPS; step++) {
@@ -142,7 +152,8 @@ static bool simplex(Prover *p, Problem *q) {
     return !objective[q->n];
 }
 
-static bool solve(Prover *p, Problem *q, Origin *used) {
+static bool solve(Prover *p, Problem *q, Origin *used)
+{
     *used = (Origin){.rules = BIT(S2)};
     if (++p->linear > MAX_LINEAR || !set_up(p, q) || !simplex(p, q)) return false;
     for (unsigned i = 0; i <= q->rows; i++)
@@ -151,13 +162,15 @@ static bool solve(Prover *p, Problem *q, Origin *used) {
     return true;
 }
 
-static bool any_negative(const Problem *q) {
+static bool any_negative(const Problem *q)
+{
     for (unsigned j = 0; j < q->n; j++)
         if (q->column[j]->constant < 0) return true;
     return false;
 }
 
-bool linear_contradiction(Prover *p, Origin *used) {
+bool linear_contradiction(Prover *p, Origin *used)
+{
     const Poly *polys[MAX_KNOWN];
     uint16_t known[MAX_KNOWN];
     for (unsigned k = 0; k < p->n_known; k++) {
@@ -174,13 +187,15 @@ bool linear_contradiction(Prover *p, Origin *used) {
     return any_negative(&q) && solve(p, &q, used);
 }
 
-static bool is_pure(const Prover *p, const Poly *a) {
+static bool is_pure(const Prover *p, const Poly *a)
+{
     for (unsigned t = 0; t < a->n; t++)
         if (!mono_pure(p, a->mono[t])) return false;
     return true;
 }
 
-bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra) {
+bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra)
+{
     const Poly *polys[MAX_KNOWN + 64];
     uint16_t known[MAX_KNOWN + 64];
     unsigned n = 0;
@@ -203,7 +218,8 @@ bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra) {
     return any_negative(&q) && solve(p, &q, &used);
 }
 
-bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used) {
+bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used)
+{
     Poly denied, wanted;
     *used = (Origin){0};
     if (!poly_scale_add(p, b, 1, a, -1, &denied) || !poly_scale_add(p, a, 1, b, -1, &wanted)) return false;

@@ -4,7 +4,8 @@
 enum { MAX_DEPTH = 5, MAX_COMBINED = 80 };
 
 /* x = n (x // n) + x % n holds for every n, 0 included. */
-static void relate_remainder(Prover *p, unsigned symbol) {
+static void relate_remainder(Prover *p, unsigned symbol)
+{
     const Symbol y = p->symbols[symbol];
     const Origin origin = {.rules = BIT(S6)};
     Poly s, q, sum;
@@ -12,7 +13,8 @@ static void relate_remainder(Prover *p, unsigned symbol) {
     if (poly_multiply(p, &q, &y.b, &sum) && poly_scale_add(p, &sum, 1, &s, 1, &sum)) know_equal(p, &sum, &y.a, origin);
 }
 
-static int indivisible_term(const Poly *a, int64_t n) {
+static int indivisible_term(const Poly *a, int64_t n)
+{
     for (unsigned t = a->n; t-- > 0;)
         if (a->k[t] % n) return (int)t;
     return -1;
@@ -20,7 +22,8 @@ static int indivisible_term(const Poly *a, int64_t n) {
 
 /* Replaces the terms of a >= 0 that n does not divide by their known bounds; when all others are multiples of n, the
  * constant may be rounded down to one. */
-static void round_down(Prover *p, const Poly *a, int64_t n, Origin origin, unsigned depth, unsigned *budget) {
+static void round_down(Prover *p, const Poly *a, int64_t n, Origin origin, unsigned depth, unsigned *budget)
+{
     const int term = indivisible_term(a, n);
     if (term < 0) {
         if (a->n && a->constant % n) know(p, a, origin);
@@ -42,7 +45,8 @@ static void round_down(Prover *p, const Poly *a, int64_t n, Origin origin, unsig
     }
 }
 
-static void round_quotient(Prover *p, unsigned symbol) {
+static void round_quotient(Prover *p, unsigned symbol)
+{
     const Symbol y = p->symbols[symbol];
     const Origin origin = {.rules = BIT(S6) | BIT(S2)};
     const int64_t n = y.b.constant;
@@ -55,7 +59,8 @@ static void round_quotient(Prover *p, unsigned symbol) {
 }
 
 /* x // n >= 0 if x >= 0 and n >= 1. */
-static void sign_of_quotient(Prover *p, unsigned symbol) {
+static void sign_of_quotient(Prover *p, unsigned symbol)
+{
     const Symbol y = p->symbols[symbol];
     const Poly zero = {0}, one = poly_constant(1);
     Origin a, b;
@@ -66,7 +71,8 @@ static void sign_of_quotient(Prover *p, unsigned symbol) {
     know_difference(p, &s, &zero, 0, origin);
 }
 
-void relate_quotients(Prover *p) {
+void relate_quotients(Prover *p)
+{
     for (unsigned k = 0, n = p->n_symbols; k < n; k++)
         if (p->symbols[k].op == N_MOD) relate_remainder(p, k);
     for (unsigned k = 0, n = p->n_symbols; k < n; k++) {

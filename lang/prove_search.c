@@ -3,7 +3,8 @@
 
 typedef struct Signs { bool asked[MAX_SYMBOLS], yes[MAX_SYMBOLS]; Origin origin[MAX_SYMBOLS]; } Signs;
 
-static bool not_negative(Prover *p, Signs *s, const Mono *m, Origin *used) {
+static bool not_negative(Prover *p, Signs *s, const Mono *m, Origin *used)
+{
     *used = (Origin){.rules = BIT(S7)};
     for (unsigned k = 0; k < m->n; k++) {
         const unsigned symbol = m->symbol[k];
@@ -21,13 +22,15 @@ static bool not_negative(Prover *p, Signs *s, const Mono *m, Origin *used) {
 /* Inequalities that products add, until it is clear which of them can take part in a contradiction. */
 typedef struct Products { Prover *p; Signs signs; unsigned n, degree; Known *at; } Products;
 
-static bool is_new(const Products *q, const Known *k) {
+static bool is_new(const Products *q, const Known *k)
+{
     for (unsigned i = 0; i < q->n; i++)
         if (poly_equal(&q->at[i].p, &k->p)) return false;
     return true;
 }
 
-static unsigned degree(const Prover *p, const Poly *a) {
+static unsigned degree(const Prover *p, const Poly *a)
+{
     unsigned most = 0;
     for (unsigned t = 0; t < a->n; t++)
         if (p->monos[a->mono[t]].n > most) most = p->monos[a->mono[t]].n;
@@ -35,7 +38,8 @@ static unsigned degree(const Prover *p, const Poly *a) {
 }
 
 /* No product has a higher degree than what is there already. */
-static void multiply(Products *q, const Known *k, const Mono *by, Origin sign) {
+static void multiply(Products *q, const Known *k, const Mono *by, Origin sign)
+{
     Known product = {.origin = origin_join(k->origin, sign)};
     uint8_t id;
     if (q->n == MAX_PRODUCTS || degree(q->p, &k->p) + by->n > q->degree || !mono_intern(q->p, *by, &id)) return;
@@ -46,7 +50,8 @@ static void multiply(Products *q, const Known *k, const Mono *by, Origin sign) {
 }
 
 /* Where monomial m f occurs and m occurs in k, multiplies k by f if f >= 0. */
-static void products_towards(Products *q, const Mono *target, const Known *k) {
+static void products_towards(Products *q, const Mono *target, const Known *k)
+{
     for (unsigned t = 0; t < k->p.n; t++) {
         Mono rest;
         Origin sign;
@@ -55,13 +60,15 @@ static void products_towards(Products *q, const Mono *target, const Known *k) {
     }
 }
 
-static void mark_monos(const Known *list, unsigned n, bool *present) {
+static void mark_monos(const Known *list, unsigned n, bool *present)
+{
     for (unsigned k = 0; k < n; k++)
         for (unsigned t = 0; t < list[k].p.n; t++) present[list[k].p.mono[t]] = true;
 }
 
 /* Twice, since a product may bring monomials that others must cancel. */
-static void all_products(Products *q) {
+static void all_products(Products *q)
+{
     Prover *p = q->p;
     for (unsigned k = 0; k < p->n_known; k++)
         if (degree(p, &p->known[k].p) > q->degree) q->degree = degree(p, &p->known[k].p);
@@ -81,7 +88,8 @@ static void all_products(Products *q) {
     }
 }
 
-static void add_products(Prover *p, bool all) {
+static void add_products(Prover *p, bool all)
+{
     Products q = {.p = p, .at = p->products};
     const Poly *polys[MAX_KNOWN + MAX_PRODUCTS];
     uint16_t number[MAX_KNOWN + MAX_PRODUCTS];
@@ -96,13 +104,15 @@ static void add_products(Prover *p, bool all) {
         if (number[k] >= n_known) know(p, &q.at[number[k] - n_known].p, q.at[number[k] - n_known].origin);
 }
 
-void saturate(Prover *p) {
+void saturate(Prover *p)
+{
     relate_quotients(p);
     add_products(p, true);
 }
 
 /* Quotients and products take time: at the beginning, and when there is nothing left to take apart. */
-static bool contradiction(Prover *p, bool thorough, Origin *used) {
+static bool contradiction(Prover *p, bool thorough, Origin *used)
+{
     if (linear_contradiction(p, used)) return true;
     if (!thorough) return false;
     unsigned before = p->n_known;
@@ -113,7 +123,8 @@ static bool contradiction(Prover *p, bool thorough, Origin *used) {
     return p->n_known > before && linear_contradiction(p, used);
 }
 
-static int next_split(const Prover *p) {
+static int next_split(const Prover *p)
+{
     for (unsigned pass = 0; pass < 2; pass++) /* divisors first: what is known of quotients waits for them */
         for (unsigned k = 0; k < p->n_splits; k++)
             if (!p->splits[k].taken && (pass || p->splits[k].kind == SPLIT_DIVISOR)) return (int)k;
@@ -124,7 +135,8 @@ typedef struct Mark { unsigned symbols, monos, known, splits; } Mark;
 
 static Mark mark(const Prover *p) { return (Mark){p->n_symbols, p->n_monos, p->n_known, p->n_splits}; }
 
-static void back_to(Prover *p, Mark m) {
+static void back_to(Prover *p, Mark m)
+{
     p->n_symbols = m.symbols;
     p->n_monos = m.monos;
     p->n_known = m.known;
@@ -132,13 +144,15 @@ static void back_to(Prover *p, Mark m) {
 }
 
 /* Forgets the conditions from `first` to before `last`: the case that asked for them has become superfluous. */
-static void keep_only_last(Prover *p, unsigned first, unsigned last) {
+static void keep_only_last(Prover *p, unsigned first, unsigned last)
+{
     for (unsigned k = last; k < p->found.n; k++) p->found.at[first + k - last] = p->found.at[k];
     p->found.n -= last - first;
 }
 
 /* The second case of a divisor, n <= 0, is not taken apart further: what could save it is the condition n >= 1. */
-static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned level, Origin *used) {
+static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned level, Origin *used)
+{
     if (!p->weak || s->kind != SPLIT_DIVISOR || which == 0) return refute(p, level + 1, used);
     Poly positive = p->symbols[s->symbol].b;
     if (contradiction(p, true, used)) return true;
@@ -148,7 +162,8 @@ static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned leve
 }
 
 /* Both alternatives must be contradictory; an alternative that was not needed makes the other one superfluous. */
-static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used) {
+static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used)
+{
     const Mark before = mark(p);
     const uint32_t bit = 1u << level;
     const unsigned found = p->found.n;
@@ -174,7 +189,8 @@ static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used
     return true;
 }
 
-bool refute(Prover *p, unsigned level, Origin *used) {
+bool refute(Prover *p, unsigned level, Origin *used)
+{
     const int split = level < MAX_LEVELS ? next_split(p) : -1;
     if (contradiction(p, level == 0 || split < 0, used)) return true;
     if (split >= 0 && refute_cases(p, (unsigned)split, level, used)) return true;

@@ -5,19 +5,22 @@
  * known to have a value at all. */
 static Origin by(const Prover *p, uint32_t rules) { return (Origin){.from = p->context, .rules = rules}; }
 
-static void know_between(Prover *p, const Poly *s, Node *lo, Node *hi, Origin origin) {
+static void know_between(Prover *p, const Poly *s, Node *lo, Node *hi, Origin origin)
+{
     Poly bound;
     if (lo && poly_of(p, lo, &bound)) know_difference(p, s, &bound, 0, origin);
     if (hi && poly_of(p, hi, &bound)) know_difference(p, &bound, s, 1, origin);
 }
 
-static void know_within(Prover *p, const Poly *s, int64_t least, int64_t most, Origin origin) {
+static void know_within(Prover *p, const Poly *s, int64_t least, int64_t most, Origin origin)
+{
     const Poly lo = poly_constant(least), hi = poly_constant(most);
     know_difference(p, s, &lo, 0, origin);
     know_difference(p, &hi, s, 0, origin);
 }
 
-static void know_index(Prover *p, unsigned symbol, const Poly *s) {
+static void know_index(Prover *p, unsigned symbol, const Poly *s)
+{
     Node *lo, *hi;
     Origin origin = by(p, BIT(S1));
     if (prove_range(p, p->symbols[symbol].node->index, &lo, &hi)) origin.ranges = (uint64_t)1 << symbol;
@@ -25,7 +28,8 @@ static void know_index(Prover *p, unsigned symbol, const Poly *s) {
 }
 
 /* The positions over all variables of a binder, when each runs through its whole extent. */
-static bool count_of(Prover *p, const Node *n, Poly *count) {
+static bool count_of(Prover *p, const Node *n, Poly *count)
+{
     *count = poly_constant(1);
     for (unsigned k = 0; k < n->n_vars; k++) {
         Node *extent = node_size(p->c, n->vars[k]);
@@ -37,19 +41,22 @@ static bool count_of(Prover *p, const Node *n, Poly *count) {
 }
 
 /* -1 <= position < count; a count is not negative, since no extent is. */
-static void know_position(Prover *p, const Poly *s, const Node *binder) {
+static void know_position(Prover *p, const Poly *s, const Node *binder)
+{
     const Poly none = poly_constant(-1);
     Poly count;
     know_difference(p, s, &none, 0, by(p, BIT(S9)));
     if (count_of(p, binder, &count)) know_difference(p, &count, s, 1, by(p, BIT(S9)));
 }
 
-static bool is_zero_or_one(const Node *n) {
+static bool is_zero_or_one(const Node *n)
+{
     return (n->op == N_TO_INT && n->args[0]->type == TYPE_BOOL) || (n->op == N_INT && (n->integer | 1) == 1) ||
            (n->op == N_IF && is_zero_or_one(n->args[1]) && is_zero_or_one(n->args[2]));
 }
 
-static void know_binder(Prover *p, const Poly *s, const Node *n) {
+static void know_binder(Prover *p, const Poly *s, const Node *n)
+{
     const Poly zero = {0};
     Poly count;
     if (n->op == N_TOP_INDEX || n->op == N_POSITIONS || n->op == N_RANK) know_position(p, s, n);
@@ -61,7 +68,8 @@ static void know_binder(Prover *p, const Poly *s, const Node *n) {
 }
 
 /* A CHECK with bounds lo <= x < hi keeps its value there, unless there is no such value. */
-static void know_check(Prover *p, unsigned symbol, const Node *check) {
+static void know_check(Prover *p, unsigned symbol, const Node *check)
+{
     Poly lo, hi;
     if (!poly_of(p, check->args[1], &lo) || !poly_of(p, check->args[2], &hi)) return;
     p->symbols[symbol].a = lo;
@@ -69,7 +77,8 @@ static void know_check(Prover *p, unsigned symbol, const Node *check) {
     split_on(p, (Split){.kind = SPLIT_CHECK, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S8))});
 }
 
-static void know_read(Prover *p, unsigned symbol, const Poly *s) {
+static void know_read(Prover *p, unsigned symbol, const Poly *s)
+{
     Node *n = p->symbols[symbol].node;
     const Tensor *t = n->tensor;
     if (!t->body) {
@@ -86,23 +95,24 @@ static void know_read(Prover *p, unsigned symbol, const Poly *s) {
     }
 }
 
-static bool divisor_is_positive(Prover *p, const Poly *b, Origin *origin) {
+/* Is b >= 1 known as it stands? */
+static bool divisor_is_positive(Prover *p, const Poly *b, Origin *origin)
+{
     if (!b->n) return b->constant > 0;
     for (unsigned k = 0; k < p->n_known; k++) {
         const Known *known = &p->known[k];
-        Poly less = *b;
-        if (!known->start && known->p.constant <= -1 && poly_add_constant(&less, -1)) {
-            less.constant = known->p.constant;
-            if (poly_equal(&less, &known->p)) {
-                *origin = origin_join(*origin, known->origin);
-                return true;
-            }
-        }
+        Poly same = known->p;
+        if (known->start || !poly_add_constant(&same, 1) || same.constant > b->constant) continue;
+        same.constant = b->constant;
+        if (!poly_equal(&same, b)) continue;
+        *origin = origin_join(*origin, known->origin);
+        return true;
     }
     return false;
 }
 
-void divisor_known(Prover *p, unsigned symbol, Origin origin) {
+void divisor_known(Prover *p, unsigned symbol, Origin origin)
+{
     const Symbol *y = &p->symbols[symbol];
     Poly s, product, rest;
     if (!poly_symbol(p, symbol, &s)) return;
@@ -116,14 +126,16 @@ void divisor_known(Prover *p, unsigned symbol, Origin origin) {
     }
 }
 
-static void know_division(Prover *p, unsigned symbol) {
+static void know_division(Prover *p, unsigned symbol)
+{
     Origin origin = by(p, BIT(S6));
     const Poly *b = &p->symbols[symbol].b;
     if (divisor_is_positive(p, b, &origin)) divisor_known(p, symbol, origin);
     else if (b->n) split_on(p, (Split){.kind = SPLIT_DIVISOR, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S6))});
 }
 
-static void know_order(Prover *p, unsigned symbol, const Poly *s) {
+static void know_order(Prover *p, unsigned symbol, const Poly *s)
+{
     const Symbol y = p->symbols[symbol];
     const Poly zero = {0};
     if (y.op == N_MIN) {
@@ -138,12 +150,14 @@ static void know_order(Prover *p, unsigned symbol, const Poly *s) {
     split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S4))});
 }
 
-static void know_bits(Prover *p, const Poly *s, const Node *n) {
+static void know_bits(Prover *p, const Poly *s, const Node *n)
+{
     for (unsigned k = 0; k < 2; k++)
         if (n->args[k]->op == N_INT && n->args[k]->integer >= 0) know_within(p, s, 0, n->args[k]->integer, by(p, BIT(S11)));
 }
 
-static void know_symbol(Prover *p, unsigned symbol) {
+static void know_symbol(Prover *p, unsigned symbol)
+{
     Node *n = p->symbols[symbol].node;
     const Poly zero = {0};
     Poly s;
@@ -170,25 +184,29 @@ static void know_symbol(Prover *p, unsigned symbol) {
 }
 
 /* `like` indices and renamed copies share the extent of their root. */
-static Node *canonical(Prover *p, Node *n) {
+static Node *canonical(Prover *p, Node *n)
+{
     if (n->op != N_SIZE) return n;
     Index *root = n->index->root;
     return root && root != n->index && !n->index->extent && !root->extent ? node_size(p->c, root) : n;
 }
 
-static bool same_symbol(const Symbol *y, Op op, const Node *n, const Poly *a, const Poly *b) {
+static bool same_symbol(const Symbol *y, Op op, const Node *n, const Poly *a, const Poly *b)
+{
     if (y->op != op) return false;
     if (!a) return y->node == n;
     return poly_equal(&y->a, a) && (!b || poly_equal(&y->b, b));
 }
 
-static bool poly_pure(const Prover *p, const Poly *a) {
+static bool poly_pure(const Prover *p, const Poly *a)
+{
     for (unsigned k = 0; k < a->n; k++)
         if (!mono_pure(p, a->mono[k])) return false;
     return true;
 }
 
-bool term_symbol(Prover *p, Op op, Node *n, const Poly *a, const Poly *b, Poly *out) {
+bool term_symbol(Prover *p, Op op, Node *n, const Poly *a, const Poly *b, Poly *out)
+{
     if (n) n = canonical(p, n);
     for (unsigned k = 0; k < p->n_symbols; k++)
         if (same_symbol(&p->symbols[k], op, n, a, b)) return poly_symbol(p, k, out);

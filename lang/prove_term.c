@@ -1,7 +1,8 @@
 /* Int terms of the text as polynomials, and the list of what is known. */
 #include "prove_state.h"
 
-void know(Prover *p, const Poly *a, Origin origin) {
+void know(Prover *p, const Poly *a, Origin origin)
+{
     Known k = {.p = *a, .origin = origin};
     poly_tighten(&k.p);
     if (!k.p.n && k.p.constant >= 0) return;
@@ -15,21 +16,25 @@ void know(Prover *p, const Poly *a, Origin origin) {
     if (p->n_known < MAX_KNOWN) p->known[p->n_known++] = k;
 }
 
-void know_difference(Prover *p, const Poly *a, const Poly *b, int64_t less, Origin origin) {
+void know_difference(Prover *p, const Poly *a, const Poly *b, int64_t less, Origin origin)
+{
     Poly d;
     if (poly_scale_add(p, a, 1, b, -1, &d) && poly_add_constant(&d, -less)) know(p, &d, origin);
 }
 
-void know_equal(Prover *p, const Poly *a, const Poly *b, Origin origin) {
+void know_equal(Prover *p, const Poly *a, const Poly *b, Origin origin)
+{
     know_difference(p, a, b, 0, origin);
     know_difference(p, b, a, 0, origin);
 }
 
-void split_on(Prover *p, Split s) {
+void split_on(Prover *p, Split s)
+{
     if (p->n_splits < MAX_SPLITS) p->splits[p->n_splits++] = s;
 }
 
-bool prove_range(Prover *p, Index *v, Node **lo, Node **hi) {
+bool prove_range(Prover *p, Index *v, Node **lo, Node **hi)
+{
     *lo = node_int(p->c, 0);
     *hi = node_size(p->c, v);
     for (unsigned k = p->scope ? p->scope->ranges.n : 0; k-- > 0;) {
@@ -43,7 +48,8 @@ bool prove_range(Prover *p, Index *v, Node **lo, Node **hi) {
     return true;
 }
 
-static bool pure_within(const Node *n, unsigned *budget) {
+static bool pure_within(const Node *n, unsigned *budget)
+{
     if (!(*budget)--) { *budget = 0; return false; }
     if (n->op == N_INDEX || n->op == N_READ || n->op == N_CHECK || n->op == N_RAND || n->op == N_LOCAL) return false;
     if (n->has_binder || node_is_binder(n)) return false;
@@ -52,12 +58,14 @@ static bool pure_within(const Node *n, unsigned *budget) {
     return true;
 }
 
-bool term_pure(const Node *n) {
+bool term_pure(const Node *n)
+{
     unsigned budget = 64;
     return pure_within(n, &budget);
 }
 
-Node *look_through(Prover *p, const Node *read) {
+Node *look_through(Prover *p, const Node *read)
+{
     const Tensor *t = read->tensor;
     if (!t->body || t->group || t->n_dims != read->n_args || p->depth >= MAX_LOOK_THROUGH) return NULL;
     if (!node_substitutable(p->c, t->body, t->n_dims, t->dims, read->args)) return NULL;
@@ -65,14 +73,16 @@ Node *look_through(Prover *p, const Node *read) {
 }
 
 /* Is the term worth more than a name: not a binder, a check, or something the prover knows nothing about? */
-static bool transparent(const Node *n) {
+static bool transparent(const Node *n)
+{
     switch (n->op) {
     case N_CHECK: case N_REDUCE: case N_TOP_INDEX: case N_POSITIONS: case N_RAND: case N_RANK: case N_SCAN: return false;
     default: return true;
     }
 }
 
-static bool poly_of_read(Prover *p, Node *n, Poly *out) {
+static bool poly_of_read(Prover *p, Node *n, Poly *out)
+{
     const Tensor *t = n->tensor;
     if (t->body && !t->group && transparent(t->body)) {
         Node *body = look_through(p, n);
@@ -87,7 +97,8 @@ static bool poly_of_read(Prover *p, Node *n, Poly *out) {
     return term_symbol(p, N_READ, n, NULL, NULL, out);
 }
 
-static bool poly_of_shift(Prover *p, Node *n, const Poly *a, const Poly *b, Poly *out) {
+static bool poly_of_shift(Prover *p, Node *n, const Poly *a, const Poly *b, Poly *out)
+{
     const Poly zero = {0};
     if (b->n || b->constant < 0 || b->constant > 62) return false;
     const int64_t factor = (int64_t)1 << b->constant;
@@ -97,11 +108,13 @@ static bool poly_of_shift(Prover *p, Node *n, const Poly *a, const Poly *b, Poly
     return term_symbol(p, N_FLOORDIV, NULL, a, &divisor, out);
 }
 
-static int64_t floor_divide(int64_t a, int64_t b) {
+static int64_t floor_divide(int64_t a, int64_t b)
+{
     return b == -1 ? -a : a / b - (a % b != 0 && (a % b < 0) != (b < 0));
 }
 
-static bool poly_of_division(Prover *p, Node *n, const Poly *a, const Poly *b, Poly *out) {
+static bool poly_of_division(Prover *p, Node *n, const Poly *a, const Poly *b, Poly *out)
+{
     if (!b->n && !b->constant) {
         *out = n->op == N_MOD ? *a : poly_constant(0);
         return true;
@@ -118,7 +131,8 @@ static bool poly_of_division(Prover *p, Node *n, const Poly *a, const Poly *b, P
     return term_symbol(p, n->op, n, a, b, out);
 }
 
-static bool poly_of_binary(Prover *p, Node *n, Poly *out) {
+static bool poly_of_binary(Prover *p, Node *n, Poly *out)
+{
     Poly a, b;
     if (!poly_of(p, n->args[0], &a) || !poly_of(p, n->args[1], &b)) return false;
     switch (n->op) {
@@ -134,7 +148,8 @@ static bool poly_of_binary(Prover *p, Node *n, Poly *out) {
     }
 }
 
-static bool poly_of_known(Prover *p, Node *n, Poly *out) {
+static bool poly_of_known(Prover *p, Node *n, Poly *out)
+{
     Poly a, zero = {0};
     switch (n->op) {
     case N_INT:
@@ -150,7 +165,8 @@ static bool poly_of_known(Prover *p, Node *n, Poly *out) {
     }
 }
 
-bool poly_of(Prover *p, Node *n, Poly *out) {
+bool poly_of(Prover *p, Node *n, Poly *out)
+{
     if (n->type != TYPE_INT || ++p->work > MAX_WORK) return false;
     return poly_of_known(p, n, out) || term_symbol(p, n->op, n, NULL, NULL, out);
 }

@@ -23,19 +23,22 @@ static Interval bits_below(Interval a, Interval b) { /* of &: within a literal t
     return b.lo == b.hi && b.lo >= 0 ? (Interval){0, b.hi, false} : any_int(false);
 }
 
-static Interval quotient(Interval a, Interval b) {
+static Interval quotient(Interval a, Interval b)
+{
     const __int128 far = larger(larger(a.hi, -a.lo), 0);
     if (b.lo > 0 && a.lo >= 0) return (Interval){0, a.hi / b.lo, false};
     return (Interval){-far, far, false};
 }
 
-static Interval remainder_of(Interval a, Interval b) {
+static Interval remainder_of(Interval a, Interval b)
+{
     if (b.lo > 0) return (Interval){0, b.hi - 1, false};
     const __int128 far = larger(larger(b.hi, -b.lo), larger(a.hi, -a.lo));
     return (Interval){-far, far, false};
 }
 
-static Interval combine(Op op, Interval a, Interval b) {
+static Interval combine(Op op, Interval a, Interval b)
+{
     switch (op) {
     case N_ADD: return (Interval){a.lo + b.lo, a.hi + b.hi, false};
     case N_SUB: return (Interval){a.lo - b.hi, a.hi - b.lo, false};
@@ -52,14 +55,16 @@ static Interval combine(Op op, Interval a, Interval b) {
 
 static Interval interval_of(Wrap *w, const Node *n);
 
-static Interval binary_interval(Wrap *w, const Node *n) {
+static Interval binary_interval(Wrap *w, const Node *n)
+{
     const Interval a = interval_of(w, n->args[0]), b = interval_of(w, n->args[1]);
     Interval r = fit(combine(n->op, a, b));
     r.wraps |= a.wraps | b.wraps;
     return r;
 }
 
-static Interval hull(Interval a, Interval b) {
+static Interval hull(Interval a, Interval b)
+{
     return (Interval){smaller(a.lo, b.lo), larger(a.hi, b.hi), a.wraps | b.wraps};
 }
 
@@ -70,7 +75,8 @@ static Interval within(Wrap *w, const Node *lo, const Node *hi) { /* lo <= x < h
     return fit((Interval){smaller(a.lo, b.lo - 1), larger(a.hi, b.hi - 1), a.wraps | b.wraps});
 }
 
-static Interval read_interval(Wrap *w, const Node *n) {
+static Interval read_interval(Wrap *w, const Node *n)
+{
     const Tensor *t = n->tensor;
     bool wraps = false;
     for (unsigned k = 0; k < n->n_args; k++) wraps |= interval_of(w, n->args[k]).wraps;
@@ -93,7 +99,8 @@ static Interval binder_interval(const Node *n) { /* positions and counts: of wha
     return position || count ? (Interval){-1, (__int128)1 << 62, false} : any_int(false);
 }
 
-static Interval index_interval(Wrap *w, const Index *v) {
+static Interval index_interval(Wrap *w, const Index *v)
+{
     if (!v->extent || w->depth >= MAX_LOOK_THROUGH) return (Interval){0, most, false};
     w->depth++;
     const Interval extent = interval_of(w, v->extent);
@@ -102,7 +109,8 @@ static Interval index_interval(Wrap *w, const Index *v) {
 }
 
 /* The conditions of IF are not looked at: either value will do. */
-static Interval interval_of(Wrap *w, const Node *n) {
+static Interval interval_of(Wrap *w, const Node *n)
+{
     if (!w->budget || n->type != TYPE_INT) return any_int(!w->budget);
     w->budget--;
     switch (n->op) {
@@ -129,13 +137,15 @@ static Interval interval_of(Wrap *w, const Node *n) {
 }
 
 /* Sums and products are right modulo 2**64 whatever happens in between: their operands are what matters. */
-static bool wraps_inside(Wrap *w, const Node *n) {
+static bool wraps_inside(Wrap *w, const Node *n)
+{
     if (n->op == N_NEG) return wraps_inside(w, n->args[0]);
     if (n->op == N_ADD || n->op == N_SUB || n->op == N_MUL) return wraps_inside(w, n->args[0]) || wraps_inside(w, n->args[1]);
     return interval_of(w, n).wraps;
 }
 
-bool may_wrap(Compilation *c, const Node *n) {
+bool may_wrap(Compilation *c, const Node *n)
+{
     Wrap w = {.c = c, .budget = 400};
     return wraps_inside(&w, n);
 }

@@ -5,20 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-Index *world_index(World *w, const char *name, const char *extent) {
+Index *world_index(World *w, const char *name, const char *extent)
+{
     Index *x = index_new(w->c, name, (Span){0});
     x->root = x;
     if (extent) x->extent = term(w, extent);
     return w->indices[w->n_indices++] = x;
 }
 
-Param *world_param(World *w, const char *name) {
+Param *world_param(World *w, const char *name)
+{
     Param *x = NEW(w->c, Param);
     *x = (Param){.name = name, .type = TYPE_INT, .number = w->n_params};
     return w->params[w->n_params++] = x;
 }
 
-Index *world_find(const World *w, const char *name) {
+Index *world_find(const World *w, const char *name)
+{
     for (unsigned k = 0; k < w->n_indices; k++)
         if (!strcmp(w->indices[k]->name, name)) return w->indices[k];
     return NULL;
@@ -43,7 +46,8 @@ Tensor *world_tensor(World *w, const char *name, Type type, const char *dims, co
 typedef struct Reader { World *w; const char *at; } Reader;
 static Node *read_if(Reader *r);
 
-static bool accept(Reader *r, const char *token) {
+static bool accept(Reader *r, const char *token)
+{
     while (*r->at == ' ') r->at++;
     const size_t n = strlen(token);
     if (strncmp(r->at, token, n)) return false;
@@ -52,13 +56,15 @@ static bool accept(Reader *r, const char *token) {
     return true;
 }
 
-static void expect(Reader *r, const char *token) {
+static void expect(Reader *r, const char *token)
+{
     if (accept(r, token)) return;
     fprintf(stderr, "expected '%s' at '%s'\n", token, r->at);
     abort();
 }
 
-static unsigned read_list(Reader *r, const char *close, Node **out) {
+static unsigned read_list(Reader *r, const char *close, Node **out)
+{
     unsigned n = 0;
     do out[n++] = read_if(r);
     while (accept(r, ","));
@@ -66,7 +72,8 @@ static unsigned read_list(Reader *r, const char *close, Node **out) {
     return n;
 }
 
-static Node *read_call(Reader *r, const char *name) {
+static Node *read_call(Reader *r, const char *name)
+{
     Compilation *c = r->w->c;
     Node *a[8];
     read_list(r, ")", a);
@@ -81,7 +88,8 @@ static Node *read_call(Reader *r, const char *name) {
     abort();
 }
 
-static Node *read_name(Reader *r) {
+static Node *read_name(Reader *r)
+{
     World *w = r->w;
     char name[32];
     unsigned n = 0;
@@ -101,7 +109,8 @@ static Node *read_name(Reader *r) {
     abort();
 }
 
-static Node *read_atom(Reader *r) {
+static Node *read_atom(Reader *r)
+{
     if (accept(r, "(")) {
         Node *n = read_if(r);
         expect(r, ")");
@@ -118,7 +127,8 @@ static Node *read_atom(Reader *r) {
     return node_int(r->w->c, value);
 }
 
-static Node *read_product(Reader *r) {
+static Node *read_product(Reader *r)
+{
     Node *n = read_atom(r);
     for (;;) {
         const Op op = accept(r, "*") ? N_MUL : accept(r, "//") ? N_FLOORDIV : accept(r, "%") ? N_MOD : N_OPS;
@@ -127,7 +137,8 @@ static Node *read_product(Reader *r) {
     }
 }
 
-static Node *read_sum(Reader *r) {
+static Node *read_sum(Reader *r)
+{
     Node *n = read_product(r);
     for (;;) {
         const Op op = accept(r, "+") ? N_ADD : accept(r, "-") ? N_SUB : N_OPS;
@@ -136,7 +147,8 @@ static Node *read_sum(Reader *r) {
     }
 }
 
-static Node *read_comparison(Reader *r) {
+static Node *read_comparison(Reader *r)
+{
     static const struct { const char *text; Op op; bool swap; } ops[] = {
         {"<=", N_LE, false}, {">=", N_LE, true}, {"==", N_EQ, false}, {"!=", N_NE, false}, {"<", N_LT, false}, {">", N_LT, true}};
     Compilation *c = r->w->c;
@@ -152,23 +164,27 @@ static Node *read_comparison(Reader *r) {
     }
 }
 
-static Node *read_not(Reader *r) {
+static Node *read_not(Reader *r)
+{
     return accept(r, "not") ? node_unary(r->w->c, N_NOT, read_not(r)) : read_comparison(r);
 }
 
-static Node *read_and(Reader *r) {
+static Node *read_and(Reader *r)
+{
     Node *n = read_not(r);
     while (accept(r, "and")) n = node_binary(r->w->c, N_AND, n, read_not(r));
     return n;
 }
 
-static Node *read_or(Reader *r) {
+static Node *read_or(Reader *r)
+{
     Node *n = read_and(r);
     while (accept(r, "or")) n = node_binary(r->w->c, N_OR, n, read_and(r));
     return n;
 }
 
-static Node *read_if(Reader *r) {
+static Node *read_if(Reader *r)
+{
     if (!accept(r, "if")) return read_or(r);
     Node *condition = read_or(r);
     expect(r, "then");
@@ -177,7 +193,8 @@ static Node *read_if(Reader *r) {
     return node_if(r->w->c, condition, then, read_if(r));
 }
 
-Node *term(World *w, const char *text) {
+Node *term(World *w, const char *text)
+{
     Reader r = {w, text};
     Node *n = read_if(&r);
     expect(&r, "");
@@ -187,7 +204,8 @@ Node *term(World *w, const char *text) {
 
 static int64_t floor_of(int64_t a, int64_t b) { return b ? a / b - (a % b != 0 && (a % b < 0) != (b < 0)) : 0; }
 
-int64_t term_value(const Values *v, const Node *n) {
+int64_t term_value(const Values *v, const Node *n)
+{
     int64_t x[8] = {0};
     if (n->op == N_IF) return term_value(v, n->args[term_value(v, n->args[0]) ? 1 : 2]);
     if (n->op == N_AND) return term_value(v, n->args[0]) && term_value(v, n->args[1]);

@@ -9,7 +9,8 @@
 
 /* b h i j t x y c d r m u p page: plain indices; n w dil: parameters; cb: blocks of 64 of j, fl: the grid y x flattened,
  * a: n blocks; ids: unranged, page_of: a table of pages, half: an equation, near: a mask, step: a checked equation */
-static World *world(Compilation *c) {
+static World *world(Compilation *c)
+{
     static const char *const plain[] = {"b", "h", "i", "j", "t", "x", "y", "c", "d", "r", "m", "u", "p", "page"};
     World *w = NEW(c, World);
     w->c = c;
@@ -29,7 +30,8 @@ static World *world(Compilation *c) {
 }
 
 /* best, nth: what selections over j (and c) return; kept: the j that topk takes from those with j <= i */
-static void add_selections(World *w) {
+static void add_selections(World *w)
+{
     Compilation *c = w->c;
     Index *j = world_find(w, "j"), *cc = world_find(w, "c"), *r = world_find(w, "r");
     Node *yes = node_bool(c, true), *score = node_unary(c, N_TO_REAL, node_index(c, j));
@@ -43,12 +45,14 @@ static void add_selections(World *w) {
     count->body = node_binder(c, N_REDUCE, REDUCE_SUM, 1, &j, NULL, NULL, yes, term(w, "int(j <= i)"), NULL);
 }
 
-static void add_all(World *w, ProveScope *s, const char *facts, const char *conditions) {
+static void add_all(World *w, ProveScope *s, const char *facts, const char *conditions)
+{
     if (facts) PUSH(w->c, &s->facts, term(w, facts));
     if (conditions) PUSH(w->c, &s->conditions, term(w, conditions));
 }
 
-static const char *text_of(Compilation *c, Node *n) {
+static const char *text_of(Compilation *c, Node *n)
+{
     Text text = {.c = c};
     if (!n) return "";
     node_print(&text, n);
@@ -58,13 +62,15 @@ static const char *text_of(Compilation *c, Node *n) {
 /* answer: "proved", "facts", "if CONDITION", "facts if CONDITION", "not RANGE" */
 typedef struct Case { const char *coordinate, *extent, *facts, *conditions, *answer; } Case;
 
-static const char *answer_of(Compilation *c, const Proof *p) {
+static const char *answer_of(Compilation *c, const Proof *p)
+{
     if (p->result == NOT_PROVED) return format(c, "not %s", p->range);
     if (p->result == PROVED_IF) return format(c, "%sif %s", p->used_facts ? "facts " : "", text_of(c, p->condition));
     return p->result == PROVED_BY_FACTS ? "facts" : "proved";
 }
 
-static void check_cases(const Case *cases, unsigned n) {
+static void check_cases(const Case *cases, unsigned n)
+{
     for (unsigned k = 0; k < n; k++) {
         Compilation c;
         compilation_init(&c);
@@ -85,7 +91,8 @@ static void check_cases(const Case *cases, unsigned n) {
 }
 #define CHECK_CASES(cases) check_cases(cases, sizeof cases / sizeof *cases)
 
-Test(prove, affine) {
+Test(prove, affine)
+{
     static const Case cases[] = {
         {"j", "size(j)", NULL, NULL, "proved"},
         {"i", "size(j)", NULL, NULL, "if size(i) <= size(j)"},
@@ -105,7 +112,8 @@ Test(prove, affine) {
     CHECK_CASES(cases);
 }
 
-Test(prove, facts) {
+Test(prove, facts)
+{
     static const Case cases[] = {
         {"i - j + n", "2 * n + 1", "-n <= i - j <= n", NULL, "facts"},
         {"i - j + n", "2 * n", "-n <= i - j <= n", NULL, "facts if size(j) == 0 or 0 == size(i) or size(i) <= n"},
@@ -126,7 +134,8 @@ Test(prove, facts) {
     CHECK_CASES(cases);
 }
 
-Test(prove, quotients) {
+Test(prove, quotients)
+{
     static const Case cases[] = {
         {"j // 16", "size(p)", NULL, NULL, "if size(j) <= size(p) * 16"},
         {"j // 64", "size(cb)", NULL, NULL, "proved"},
@@ -150,7 +159,8 @@ Test(prove, quotients) {
     CHECK_CASES(cases);
 }
 
-Test(prove, products) {
+Test(prove, products)
+{
     static const Case cases[] = {
         {"y * size(x) + x", "size(y) * size(x)", NULL, NULL, "proved"},
         {"y * size(x) + x + 1", "size(y) * size(x)", NULL, NULL, "not 1 .. size(y) * size(x)"},
@@ -163,7 +173,8 @@ Test(prove, products) {
     CHECK_CASES(cases);
 }
 
-Test(prove, order) {
+Test(prove, order)
+{
     static const Case cases[] = {
         {"clamp(i - j, 0, size(t) - 1)", "size(t)", NULL, NULL, "if 0 < size(t)"},
         {"clamp(i - j, -n, n) + n", "2 * n + 1", NULL, "n >= 0", "proved"},
@@ -178,7 +189,8 @@ Test(prove, order) {
     CHECK_CASES(cases);
 }
 
-Test(prove, tensors) {
+Test(prove, tensors)
+{
     static const Case cases[] = {
         {"page_of[b, j // 16]", "size(page)", NULL, NULL, "proved"},
         {"page_of[b, j // 16] + 1", "size(page)", NULL, NULL, "not 1 .. size(page)"},
@@ -199,7 +211,8 @@ Test(prove, tensors) {
     CHECK_CASES(cases);
 }
 
-static void with_world(void (*test)(World *)) {
+static void with_world(void (*test)(World *))
+{
     Compilation c;
     compilation_init(&c);
     if (setjmp(c.escape)) cr_assert_fail("%s", c.fatal);
@@ -207,13 +220,15 @@ static void with_world(void (*test)(World *)) {
     compilation_free(&c);
 }
 
-static Proof prove_block(World *w, const char *index, const char *lo, const char *hi) {
+static Proof prove_block(World *w, const char *index, const char *lo, const char *hi)
+{
     ProveScope scope = {0};
     PUSH(w->c, &scope.ranges, (ProveRange){world_find(w, index), term(w, lo), term(w, hi)});
     return prove_in_range(w->c, &scope, term(w, index), node_size(w->c, world_find(w, index)));
 }
 
-static void blocks(World *w) {
+static void blocks(World *w)
+{
     cr_expect_eq(prove_block(w, "j", "cb * 64", "min((cb + 1) * 64, size(j))").result, PROVED);
     cr_expect_eq(prove_block(w, "j", "cb * 64", "(cb + 1) * 64").result, PROVED_IF);
     cr_expect_eq(prove_block(w, "i", "a * size(i) // n", "(a + 1) * size(i) // n").result, PROVED);
@@ -221,25 +236,29 @@ static void blocks(World *w) {
 }
 Test(prove, blocks) { with_world(blocks); }
 
-static int truth(World *w, const char *test, const char *facts) {
+static int truth(World *w, const char *test, const char *facts)
+{
     ProveScope scope = {0};
     add_all(w, &scope, facts, NULL);
     return prove_truth(w->c, &scope, term(w, test));
 }
 
-static void truths(World *w) {
+static void truths(World *w)
+{
     cr_expect_eq(truth(w, "i >= 0", NULL), 1);
     cr_expect_eq(truth(w, "i < 0", NULL), 0);
     cr_expect_eq(truth(w, "i < j", NULL), -1);
     cr_expect_eq(truth(w, "i < j", "i + 1 == j"), 1);
     cr_expect_eq(truth(w, "i <= j or j < i", NULL), 1);
     cr_expect_eq(truth(w, "i % 2 == 2", NULL), 0);
+    cr_expect_eq(truth(w, "1 == size(d)", "0 <= i // (size(d) - 2)"), -1); /* a negative divisor */
     cr_expect_eq(truth(w, "near[i, j]", "i == j and w > 0"), 1);
     cr_expect_eq(truth(w, "near[i, j]", "i < j"), 0);
 }
 Test(prove, truth) { with_world(truths); }
 
-static void betweens(World *w) {
+static void betweens(World *w)
+{
     ProveScope scope = {0};
     Node *t = term(w, "t");
     cr_expect_eq(prove_between(w->c, &scope, term(w, "t - 1"), node_int(w->c, -1), t).result, PROVED);
@@ -248,7 +267,8 @@ static void betweens(World *w) {
 Test(prove, between) { with_world(betweens); }
 
 /* Huge numbers: nothing may be concluded by wrapping around. */
-static void overflow(World *w) {
+static void overflow(World *w)
+{
     static const char *const coordinates[] = {
         "i * 9223372036854775807 + j * 9223372036854775807", "i * 4611686018427387904 + 1",
         "(i + 9223372036854775807) // 2 + 9223372036854775807", "0 - (0 - 9223372036854775807 - 1)",
@@ -263,7 +283,8 @@ static void overflow(World *w) {
 Test(prove, overflow) { with_world(overflow); }
 
 /* Where the machine may wrap around before a clamp, the read stays guarded. */
-static void wrapping(World *w) {
+static void wrapping(World *w)
+{
     static const Case cases[] = {
         {"min(max(ids[b, i], 0), size(j) - 1)", "size(j)", NULL, "size(j) > 0", "proved"},
         {"min(max(ids[b, i], 0) + 1, size(j) - 1)", "size(j)", NULL, "size(j) > 0", "facts"},
@@ -279,7 +300,8 @@ Test(prove, wrapping) { with_world(wrapping); }
 /* ---- soundness: random programs ---- */
 
 typedef struct Random { uint64_t state; } Random;
-static unsigned below(Random *r, unsigned n) {
+static unsigned below(Random *r, unsigned n)
+{
     r->state = r->state * 6364136223846793005u + 1442695040888963407u;
     return (unsigned)(r->state >> 33) % n;
 }
@@ -288,7 +310,8 @@ static const char *pick(Random *r, const char *const *list, unsigned n) { return
 #define PICK(r, ...) pick(r, (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
 
 static void random_bool(Random *r, Text *out, unsigned depth);
-static void random_int(Random *r, Text *out, unsigned depth) {
+static void random_int(Random *r, Text *out, unsigned depth)
+{
     const unsigned kind = depth ? below(r, 13) : 0;
     if (kind < 4) {
         text_add(out, "%s", PICK(r, "i", "i", "j", "j", "k", "n", "size(i)", "size(j)", "size(k)", "tab[i]", "eq[i]", "1", "2", "3", "0"));
@@ -315,7 +338,8 @@ static void random_int(Random *r, Text *out, unsigned depth) {
     text_add(out, ")");
 }
 
-static void random_bool(Random *r, Text *out, unsigned depth) {
+static void random_bool(Random *r, Text *out, unsigned depth)
+{
     if (depth && !below(r, 3)) {
         text_add(out, below(r, 4) ? "(" : "not (");
         random_bool(r, out, depth - 1);
@@ -334,13 +358,15 @@ static void random_bool(Random *r, Text *out, unsigned depth) {
 static int64_t scramble(const Values *v, int64_t at) { return (v->index[0] * 0 + at * 7 + v->extent[0] * 5 + v->param[0]) & 1023; }
 
 /* tab: any value in its declared range 0..size(k); eq: its body i // 2 + n, whatever it is read at */
-static int64_t read_value(const Values *v, const Node *n, const int64_t *at) {
+static int64_t read_value(const Values *v, const Node *n, const int64_t *at)
+{
     if (!strcmp(n->tensor->name, "eq")) return (at[0] >= 0 ? at[0] / 2 : (at[0] - 1) / 2) + v->param[0];
     const int64_t extent = v->extent[2];
     return extent > 0 ? scramble(v, at[0]) % extent : 0;
 }
 
-static World *small_world(Compilation *c) {
+static World *small_world(Compilation *c)
+{
     World *w = NEW(c, World);
     w->c = c;
     world_index(w, "i", NULL);
@@ -355,7 +381,8 @@ static World *small_world(Compilation *c) {
 typedef struct Trial { Node *coordinate, *extent, *facts, *conditions, *test; const Proof *proof; int truth; } Trial;
 
 /* Is the answer right for these extents, this n, and all i, j, k? */
-static bool holds(const Trial *trial, Values *v) {
+static bool holds(const Trial *trial, Values *v)
+{
     if (!term_value(v, trial->conditions)) return true;
     const bool claimed = trial->proof->result != NOT_PROVED &&
                          !(trial->proof->result == PROVED_IF && !term_value(v, trial->proof->condition));
@@ -371,7 +398,8 @@ static bool holds(const Trial *trial, Values *v) {
     return true;
 }
 
-static bool right_answer(const Trial *trial, Random *r) {
+static bool right_answer(const Trial *trial, Random *r)
+{
     Values v = {.read = read_value};
     for (unsigned k = 0; k < 40; k++) {
         for (unsigned x = 0; x < 3; x++) v.extent[x] = below(r, 5);
@@ -384,7 +412,8 @@ static bool right_answer(const Trial *trial, Random *r) {
 static const char *const extents[] = {"size(i)", "size(j)", "size(k)", "size(i) + size(j)", "2 * size(i) - 1", "n",
                                       "size(i) * size(j)", "(size(j) + 1) // 2", "2 * n + 1", "3"};
 
-static void random_trial(World *w, Random *r, unsigned *counts) {
+static void random_trial(World *w, Random *r, unsigned *counts)
+{
     Compilation *c = w->c;
     Text x = {.c = c}, f = {.c = c}, q = {.c = c}, t = {.c = c};
     random_int(r, &x, 1 + below(r, 3));
@@ -407,7 +436,8 @@ static void random_trial(World *w, Random *r, unsigned *counts) {
               trial.truth);
 }
 
-Test(prove, never_errs) {
+Test(prove, never_errs)
+{
     unsigned counts[5] = {0};
     for (volatile unsigned seed = 0; seed < 4000; seed++) {
         Compilation c;
