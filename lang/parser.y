@@ -88,8 +88,12 @@
 %%
 
 file: %empty
-    | file NEWLINE
-    | file declaration NEWLINE
+    | declarations
+    ;
+declarations: NEWLINE     /* no empty beginning: an error in the first token must find a state that shifts `error` */
+    | declaration NEWLINE
+    | declarations NEWLINE
+    | declarations declaration NEWLINE
     ;
 declaration:
       "use" STRING                                            { ast_use(p, $2); }
@@ -98,7 +102,7 @@ declaration:
     | "pattern" NAME "(" params ")" over tensors "->" tensor_list clauses "{" statements "}"
                         { ast_pattern(p, @$, $2, $4, $6, $6.n > 0, $7, $9, $10, $12); }
     | "pattern" error                                         { syntax_recovered(p); yyerrok; }
-    | "pattern" error "{" { syntax_recovered(p); yyerrok; } statements "}" {}
+    | "pattern" error "{" statements "}"                      { yyerrok; }
     | error                                                   { syntax_recovered(p); yyerrok; }
     ;
 

@@ -50,16 +50,18 @@ struct Parser {
     /* tokens */
     Token ahead;           /* the next one */
     Token previous, before, before_that; /* the last ones that the parser got */
-    Token pushed[2];       /* behind `ahead` after token_push_back, the next one last */
+    Token pushed[4];       /* behind `ahead` after token_push_back, the next one last */
     unsigned n_pushed;
     bool newline_sent, signature, panic, started, stopped;
     Bracket open[DEPTH_MAX];
     uint32_t depth;        /* open ( and [ */
-    bool brace_before;     /* a { was open before that bracket */
+    bool brace_before, signature_before; /* as it was before the token that the parser just got */
+    bool skip_declaration; /* what comes before the next declaration is of no use */
     Bracket partner;       /* of the closing bracket that the parser just got; kind 0: there is none */
     Span brace;            /* the open {, to == 0: none */
     bool brace_reported;
     uint32_t statement_column;
+    uint32_t statement_diags; /* how many there were where the statement began */
     unsigned errors;
 };
 
@@ -77,6 +79,9 @@ bool is_keyword(int kind);
 bool is_declaration(int kind);
 Diag *syntax_diag(Parser *p, DiagCode code, Span span, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Drops what the makers said about parts of the statement: brackets in the wrong place have misled them. */
+void syntax_forget_parts(Parser *p);
 
 /* parser.y */
 const char *token_name(int kind); /* "a name", "then" */

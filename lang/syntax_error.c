@@ -105,8 +105,9 @@ static bool wrong_bracket(Parser *p)
         if (d) diag_note(p->c, d, b.span, "`%s` was opened here", open);
         return true;
     }
-    if (!p->depth || p->signature || !found->first || found->column > p->statement_column) return false;
-    b = p->open[p->depth - 1];
+    uint32_t depth = p->depth - (found->kind == T_LPAREN || found->kind == T_LBRACKET);
+    if (!depth || p->signature || !found->first || found->column > p->statement_column) return false;
+    b = p->open[depth - 1];
     Diag *d = syntax_diag(p, E004, b.span, "this `%s` is never closed", bracket_name(b.kind));
     if (d) diag_note(p->c, d, found->span, "%s does not continue it", describe(p, found));
     token_push_back(p, *found); /* it begins the next statement */
@@ -153,9 +154,24 @@ static const char *hint_for(Parser *p, const Expected *e)
     return NULL;
 }
 
+/* Where an error between declarations leaves off: what belongs to the one that failed must not look like another. */
+static void give_up_declaration(Parser *p)
+{
+    const Token *found = &p->previous;
+    if (is_declaration(found->kind) && found->first) {
+        token_push_back(p, *found);
+        p->signature = false;
+    }
+    if (p->signature_before || p->brace_before) return;
+    if (found->kind == T_LBRACE) p->brace = (Span){0};
+    if (found->kind == T_NEWLINE) p->skip_declaration = true;
+}
+
 void syntax_error(Parser *p, const Expected *e)
 {
     p->panic = true;
+    syntax_forget_parts(p);
+    give_up_declaration(p);
     if (p->previous.reported || reserved_word(p, e) || wrong_bracket(p) || dangling_operator(p, e)) return;
     const Token *found = &p->previous, *before = &p->before;
     bool begins = before->kind == T_END || before->kind == T_NEWLINE;

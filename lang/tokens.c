@@ -31,6 +31,19 @@ Diag *syntax_diag(Parser *p, DiagCode code, Span span, const char *fmt, ...)
     return diag(p->c, code, span, "%s", text);
 }
 
+void syntax_forget_parts(Parser *p)
+{
+    Compilation *c = p->c;
+    uint32_t n = p->statement_diags;
+    for (uint32_t i = n; i < c->diags.n; i++) {
+        DiagCode code = c->diags.at[i]->code;
+        if (code != E014 && code != E015 && code != E016) c->diags.at[n++] = c->diags.at[i];
+    }
+    c->errors -= c->diags.n - n;
+    p->errors -= c->diags.n - n;
+    c->diags.n = n;
+}
+
 bool is_keyword(int kind) { return kind >= T_PATTERN && kind <= T_FALSE; }
 bool is_declaration(int kind) { return kind == T_PATTERN || kind == T_MASK || kind == T_FN || kind == T_USE; }
 
@@ -60,6 +73,7 @@ static bool newline_before(Parser *p, const Token *next)
 {
     if (!next->first || p->newline_sent || !p->started) return false;
     if (next->kind == T_END) return true;
+    if (p->panic && !p->brace.to && !p->signature) return is_declaration(next->kind);
     bool margin = !p->signature && next->column <= p->statement_column && !goes_on_before(next->kind);
     if (p->panic && (is_declaration(next->kind) || margin)) {
         p->depth = 0;
@@ -101,10 +115,14 @@ static int open_bracket(Parser *p, const Token *token)
 /* Keeps track of brackets, signatures and the column where the statement began. */
 static int observe(Parser *p, const Token *token)
 {
-    if (!p->started || p->previous.kind == T_NEWLINE || p->previous.kind == T_LBRACE)
+    if (!p->started || p->previous.kind == T_NEWLINE || p->previous.kind == T_LBRACE) {
         p->statement_column = token->column;
+        p->statement_diags = p->c->diags.n;
+    }
     p->partner = (Bracket){0};
     p->brace_before = p->brace.to > 0;
+    p->signature_before = p->signature;
+    bool skipped = p->panic && !p->brace.to && !p->signature;
     switch (token->kind) {
     case T_PATTERN:
         p->signature = true;
@@ -115,9 +133,10 @@ static int observe(Parser *p, const Token *token)
         if (p->depth) p->partner = p->open[--p->depth];
         break;
     case T_LBRACE:
+        if (p->signature) p->panic = false; /* the body may be looked at whatever the signature was */
         p->signature = false;
         p->depth = 0;
-        p->brace = token->span;
+        if (!skipped) p->brace = token->span;
         break;
     case T_RBRACE:
         p->brace = (Span){0};
@@ -140,6 +159,7 @@ const char *bracket_name(int kind) { return kind == T_LPAREN ? "(" : kind == T_L
 static int unclosed(Parser *p, const Token *next, Span *span)
 {
     Bracket b = p->open[p->depth - 1];
+    syntax_forget_parts(p);
     p->depth = 0;
     p->panic = true;
     p->brace_reported = next->kind != T_RBRACE;
@@ -177,6 +197,9 @@ static Token take(Parser *p)
 
 int parser_lex(PARSER_STYPE *value, Span *span, Parser *p)
 {
+    if (p->skip_declaration)
+        while (p->ahead.kind != T_END && !(is_declaration(p->ahead.kind) && p->ahead.first)) take(p);
+    p->skip_declaration = false;
     Token next = p->ahead;
     if (p->stopped) return *span = p->previous.span, T_END;
     if (ends_brackets(p, &next)) {
