@@ -110,7 +110,7 @@ static bool wrong_bracket(Parser *p)
     b = p->open[depth - 1];
     Diag *d = syntax_diag(p, E004, b.span, "this `%s` is never closed", bracket_name(b.kind));
     if (d) diag_note(p->c, d, found->span, "%s does not continue it", describe(p, found));
-    token_push_back(p, *found); /* it begins the next statement */
+    if (!is_declaration(found->kind)) token_push_back(p, *found); /* it begins the next statement */
     return true;
 }
 
