@@ -233,21 +233,28 @@ static Node *initial_state(const Env *e, Entity *t, int64_t back)
     return node_if(c, node_given(c, t->start), read_tensor(e->k, t->start, &(Env){.k = e->k}), n);
 }
 
-/* The states before the first step that a read at `at` may meet: nearest first. */
-static Node *before_first(const Env *e, Entity *t, Node *at, Node *first, int64_t steps)
+/* The state `back` steps before the first, at the other coordinates of a read (not that of the axis: states have
+ * none, and `place` below is already the read's). */
+static Node *state_at(const Env *e, Entity *t, int64_t back, Node *const *at)
+{
+    return node_substitute(e->k->c, initial_state(e, t, back), t->n_dims, t->dims, at);
+}
+
+/* The states before the first step that a read at at[axis] may meet: nearest first. */
+static Node *before_first(const Env *e, Entity *t, Node *const *at, unsigned axis, Node *first, int64_t steps)
 {
     Compilation *c = e->k->c;
     int64_t deepest = 1;
     for (uint32_t n = 0; n < t->initials.n; n++)
         if (t->initials.at[n].back > deepest) deepest = t->initials.at[n].back;
     bool bounded = steps > 0 && steps <= deepest;
-    Node *n = bounded ? initial_state(e, t, steps) : zero_of(c, t->type);
+    Node *n = bounded ? state_at(e, t, steps, at) : zero_of(c, t->type);
     for (int64_t back = bounded ? steps - 1 : deepest; back >= 1; back--) {
         bool given = back == 1;
         for (uint32_t k = 0; k < t->initials.n; k++) given |= t->initials.at[k].back == back;
         if (!given) continue;
         Node *place = node_binary(c, t->step > 0 ? N_SUB : N_ADD, first, node_int(c, t->step > 0 ? back : back - 1));
-        n = node_if(c, node_binary(c, N_EQ, at, place), initial_state(e, t, back), n);
+        n = node_if(c, node_binary(c, N_EQ, at[axis], place), state_at(e, t, back, at), n);
     }
     return n;
 }
@@ -274,10 +281,7 @@ Value read_recurrent(const Env *e, Entity *t, Node **at, unsigned axis)
     if (place == last) steps = 1; /* with no steps, the state before the first */
     Node *reached = t->step > 0 ? node_binary(c, N_LE, zero, place) : node_binary(c, N_LT, place, size);
     Node *read = node_is_bool(reached, false) ? zero_of(c, t->type) : node_read(c, t->tensor, at, false);
-    Node *state = before_first(e, t, place, first, steps);
-    Node **own = NEW_ARRAY(c, Node *, t->n_dims + 1);
-    for (unsigned d = 0; d < t->n_dims; d++) own[d] = at[d];
-    state = node_substitute(c, state, t->n_dims, t->dims, own);
+    Node *state = before_first(e, t, at, axis, first, steps);
     return value_make(e->k, node_if(c, reached, read, state));
 }
 
