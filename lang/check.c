@@ -37,6 +37,7 @@ static void check_pattern(Checker *k, const AstPattern *ast, FileScope *file)
     Instance *in = NEW(c, Instance);
     *in = (Instance){.k = k, .ast = ast, .prefix = ""};
     in->scope = (Scope){.file = file, .instance = in};
+    k->root = in;
     PUSH(c, &k->active, ast);
     declare_parameters(in);
     declare_signature(in);

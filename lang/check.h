@@ -133,6 +133,7 @@ struct Checker {
     VEC(FileScope *) files;
     /* of the pattern at hand */
     Pattern *pattern;
+    Instance *root;
     IndexInfo info[MAX_INDICES];
     VEC(Instance *) instances;
     VEC(Entity *) entities;          /* outputs and equations of all instances */
