@@ -243,7 +243,7 @@ const char *call_complete(Call *call, uint64_t seed, bool optional)
 
 /* --- the oracles --- */
 
-static double now(void)
+double call_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -299,9 +299,9 @@ static Oracle oracle(Call *call, CallResult *result)
 const char *call_interpret(Call *call, const Graph *graph, CallResult *result)
 {
     Oracle o = oracle(call, result);
-    double start = now();
+    double start = call_now();
     const char *wrong = interpret(call->c, graph, &o.arguments, o.outputs, o.n_outputs);
-    result->seconds = now() - start;
+    result->seconds = call_now() - start;
     return wrong;
 }
 
@@ -310,9 +310,9 @@ const char *call_execute(Call *call, const Kernel *kernel, CallResult *result)
     Oracle o = oracle(call, result);
     ExecuteCounts counts = {0};
     ExecuteOptions options = {.f32 = !call->f64};
-    double start = now();
+    double start = call_now();
     const char *wrong = execute(call->c, kernel, &o.arguments, o.outputs, o.n_outputs, &options, &counts);
-    result->seconds = now() - start;
+    result->seconds = call_now() - start;
     result->operations = execute_work(&counts);
     return wrong;
 }

@@ -2,8 +2,8 @@
  * to the execution of Loops and to machine code, and what comes out is compared.
  *
  * Data of a tensor is row-major: double, int64_t or uint8_t (0 or 1) by its type, floats rounded to what
- * their storage type holds. Functions return NULL or what is wrong with sizes, arguments or data, in the arena
- * of the call, which may be another one than the pattern's. */
+ * their storage type holds. Functions return NULL or what is wrong with sizes, arguments or data, in the
+ * arena of the call, which may be another one than the pattern's. */
 #ifndef ATTN_COMMAND_CALL_H
 #define ATTN_COMMAND_CALL_H
 
@@ -15,7 +15,7 @@
 
 typedef struct CallTensor {
     const Tensor *tensor;
-    int64_t *shape;    /* as bound: extent 1 along ambient dimensions, a divisor along the heads are possible */
+    int64_t *shape;    /* as bound: 1 along ambient dimensions, a divisor along the heads may be */
     int64_t *full;     /* extents of its dimensions */
     size_t n;          /* elements of `shape` */
     void *data;
@@ -68,6 +68,7 @@ Difference call_compare(const CallTensor *t, const void *result, const void *ref
 /* Largest rms that the storage type allows: f32, f64, and f64 where a recurrence is long. */
 double call_threshold(const Call *call, const CallTensor *t);
 size_t call_elements(const int64_t *shape, unsigned rank);
-uint64_t call_checksum(const Call *call, const CallTensor *t, const void *data);
+uint64_t call_checksum(const CallTensor *t, const void *data);
+double call_now(void); /* seconds of a clock that does not jump */
 
 #endif

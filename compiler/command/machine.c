@@ -1,17 +1,9 @@
 /* A call by machine code: tensors are bound through libattn as a host program would. */
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "compiler/command/call.h"
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* --- memory of one tensor --- */
 
@@ -126,7 +118,7 @@ static bool bind_all(Machine *m, CallGuard guard)
         if (!set_param(m, p->params.at[k])) return false;
     for (uint32_t k = 0; k < p->tensors.n; k++)
         if (m->call->tensors[k].given && !bind(m, k, guard)) return false;
-    /* extents that no tensor tells are not asked for; the others must agree with what the oracle takes */
+    /* these must agree with what the oracle takes */
     for (uint32_t k = 0; k < p->indices.n; k++)
         if (attn_set_extent(m->binding, p->indices.at[k]->name, m->call->extents[k], m->error)) return false;
     return true;
@@ -136,9 +128,9 @@ static bool run(Machine *m, const CallOptions *options, CallResult *result)
 {
     AttnRunOptions run = {.threads = options->threads};
     for (unsigned k = 0; k < (options->repeat ? options->repeat : 1); k++) {
-        double start = now();
+        double start = call_now();
         if (attn_run(m->binding, &run, m->error)) return false;
-        double seconds = now() - start;
+        double seconds = call_now() - start;
         if (!k || seconds < result->seconds) result->seconds = seconds;
     }
     for (uint32_t k = 0; k < m->call->pattern->tensors.n; k++) {
@@ -154,7 +146,8 @@ static bool run(Machine *m, const CallOptions *options, CallResult *result)
 const char *call_machine(Call *call, AttnLibrary *library, const CallOptions *options, CallResult *result)
 {
     uint32_t n = call->pattern->tensors.n;
-    Machine m = {.call = call, .regions = NEW_ARRAY(call->c, Region, n + 1), .error = NEW(call->c, AttnError)};
+    Machine m = {.call = call, .regions = NEW_ARRAY(call->c, Region, n + 1)};
+    m.error = NEW(call->c, AttnError);
     *result = (CallResult){.data = NEW_ARRAY(call->c, void *, n + 1)};
     for (uint32_t k = 0; k < n; k++) {
         const CallTensor *t = &call->tensors[k];

@@ -52,7 +52,7 @@ static const char *by_default(const Call *call, const Tensor *t, Distribution *d
     if (t->type != TYPE_INT) return NULL;
     d->kind = INTEGERS;
     if (tensor_range(call, t, &d->a, &d->b)) return NULL;
-    return format(call->c, "'%s' holds ints without a range: it needs data or an entry in the example", t->name);
+    return format(call->c, "'%s' holds ints without a range: give data or an entry in the example", t->name);
 }
 
 static const struct { const char *name; Kind kind; unsigned n; } kinds[] = {

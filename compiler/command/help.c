@@ -1,0 +1,132 @@
+/* The help texts. tests/command/help.sh runs every example in them: a line that begins with two spaces and `attnc`. */
+#include <stdio.h>
+
+#include "compiler/command/command.h"
+
+static const char general[] =
+"attnc " ATTN_VERSION ": a compiler for attention patterns\n"
+"\n"
+"usage: attnc COMMAND [OPTIONS] FILE\n"
+"\n"
+"  check     says what is wrong with a pattern, and nothing if it is fine\n"
+"  compile   makes a shared object, an object file with a C header, or shows what a pass made\n"
+"  run       runs a pattern on .npy files or on the data of its example\n"
+"  list      prints the patterns of a source or of a shared object\n"
+"  bench     measures the compiler: attnc bench compile\n"
+"\n"
+"examples:\n"
+"  attnc check full.attn\n"
+"  attnc compile full.attn -o full.so\n"
+"  attnc run full.attn --check\n"
+"  attnc list full.so\n"
+"\n"
+"attnc COMMAND --help tells more. Exit codes: 0 fine, 1 the input is wrong, 2 usage.\n";
+
+static const char check[] =
+"usage: attnc check [OPTIONS] FILE.attn...\n"
+"\n"
+"  -p, --pattern NAME        this pattern alone\n"
+"  -D, --define NAME=VALUE   makes a parameter constant\n"
+"  -I, --include FOLDER      where `use` looks, before the installed library\n"
+"  --diagnostics lines       one line each, `path:line:col: error[E012]: text`, instead of excerpts\n"
+"  --dump-after PASS         prints what a pass made on stderr: check graph plan loops all\n"
+"  --time-passes             prints how long the passes took on stderr\n"
+"\n"
+"examples:\n"
+"  attnc check full.attn\n"
+"  attnc check --diagnostics=lines full.attn sliding_window.attn\n"
+"  attnc check sliding_window.attn -D window=64\n";
+
+static const char compile[] =
+"usage: attnc compile [OPTIONS] FILE.attn -o FILE\n"
+"\n"
+"  -o, --output FILE         what is made follows its suffix:\n"
+"                              .so  a shared object for libattn; it needs libc and libm alone\n"
+"                              .o   an object, .a an archive: one C function a pattern\n"
+"                              .h   the header of these functions\n"
+"                              .ll  LLVM's intermediate code, .s assembly\n"
+"  --header FILE.h           the C header beside the object; a .so then has the C functions too\n"
+"  -p, --pattern NAME        this pattern alone; else all of the file\n"
+"  -D, --define NAME=VALUE   makes a parameter constant\n"
+"  --size INDEX=N,N          variants for these extents, beside the general one\n"
+"  --dtype f32|f64           what `float` is; f32 by default\n"
+"  --cpu NAME,NAME           LLVM's names; several in one .so are chosen from at load. By default this machine's\n"
+"  -g, --debug               line tables that point into the source\n"
+"  --emit WHAT               tokens ast program graph plan loops llvm asm: text, on stdout without -o; or obj\n"
+"  -I, --include FOLDER      where `use` looks, before the installed library\n"
+"  --diagnostics lines       one line each, for machines\n"
+"  --dump-after PASS         prints what a pass made on stderr: check graph plan loops all\n"
+"  --time-passes             prints how long the passes took on stderr\n"
+"\n"
+"examples:\n"
+"  attnc compile full.attn -o full.so\n"
+"  attnc compile sliding_window.attn -p sliding_window -D window=64 --size d=64,128 -o window.so\n"
+"  attnc compile full.attn --cpu x86-64-v3,x86-64-v4 --dtype f64 -g -o full64.so\n"
+"  attnc compile full.attn -o full.o --header full.h\n"
+"  attnc compile full.attn --emit=loops\n";
+
+static const char run[] =
+"usage: attnc run [OPTIONS] FILE.attn\n"
+"\n"
+"  -p, --pattern NAME        which pattern, if the file has several\n"
+"  -i, --input NAME=FILE     a tensor from a .npy file of any number type; what is not given follows the pattern's\n"
+"                            example. A carried state S is handed in as S.start\n"
+"  -o, --output NAME=FILE    writes an output, or S.last (NAME= may be left out if there is one output)\n"
+"  --size INDEX=N            an extent\n"
+"  -D, --define NAME=VALUE   a parameter\n"
+"  --backend cpu             machine code (default), `loops`: the compiler's loops, executed slowly,\n"
+"                            or `interpreter`: the definition of the language, in f64\n"
+"  --dtype f32|f64           what `float` is; f32 by default\n"
+"  --check                   compares with the interpreter; prints the relative RMS error, exit code 1 if too large\n"
+"  --threads N, --seed N     1 by default; the seed draws the example's data\n"
+"  --repeat N                runs several times and tells the shortest time\n"
+"  --states                  carried states are outputs too\n"
+"  --cpu NAME, -g            as in compile\n"
+"  --no-cache                compiles even if the pattern is in the cache\n"
+"  -I, --include FOLDER; --diagnostics lines\n"
+"\n"
+"examples:\n"
+"  attnc run full.attn\n"
+"  attnc run sliding_window.attn -D window=16 --size j=100 --size i=100 --check\n"
+"  attnc run full.attn --backend interpreter -o o=o.npy\n"
+"  attnc run full.attn -i v=o.npy --dtype f64 --threads 2 --seed 7\n";
+
+static const char list[] =
+"usage: attnc list [OPTIONS] FILE.attn|FILE.so...\n"
+"\n"
+"Prints signatures, parameters with their defaults, and the conditions that tensors must meet.\n"
+"\n"
+"  -p, --pattern NAME        this pattern alone\n"
+"  -D, --define NAME=VALUE   makes a parameter constant\n"
+"  -I, --include FOLDER      where `use` looks, before the installed library\n"
+"  --diagnostics lines       one line each, for machines\n"
+"\n"
+"examples:\n"
+"  attnc list full.attn\n"
+"  attnc list full.so\n";
+
+static const char bench[] =
+"usage: attnc bench compile [OPTIONS] [FILE.attn|FOLDER]...\n"
+"\n"
+"Measures, for every pattern, in milliseconds (medians): `check`; `compile` to a .so; JIT from source to the first\n"
+"result; the same from the cache; and the start of a program that only loads the .so. Without files: the library.\n"
+"\n"
+"  --json                    one JSON object\n"
+"  --repeat N                measurements of each kind; 5 by default\n"
+"  -p, --pattern NAME        this pattern alone\n"
+"  --dtype f32|f64; -I, --include FOLDER\n"
+"\n"
+"examples:\n"
+"  attnc bench compile full.attn --json --repeat 1\n";
+
+void help_print(Command command)
+{
+    switch (command) {
+    case COMMAND_CHECK: fputs(check, stdout); return;
+    case COMMAND_COMPILE: fputs(compile, stdout); return;
+    case COMMAND_RUN: fputs(run, stdout); return;
+    case COMMAND_LIST: fputs(list, stdout); return;
+    case COMMAND_BENCH: fputs(bench, stdout); return;
+    }
+    fputs(general, stdout);
+}

@@ -1,0 +1,176 @@
+/* The command line: one table of options for all commands. */
+#include "compiler/command/command.h"
+
+#include <string.h>
+
+enum {
+    CHECK = COMMAND_CHECK, COMPILE = COMMAND_COMPILE, RUN = COMMAND_RUN, LIST = COMMAND_LIST,
+    BENCH = COMMAND_BENCH
+};
+
+typedef enum Id {
+    PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
+    BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE
+} Id;
+
+typedef struct Option {
+    Id id;
+    const char *brief, *name; /* `-p`, `--pattern` */
+    bool value;
+    unsigned commands;
+} Option;
+
+static const Option table[] = {
+    {PATTERN, "-p", "--pattern", true, CHECK | COMPILE | RUN | LIST | BENCH},
+    {DEFINE, "-D", "--define", true, CHECK | COMPILE | RUN | LIST},
+    {INCLUDE, "-I", "--include", true, CHECK | COMPILE | RUN | LIST | BENCH},
+    {OUTPUT, "-o", "--output", true, COMPILE | RUN},
+    {INPUT, "-i", "--input", true, RUN},
+    {HEADER, NULL, "--header", true, COMPILE},
+    {SIZE, NULL, "--size", true, COMPILE | RUN},
+    {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH},
+    {CPU, NULL, "--cpu", true, COMPILE | RUN},
+    {DEBUG, "-g", "--debug", false, COMPILE | RUN},
+    {EMIT, NULL, "--emit", true, COMPILE},
+    {DUMP, NULL, "--dump-after", true, CHECK | COMPILE},
+    {TIMES, NULL, "--time-passes", false, CHECK | COMPILE},
+    {DIAGNOSTICS, NULL, "--diagnostics", true, CHECK | COMPILE | RUN | LIST | BENCH},
+    {BACKEND, NULL, "--backend", true, RUN},
+    {THREADS, NULL, "--threads", true, RUN},
+    {SEED, NULL, "--seed", true, RUN},
+    {VERIFY, NULL, "--check", false, RUN},
+    {STATES, NULL, "--states", false, RUN},
+    {NO_CACHE, NULL, "--no-cache", false, RUN},
+    {REPEAT, NULL, "--repeat", true, RUN | BENCH},
+    {JSON, NULL, "--json", false, BENCH},
+    {HELP, "-h", "--help", false, CHECK | COMPILE | RUN | LIST | BENCH},
+};
+
+/* --- values --- */
+
+static const char *read_number(const Options *o, const char *name, const char *text, int64_t least,
+                               int64_t *value)
+{
+    if (pipeline_parse_int(text, value) && *value >= least) return NULL;
+    return format(o->c, "%s %s: expected a number from %lld on", name, text, (long long)least);
+}
+
+/* One of the words of a list, separated by spaces. */
+static const char *read_word(const Options *o, const char *name, const char *text, const char *words)
+{
+    size_t n = strlen(text);
+    for (const char *at = words; n && (at = strstr(at, text)); at += n)
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || !at[n])) return NULL;
+    return format(o->c, "%s %s: expected one of %s", name, text, words);
+}
+
+static const char *read_format(Options *o, const char *text)
+{
+    o->format = strcmp(text, "lines") ? DIAG_CARETS : DIAG_LINES;
+    return read_word(o, "--diagnostics", text, "lines carets");
+}
+
+static const char *read_dtype(Options *o, const char *text)
+{
+    o->f64 = !strcmp(text, "f64");
+    return read_word(o, "--dtype", text, "f32 f64");
+}
+
+#define EMIT_NAMES "tokens ast program graph plan loops llvm asm obj"
+
+static const char *apply(Options *o, const Option *option, const char *value)
+{
+    Compilation *c = o->c;
+    const char *name = option->name;
+    switch (option->id) {
+    case PATTERN: o->pattern = value; return NULL;
+    case DEFINE: PUSH(c, &o->definitions, value); return NULL;
+    case INCLUDE: PUSH(c, &o->includes, value); return NULL;
+    case OUTPUT: PUSH(c, &o->outputs, value); return NULL;
+    case INPUT: PUSH(c, &o->inputs, value); return NULL;
+    case SIZE: PUSH(c, &o->sizes, value); return NULL;
+    case HEADER: o->header = value; return NULL;
+    case DTYPE: return read_dtype(o, value);
+    case CPU: o->cpus = value; return NULL;
+    case DEBUG: o->debug = true; return NULL;
+    case EMIT: o->emit = value; return read_word(o, name, value, EMIT_NAMES);
+    case DUMP: o->dump_after = value; return read_word(o, name, value, PASS_NAMES " all");
+    case TIMES: o->time_passes = true; return NULL;
+    case DIAGNOSTICS: return read_format(o, value);
+    case BACKEND: o->backend = value; return read_word(o, name, value, "cpu loops interpreter");
+    case THREADS: return read_number(o, name, value, 1, &o->threads);
+    case SEED: return read_number(o, name, value, INT64_MIN, &o->seed);
+    case VERIFY: o->check = true; return NULL;
+    case STATES: o->states = true; return NULL;
+    case NO_CACHE: o->no_cache = true; return NULL;
+    case REPEAT: return read_number(o, name, value, 1, &o->repeat);
+    case JSON: o->json = true; return NULL;
+    case HELP: o->help = true; return NULL;
+    }
+    return NULL;
+}
+
+/* --- words --- */
+
+/* Does `word` spell the option? *value: what is joined to it (`-Dx=1`, `--size=d=64`), or NULL. */
+static bool matches(const Option *option, const char *word, const char **value)
+{
+    size_t n = strlen(option->name);
+    *value = NULL;
+    if (!strncmp(word, option->name, n)) {
+        if (word[n] == '=') *value = word + n + 1;
+        return !word[n] || word[n] == '=';
+    }
+    if (!option->brief || strncmp(word, option->brief, 2)) return false;
+    if (word[2]) *value = word + 2;
+    return !word[2] || option->value;
+}
+
+static const Option *find(const char *word, const char **value)
+{
+    for (size_t k = 0; k < sizeof table / sizeof *table; k++)
+        if (matches(&table[k], word, value)) return &table[k];
+    return NULL;
+}
+
+const char *options_read(Options *o, int argc, char **argv)
+{
+    bool only_files = false;
+    for (int k = 0; k < argc; k++) {
+        const char *word = argv[k], *value;
+        if (only_files || word[0] != '-' || !word[1]) {
+            PUSH(o->c, &o->files, word);
+            continue;
+        }
+        if (!strcmp(word, "--")) {
+            only_files = true;
+            continue;
+        }
+        const Option *option = find(word, &value);
+        if (!option) return format(o->c, "unknown option %s", word);
+        if (!(option->commands & o->command))
+            return format(o->c, "%s has no option %s", o->name, option->name);
+        if (!option->value && value) return format(o->c, "option %s takes no value", option->name);
+        if (option->value && !value && ++k == argc) return format(o->c, "option %s needs a value", word);
+        const char *wrong = apply(o, option, value ? value : argv[k]);
+        if (wrong) return wrong;
+    }
+    return NULL;
+}
+
+PipelineOptions pipeline_options(const Options *o, const char *file)
+{
+    return (PipelineOptions){
+        .path = file,
+        .pattern = o->pattern,
+        .definitions = o->definitions.at,
+        .n_definitions = o->definitions.n,
+        .includes = o->includes.at,
+        .n_includes = o->includes.n,
+        .cpus = o->cpus,
+        .f64 = o->f64,
+        .debug = o->debug,
+        .dump_after = o->dump_after,
+        .time_passes = o->time_passes,
+    };
+}

@@ -1,0 +1,59 @@
+/* Messages on stderr and texts on stdout. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compiler/command/command.h"
+
+int complain(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fputs("attnc: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return EXIT_INPUT;
+}
+
+static void print_text(const Text *text)
+{
+    if (text->n) fwrite(text->at, 1, text->n, stderr);
+}
+
+int report(Pipeline *p, const Options *o)
+{
+    if (p->c->diags.n) fputs(diag_render(p->c, o->format), stderr);
+    print_text(&p->trace);
+    if (p->times.n) fputs("--- time ---\n", stderr);
+    print_text(&p->times);
+    if (p->error) complain("%s", p->error);
+    return p->status == PIPELINE_OK ? EXIT_FINE : EXIT_INPUT;
+}
+
+static bool write_all(FILE *file, const Text *text)
+{
+    bool ok = !text->n || fwrite(text->at, 1, text->n, file) == text->n;
+    int error = errno;
+    ok = fclose(file) == 0 && ok;
+    if (!ok && error) errno = error;
+    return ok;
+}
+
+const char *write_text(Compilation *c, const char *path, const Text *text)
+{
+    if (!path || !strcmp(path, "-")) {
+        if (text->n) fwrite(text->at, 1, text->n, stdout);
+        return NULL; /* main looks at ferror */
+    }
+    struct stat info;
+    bool direct = !stat(path, &info) && !S_ISREG(info.st_mode); /* a device, a pipe */
+    const char *temporary = direct ? path : format(c, "%s.%ld.tmp", path, (long)getpid());
+    FILE *file = fopen(temporary, "wbe");
+    if (file && write_all(file, text) && (direct || !rename(temporary, path))) return NULL;
+    int error = errno;
+    if (file && !direct) unlink(temporary);
+    return format(c, "cannot write %s: %s", path, strerror(error));
+}

@@ -1,0 +1,265 @@
+/* attnc run: one call of one pattern, on data from files or from its example. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/command/call.h"
+#include "compiler/command/command.h"
+
+typedef struct Run {
+    Compilation *c;
+    const Options *o;
+    Pipeline p;
+    Pattern *pattern;
+    Call call;
+    double prepare; /* seconds to compile, or to find it compiled */
+} Run;
+
+/* --- what is given --- */
+
+/* `name=value` of -i, -o, --size; NULL where there is no name (a pattern with one output: -o FILE). */
+static const char *value_of(Compilation *c, const char *text, const char **name)
+{
+    const char *equals = strchr(text, '=');
+    *name = equals ? intern(c, text, (size_t)(equals - text)) : NULL;
+    return equals ? equals + 1 : text;
+}
+
+static const char *set_sizes(Run *r)
+{
+    const char *wrong = NULL, *name;
+    for (uint32_t k = 0; !wrong && k < r->o->sizes.n; k++) {
+        const char *value = value_of(r->c, r->o->sizes.at[k], &name);
+        int64_t extent;
+        if (!name || !pipeline_parse_int(value, &extent))
+            return format(r->c, "--size %s: expected INDEX=N", r->o->sizes.at[k]);
+        wrong = call_set_size(&r->call, name, extent);
+    }
+    return wrong;
+}
+
+static const char *read_inputs(Run *r)
+{
+    const char *wrong = NULL, *name;
+    for (uint32_t k = 0; !wrong && k < r->o->inputs.n; k++) {
+        const char *path = value_of(r->c, r->o->inputs.at[k], &name);
+        Array array;
+        if (!name) return format(r->c, "-i %s: expected TENSOR=FILE.npy", path);
+        wrong = npy_read(r->c, path, &array);
+        if (!wrong) wrong = call_set_array(&r->call, name, &array);
+    }
+    return wrong;
+}
+
+/* The output that an -o names, or the only one. */
+static CallTensor *find_output(Run *r, const char *name)
+{
+    CallTensor *found = NULL;
+    for (uint32_t k = 0; k < r->pattern->tensors.n; k++) {
+        CallTensor *t = &r->call.tensors[k];
+        if (t->tensor->role != ROLE_OUTPUT) continue;
+        if (name && !strcmp(t->tensor->name, name)) return t;
+        if (!name && !t->tensor->optional) {
+            if (found) return NULL;
+            found = t;
+        }
+    }
+    return found;
+}
+
+static const char *check_outputs(Run *r)
+{
+    const char *name;
+    for (uint32_t k = 0; k < r->o->outputs.n; k++) {
+        value_of(r->c, r->o->outputs.at[k], &name);
+        if (!find_output(r, name))
+            return format(r->c, name ? "'%s' has no output '%s'" : "'%s' has several outputs: -o NAME=FILE",
+                          r->pattern->name, name);
+    }
+    return NULL;
+}
+
+/* S.last is made where it is asked for. */
+static void want_states(Run *r)
+{
+    const char *name;
+    for (uint32_t k = 0; k < r->o->outputs.n; k++) {
+        value_of(r->c, r->o->outputs.at[k], &name);
+        find_output(r, name)->given = true;
+    }
+    for (uint32_t k = 0; k < r->pattern->tensors.n; k++)
+        if (r->o->states && r->call.tensors[k].tensor->role == ROLE_OUTPUT) r->call.tensors[k].given = true;
+}
+
+static const char *choose_pattern(Run *r, const char *file)
+{
+    uint32_t n = r->p.program->patterns.n;
+    if (!n) return format(r->c, "%s has no pattern", file);
+    if (n > 1) return format(r->c, "%s has %u patterns: choose one by -p", file, n);
+    r->pattern = r->p.program->patterns.at[0];
+    return NULL;
+}
+
+static const char *prepare(Run *r, const char *file)
+{
+    const char *wrong = choose_pattern(r, file);
+    if (wrong) return wrong;
+    call_init(&r->call, r->c, r->pattern, r->o->f64);
+    wrong = set_sizes(r);
+    if (!wrong) wrong = read_inputs(r);
+    if (!wrong) wrong = check_outputs(r);
+    if (!wrong) wrong = call_complete(&r->call, (uint64_t)r->o->seed, false);
+    if (!wrong) want_states(r);
+    return wrong;
+}
+
+/* --- running --- */
+
+/* The options as libattn takes them, lists ended by NULL. */
+static AttnCompileOptions jit_options(Run *r)
+{
+    Strings definitions = r->o->definitions, includes = r->o->includes;
+    PUSH(r->c, &definitions, NULL);
+    PUSH(r->c, &includes, NULL);
+    return (AttnCompileOptions){.pattern = r->pattern->name, .definitions = definitions.at,
+                                .includes = includes.at, .cpu = r->o->cpus, .f64 = r->o->f64,
+                                .debug = r->o->debug, .no_cache = r->o->no_cache};
+}
+
+static const char *run_machine(Run *r, CallResult *result)
+{
+    AttnCompileOptions options = jit_options(r);
+    AttnLibrary *library;
+    AttnError *error = NEW(r->c, AttnError);
+    const Source *source = &r->c->sources.at[r->p.source];
+    announce_backend(r->c);
+    double start = call_now();
+    if (attn_compile_string(source->text, source->path, &options, &library, error)) return error->text;
+    r->prepare = call_now() - start;
+    CallOptions run = {.threads = (int)r->o->threads, .repeat = (unsigned)r->o->repeat};
+    const char *wrong = call_machine(&r->call, library, &run, result);
+    attn_close(library);
+    return wrong;
+}
+
+static const char *run_backend(Run *r, const char *backend, CallResult *result)
+{
+    if (!strcmp(backend, "cpu")) return run_machine(r, result);
+    double start = call_now();
+    if (!strcmp(backend, "interpreter")) {
+        Graph *graph = pipeline_graph(&r->p, r->pattern);
+        r->prepare = call_now() - start;
+        return call_interpret(&r->call, graph, result);
+    }
+    Kernel *kernel = pipeline_kernel(&r->p, r->pattern);
+    r->prepare = call_now() - start;
+    return call_execute(&r->call, kernel, result);
+}
+
+/* --- what is shown and written --- */
+
+static void print_call(const Run *r, const char *backend)
+{
+    printf("%s, %s, %s\n", r->pattern->name, backend, r->o->f64 ? "f64" : "f32");
+    for (uint32_t k = 0; k < r->pattern->indices.n; k++) {
+        const char *name = r->pattern->indices.at[k]->name;
+        printf("%s%s = %lld", k ? ", " : "  ", name, (long long)r->call.extents[k]);
+    }
+    for (uint32_t k = 0; k < r->pattern->params.n; k++) {
+        const Param *p = r->pattern->params.at[k];
+        Scalar x = r->call.params[p->number];
+        printf(p->type == TYPE_REAL ? ", %s = %g" : ", %s = ", p->name, p->type == TYPE_REAL ? x.r : 0);
+        if (p->type == TYPE_INT) printf("%lld", (long long)x.i);
+        if (p->type == TYPE_BOOL) printf(x.i ? "true" : "false");
+    }
+    puts("");
+}
+
+static void print_output(const CallTensor *t, const void *data)
+{
+    static const char *const types[] = {"bool", "int", "float"};
+    printf("  %s: %s[", t->tensor->name, types[t->tensor->type]);
+    for (unsigned d = 0; d < t->tensor->n_dims; d++) printf("%s%lld", d ? ", " : "", (long long)t->full[d]);
+    printf("]  checksum %016llx\n", (unsigned long long)call_checksum(t, data));
+}
+
+static void print_results(const Run *r, const char *backend, const CallResult *result)
+{
+    print_call(r, backend);
+    for (uint32_t k = 0; k < r->pattern->tensors.n; k++)
+        if (result->data[k]) print_output(&r->call.tensors[k], result->data[k]);
+    printf("  %.3f ms", 1e3 * result->seconds);
+    if (r->prepare > 0) printf(" after %.1f ms to prepare", 1e3 * r->prepare);
+    if (result->operations) printf(", %llu operations", (unsigned long long)result->operations);
+    puts("");
+}
+
+/* Bytes of a float in a .npy file: bf16, which NumPy lacks, is written as f32. */
+static int float_bytes(const Run *r, const Tensor *t)
+{
+    switch (t->storage) {
+    case STORAGE_F64: return 8;
+    case STORAGE_F16: return 2;
+    case STORAGE_F32:
+    case STORAGE_BF16: return 4;
+    default: return r->o->f64 ? 8 : 4;
+    }
+}
+
+static const char *write_outputs(Run *r, const CallResult *result)
+{
+    const char *wrong = NULL, *name;
+    for (uint32_t k = 0; !wrong && k < r->o->outputs.n; k++) {
+        const char *path = value_of(r->c, r->o->outputs.at[k], &name);
+        const CallTensor *t = find_output(r, name);
+        void *data = result->data[t->tensor->number];
+        Array array = {t->tensor->type, (int)t->tensor->n_dims, t->full, t->n, data};
+        wrong = npy_write(r->c, path, &array, float_bytes(r, t->tensor));
+    }
+    return wrong;
+}
+
+/* --- --check --- */
+
+static bool print_difference(const Run *r, const CallTensor *t, const void *result, const void *reference)
+{
+    Difference d = call_compare(t, result, reference);
+    double limit = call_threshold(&r->call, t);
+    bool fine = !d.places && d.rms <= limit;
+    printf("  check %s: relative RMS error %.3g, limit %.3g", t->tensor->name, d.rms, limit);
+    if (d.places) printf("; %zu elements differ in kind or value", d.places);
+    if (!fine) printf("; element %zu is %.9g instead of %.9g", d.worst, d.got, d.expected);
+    puts(fine ? "" : "  FAILED");
+    return fine;
+}
+
+static const char *check(Run *r, const CallResult *result, bool *fine)
+{
+    CallResult reference;
+    const char *wrong = call_interpret(&r->call, pipeline_graph(&r->p, r->pattern), &reference);
+    for (uint32_t k = 0; !wrong && k < r->pattern->tensors.n; k++)
+        if (result->data[k] && !print_difference(r, &r->call.tensors[k], result->data[k], reference.data[k]))
+            *fine = false;
+    return wrong;
+}
+
+int command_run(Compilation *c, const Options *o, const char *file)
+{
+    PipelineOptions options = pipeline_options(o, file);
+    const char *backend = o->backend ? o->backend : "cpu";
+    Run *r = NEW(c, Run);
+    *r = (Run){.c = c, .o = o};
+    pipeline_init(&r->p, c, &options);
+    if (!pipeline_check(&r->p)) return report(&r->p, o);
+    CallResult result;
+    bool fine = true;
+    const char *wrong = prepare(r, file);
+    if (!wrong) wrong = run_backend(r, backend, &result);
+    if (!wrong) print_results(r, backend, &result);
+    if (!wrong) wrong = write_outputs(r, &result);
+    if (!wrong && o->check) wrong = check(r, &result, &fine);
+    if (wrong) return complain("%s", wrong);
+    int code = report(&r->p, o);
+    return fine ? code : EXIT_INPUT;
+}
