@@ -154,7 +154,7 @@ static const char *hint_for(Parser *p, const Expected *e)
     return NULL;
 }
 
-/* After an error outside of bodies: what belongs to the declaration that failed must not look like another. */
+/* After an error outside of bodies: what belongs to the declaration that failed is not one itself. */
 static void give_up_declaration(Parser *p)
 {
     const Token *found = &p->previous;
