@@ -2,7 +2,7 @@
  *
  * Ensures: pattern->equations stands in an order in which every equation comes after what it reads (members of one
  * recurrence together, after what they read at the same step); group, recurrence_axis and recurrence_step are set. */
-#include "check.h"
+#include "check_facts.h"
 
 typedef struct Vertex { Tensor *t; VEC(uint32_t) reads; uint32_t low, visit; bool on_stack; } Vertex;
 typedef struct Order {
@@ -34,29 +34,36 @@ static int axis_of(const Tensor *t, const Index *axis)
     return -1;
 }
 
+/* What one member reads of the others. */
 typedef struct Walk {
     Order *o;
-    Tensor *reader;
-    const Index *axis;
-    VEC(Node *) facts;
-    bool earlier, later, unknown; /* met */
-    Node *at;                     /* a read of an unknown step */
-    VEC(uint32_t) same;           /* vertices read at the same step */
+    Index *axis;
+    bool earlier, later; /* met */
+    Node *at;            /* a read of an unknown step */
+    VEC(uint32_t) same;  /* vertices read at the same step */
 } Walk;
 
-static enum Step step_of(Walk *w, Node *at)
+static bool proved_before(FactWalk *f, Node *early, Node *late, Span span)
 {
-    Compilation *c = w->o->k->c;
-    Node *now = node_index(c, (Index *)(uintptr_t)w->axis);
-    if (at == now) return SAME_STEP;
-    Node *distance = node_binary(c, N_SUB, at, now);
-    if (distance->op == N_INT) return distance->integer < 0 ? EARLIER : LATER;
-    ProveScope scope = {0};
-    for (uint32_t n = 0; n < w->facts.n; n++) PUSH(c, &scope.facts, w->facts.at[n]);
-    for (uint32_t n = 0; n < w->o->k->pattern->conditions.n; n++)
-        PUSH(c, &scope.conditions, w->o->k->pattern->conditions.at[n].test);
-    if (prove_truth(c, &scope, node_binary(c, N_LT, at, now)) == 1) return EARLIER;
-    return prove_truth(c, &scope, node_binary(c, N_LT, now, at)) == 1 ? LATER : UNKNOWN_STEP;
+    Checker *k = f->k;
+    Proof p = prove_between(k->c, &f->scope, early, early, late);
+    if (p.result == NOT_PROVED) return false;
+    if (p.result == PROVED_IF) {
+        Text text = {.c = k->c};
+        node_print(&text, p.condition);
+        add_condition(k, p.condition, span, E301, "the recurrence reads earlier steps: %s", text.at);
+    }
+    return true;
+}
+
+static enum Step step_of(FactWalk *f, const Walk *w, Node *read, Node *at)
+{
+    Compilation *c = f->k->c;
+    if (set_has(&f->bound, w->axis->id)) return UNKNOWN_STEP; /* the step itself has no name here */
+    Node *now = node_index(c, w->axis), *distance = node_binary(c, N_SUB, at, now);
+    if (distance->op == N_INT) return distance->integer == 0 ? SAME_STEP : distance->integer < 0 ? EARLIER : LATER;
+    if (proved_before(f, at, now, read->span)) return EARLIER;
+    return proved_before(f, now, at, read->span) ? LATER : UNKNOWN_STEP;
 }
 
 static bool is_member(const Order *o, const Tensor *t, uint32_t *vertex)
@@ -67,76 +74,24 @@ static bool is_member(const Order *o, const Tensor *t, uint32_t *vertex)
     return false;
 }
 
-static void walk(Walk *w, Node *n);
-
-static void walk_under(Walk *w, Node *n, Node *fact)
+static void note_step(FactWalk *f, Node *n)
 {
-    uint32_t before = w->facts.n;
-    if (fact) PUSH(w->o->k->c, &w->facts, fact);
-    walk(w, n);
-    w->facts.n = before;
-}
-
-static void walk_read(Walk *w, Node *n)
-{
+    Walk *w = f->context;
     uint32_t vertex;
     if (!is_member(w->o, n->tensor, &vertex)) return;
     int d = axis_of(n->tensor, w->axis);
-    enum Step s = d < 0 ? SAME_STEP : step_of(w, n->args[d]);
+    enum Step s = d < 0 ? SAME_STEP : step_of(f, w, n, n->args[d]);
     w->earlier |= s == EARLIER;
     w->later |= s == LATER;
-    if (s == UNKNOWN_STEP && !w->unknown) w->unknown = true, w->at = n;
-    if (s == SAME_STEP) PUSH(w->o->k->c, &w->same, vertex);
+    if (s == UNKNOWN_STEP && !w->at) w->at = n;
+    if (s == SAME_STEP) PUSH(f->k->c, &w->same, vertex);
 }
 
-/* Facts about a variable that a binder binds anew do not hold inside. */
-static void walk_binder(Walk *w, Node *n)
+static void walk_member(Walk *w, Tensor *t)
 {
-    Compilation *c = w->o->k->c;
-    unsigned bounds = 2u * n->n_vars;
-    for (unsigned k = 0; k < n->n_args; k++)
-        if (k != bounds && k != bounds + 1) walk(w, n->args[k]);
-    Walk inner = *w;
-    inner.facts.at = NULL;
-    inner.facts.n = inner.facts.capacity = 0;
-    bool hides = false;
-    for (unsigned k = 0; k < n->n_vars; k++) hides |= n->vars[k] == w->axis;
-    for (uint32_t f = 0; f < w->facts.n; f++) {
-        bool about = false;
-        for (unsigned k = 0; k < n->n_vars; k++) about |= node_depends_on(w->facts.at[f], n->vars[k]);
-        if (!about) PUSH(c, &inner.facts, w->facts.at[f]);
-    }
-    for (unsigned k = 0; k < n->n_vars; k++) {
-        Node *v = node_index(c, n->vars[k]);
-        PUSH(c, &inner.facts, node_binary(c, N_LE, binder_lo(n, k), v));
-        PUSH(c, &inner.facts, node_binary(c, N_LT, v, binder_hi(n, k)));
-    }
-    if (hides) inner.axis = index_variant(c, (Index *)(uintptr_t)w->axis, n->free); /* the step is another variable now */
-    walk(&inner, binder_where(n));
-    walk_under(&inner, binder_body(n), binder_where(n));
-    w->earlier |= inner.earlier;
-    w->later |= inner.later;
-    if (inner.unknown && !w->unknown) w->unknown = true, w->at = inner.at;
-    w->same.at = inner.same.at, w->same.n = inner.same.n, w->same.capacity = inner.same.capacity;
-}
-
-static void walk(Walk *w, Node *n)
-{
-    Compilation *c = w->o->k->c;
-    if (!n->has_binder) return; /* no read of an equation inside */
-    if (node_is_binder(n)) {
-        walk_binder(w, n);
-        return;
-    }
-    if (n->op == N_IF || n->op == N_AND || n->op == N_OR) {
-        Node *opposite = node_unary(c, N_NOT, n->args[0]);
-        walk(w, n->args[0]);
-        walk_under(w, n->args[1], n->op == N_OR ? opposite : n->args[0]);
-        if (n->op == N_IF) walk_under(w, n->args[2], opposite);
-        return;
-    }
-    for (unsigned k = 0; k < n->n_args; k++) walk(w, n->args[k]);
-    if (n->op == N_READ) walk_read(w, n);
+    NodeMemo seen = {0};
+    FactWalk f = {.k = w->o->k, .scope = fact_scope(w->o->k), .read = note_step, .context = w, .seen = &seen};
+    fact_walk(&f, t->body);
 }
 
 /* ---- components ---- */
@@ -206,12 +161,12 @@ static void recurrence(Order *o)
     o->groups++;
     for (uint32_t n = 0; n < o->members.n; n++) {
         Tensor *t = o->v[o->members.at[n]].t;
-        walks[n] = (Walk){.o = o, .reader = t, .axis = axis};
+        walks[n] = (Walk){.o = o, .axis = axis};
         if (!axis || axis_of(t, axis) < 0) { whole = false; continue; }
-        walk(&walks[n], t->body);
+        walk_member(&walks[n], t);
         earlier |= walks[n].earlier;
         later |= walks[n].later;
-        if (walks[n].unknown && !unknown) unknown = &walks[n];
+        if (walks[n].at && !unknown) unknown = &walks[n];
         t->group = o->groups;
         t->recurrence_axis = axis_of(t, axis);
     }

@@ -5,21 +5,19 @@
 
 /* ---- a map from nodes to nodes ---- */
 
-typedef struct Memo { const Node **keys; Node **values; uint32_t n, capacity; } Memo;
-
-static uint32_t memo_slot(const Memo *m, const Node *key)
+static uint32_t memo_slot(const NodeMemo *m, const Node *key)
 {
     uint32_t h = key->id * 2654435769u;
     while (m->keys[h & (m->capacity - 1)] && m->keys[h & (m->capacity - 1)] != key) h++;
     return h & (m->capacity - 1);
 }
 
-static Node *memo_get(const Memo *m, const Node *key) { return m->n ? m->values[memo_slot(m, key)] : NULL; }
+Node *node_memo_get(const NodeMemo *m, const Node *key) { return m->n ? m->values[memo_slot(m, key)] : NULL; }
 
-static void memo_put(Compilation *c, Memo *m, const Node *key, Node *value)
+void node_memo_put(Compilation *c, NodeMemo *m, const Node *key, Node *value)
 {
     if (2 * (m->n + 1) > m->capacity) {
-        Memo old = *m;
+        NodeMemo old = *m;
         m->capacity = old.capacity ? 2 * old.capacity : 16;
         m->keys = NEW_ARRAY(c, const Node *, m->capacity);
         m->values = NEW_ARRAY(c, Node *, m->capacity);
@@ -45,7 +43,7 @@ typedef struct Substitution {
     Node **to;
     IndexSet mask;          /* of from */
     const IndexSet *brings; /* free variables of to */
-    Memo memo;
+    NodeMemo memo;
     bool *failed;           /* not NULL: only a test */
 } Substitution;
 
@@ -135,7 +133,7 @@ static Node *substitute(Substitution *s, Node *n)
 {
     if (!set_meets(n->free, &s->mask)) return n;
     if (n->op == N_INDEX) return replacement(s, n->index);
-    Node *known = memo_get(&s->memo, n);
+    Node *known = node_memo_get(&s->memo, n);
     if (known) return known;
     Node *result;
     Span span = node_set_span(s->c, n->span);
@@ -147,7 +145,7 @@ static Node *substitute(Substitution *s, Node *n)
         result = node_copy_with(s->c, n, args);
     }
     node_set_span(s->c, span);
-    memo_put(s->c, &s->memo, n, result);
+    node_memo_put(s->c, &s->memo, n, result);
     return result;
 }
 
@@ -173,11 +171,11 @@ bool node_substitutable(Compilation *c, const Node *n, unsigned count, Index *co
 
 /* ---- rewriting ---- */
 
-typedef struct Rewriter { Compilation *c; NodeRewrite *f; void *context; Memo memo; } Rewriter;
+typedef struct Rewriter { Compilation *c; NodeRewrite *f; void *context; NodeMemo memo; } Rewriter;
 
 static Node *rewrite(Rewriter *r, Node *n)
 {
-    Node *known = memo_get(&r->memo, n);
+    Node *known = node_memo_get(&r->memo, n);
     if (known) return known;
     bool changed = false;
     Node **args = NEW_ARRAY(r->c, Node *, n->n_args + 1);
@@ -188,7 +186,7 @@ static Node *rewrite(Rewriter *r, Node *n)
     Span span = node_set_span(r->c, n->span);
     Node *result = r->f(r->context, r->c, changed ? node_copy_with(r->c, n, args) : n);
     node_set_span(r->c, span);
-    memo_put(r->c, &r->memo, n, result);
+    node_memo_put(r->c, &r->memo, n, result);
     return result;
 }
 
