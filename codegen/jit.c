@@ -68,6 +68,21 @@ static void emit_direct_entries(Emitter *e, const BackendJob *job, const Describ
     }
 }
 
+/* Among variants for the same extents the most capable CPU stands first: the first that fits is used. */
+static void sort_cpus(Described *all, unsigned n)
+{
+    for (unsigned k = 1; k < n; k++) {
+        const Variant *v = all[k].variant;
+        for (unsigned i = k; i > 0; i--) {
+            const Variant *before = all[i - 1].variant;
+            if (before->kernel != v->kernel || before->fixed != v->fixed) break;
+            if (__builtin_popcountll(all[i - 1].cpu->features) >= __builtin_popcountll(all[i].cpu->features)) break;
+            Described swap = all[i - 1];
+            all[i - 1] = all[i], all[i] = swap;
+        }
+    }
+}
+
 static const char *emit_module(Emitter *e, const BackendJob *job, Emit what)
 {
     Described *all = NEW_ARRAY(job->c, Described, job->variants.n + 1);
@@ -82,6 +97,7 @@ static const char *emit_module(Emitter *e, const BackendJob *job, Emit what)
         const char *entry = format(job->c, "%s.%u", v->kernel->pattern->name, k);
         all[k] = (Described){v, cpu, emit_kernel(e, v->kernel, v->fixed, cpu, entry)};
     }
+    sort_cpus(all, job->variants.n);
     if (wants_direct(job, what)) emit_direct_entries(e, job, all);
     if (wants_description(job, what)) describe_module(e, all, job->variants.n);
     emit_debug_end(e);

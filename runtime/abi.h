@@ -56,7 +56,10 @@ typedef int32_t AttnPrepare(const AttnCall *call, AttnPlan *plan);
 typedef void AttnPhase(const AttnCall *call, int32_t phase, int64_t first, int64_t last, void *scratch);
 
 typedef enum AttnRole { ATTN_INPUT, ATTN_CAPTURE, ATTN_OUTPUT } AttnRole;
-typedef struct AttnIndexInfo { const char *name; } AttnIndexInfo;
+typedef struct AttnIndexInfo {
+    const char *name;
+    int64_t derived;         /* 1: its extent follows from others and prepare compares it; -1 in the call: not known */
+} AttnIndexInfo;
 typedef struct AttnTensorInfo {
     const char *name;
     int32_t role;            /* AttnRole */
@@ -65,7 +68,7 @@ typedef struct AttnTensorInfo {
     int32_t ambient;         /* the first `ambient` dimensions are implicit: extent 1 broadcasts */
     int32_t heads;           /* the dimension that may be bound with a divisor of its extent, or -1 */
     int32_t optional;        /* may be left unbound */
-    const int32_t *dims;     /* rank numbers of indices */
+    const int32_t *dims;     /* rank numbers of indices; derived ones come last among these */
     const char *range;       /* `0..size(page)`, or NULL */
     const char *doc;         /* or NULL */
 } AttnTensorInfo;

@@ -118,7 +118,7 @@ static AttnStatus check_present(const AttnBinding *b, bool to_run, AttnError *er
             return rt_wrong(b, error, MISSING, "parameter %s has no default and is not set",
                             p->params[i].name);
     for (int32_t i = 0; i < p->n_indices; i++)
-        if (b->extents[i] < 0)
+        if (b->extents[i] < 0 && !p->indices[i].derived)
             return rt_wrong(b, error, MISSING, "the extent of %s is not known: no bound tensor has it",
                             index_name(b, i));
     return ATTN_OK;

@@ -1,6 +1,8 @@
 /* What a module says about itself: AttnModule as constant data, and the note that is read before it is opened. */
 #include "emit.h"
 
+#include "compiler/signature.h"
+
 #include <string.h>
 
 static LLVMValueRef private_constant(Emitter *e, LLVMValueRef value)
@@ -56,15 +58,13 @@ static const char *range_text(Emitter *e, const Tensor *t)
     return out.at;
 }
 
-static LLVMValueRef tensor_info(Emitter *e, const Tensor *t)
+static LLVMValueRef tensor_info(Emitter *e, const Pattern *p, const IndexList *derived, const Tensor *t)
 {
     LLVMValueRef *dims = NEW_ARRAY(e->c, LLVMValueRef, t->n_dims + 1);
     int heads = -1;
     bool input = t->role == ROLE_INPUT || t->role == ROLE_CAPTURE;
     for (unsigned d = 0; d < t->n_dims; d++) {
-        const Index *index = t->dims[d];
-        if (!index->extent && index->root) index = index->root;
-        dims[d] = int32(e, index->extent ? -1 : (int64_t)index->number);
+        dims[d] = int32(e, emit_index_number(p, derived, t->dims[d]));
         if (input && heads < 0 && t->dims[d]->heads) heads = (int)d;
     }
     AttnRole role = t->role == ROLE_INPUT ? ATTN_INPUT : t->role == ROLE_CAPTURE ? ATTN_CAPTURE : ATTN_OUTPUT;
@@ -92,53 +92,25 @@ static LLVMValueRef check_info(Emitter *e, const Check *check)
     return record(e, fields, 5);
 }
 
-/* --- the signature as it is printed --- */
-
-static void add_tensors(Text *out, const Pattern *p, Role role, const char *before)
+static LLVMValueRef index_info(Emitter *e, const Index *index, bool derived)
 {
-    bool any = false;
-    for (unsigned k = 0; k < p->tensors.n; k++) {
-        const Tensor *t = p->tensors.at[k];
-        if (t->role != role || t->optional) continue;
-        text_add(out, "%s%s", any ? ", " : before, t->name);
-        if (t->type == TYPE_INT) text_add(out, ": int");
-        if (t->type == TYPE_BOOL) text_add(out, ": bool");
-        for (unsigned d = t->n_ambient; d < t->n_dims; d++)
-            text_add(out, "%s%s", d == t->n_ambient ? "[" : ", ", t->dims[d]->name);
-        if (t->n_dims > t->n_ambient) text_add(out, "]");
-        any = true;
-    }
+    return record(e, (LLVMValueRef[]){text(e, index->name), emit_int(e, derived)}, 2);
 }
 
-static void add_param(Text *out, const Param *p)
+/* `size(c) == size(m) + size(r)`: the check that a derived index adds. */
+static LLVMValueRef derived_check(Emitter *e, const Index *index)
 {
-    text_add(out, "%s: %s", p->name, p->type == TYPE_REAL ? "float" : p->type == TYPE_INT ? "int" : "bool");
-    if (!p->has_default && !p->fixed) return;
-    text_add(out, p->fixed ? " is " : " = ");
-    if (p->type == TYPE_REAL) text_add(out, "%g", p->value.real);
-    else if (p->type == TYPE_INT) text_add(out, "%lld", (long long)p->value.integer);
-    else text_add(out, p->value.integer ? "true" : "false");
+    Text out = {.c = e->c};
+    text_add(&out, "size(%s) == ", index->name);
+    node_print(&out, index->extent);
+    Check check = {.kind = CHECK_CONDITION, .text = out.at, .span = index->span};
+    return check_info(e, &check);
 }
 
 static const char *signature(Emitter *e, const Pattern *p)
 {
     Text out = {.c = e->c};
-    text_add(&out, "%s(", p->name);
-    for (unsigned k = 0; k < p->params.n; k++) {
-        if (k) text_add(&out, ", ");
-        add_param(&out, p->params.at[k]);
-    }
-    text_add(&out, ")");
-    bool any = false;
-    for (unsigned k = 0; k < p->indices.n; k++) {
-        if (!p->indices.at[k]->ambient) continue;
-        text_add(&out, "%s%s", any ? ", " : " over ", p->indices.at[k]->name);
-        any = true;
-    }
-    if (any) text_add(&out, ":");
-    add_tensors(&out, p, ROLE_INPUT, " ");
-    add_tensors(&out, p, ROLE_OUTPUT, " -> ");
-    add_tensors(&out, p, ROLE_CAPTURE, " with ");
+    signature_print(&out, p);
     return out.at;
 }
 
@@ -152,20 +124,23 @@ static LLVMValueRef pattern_info(Emitter *e, const Described *d)
 {
     const Kernel *kernel = d->variant->kernel;
     const Pattern *p = kernel->pattern;
-    LLVMValueRef name = text(e, NULL);
-    TABLE(indices, p->indices.n, record(e, (name = text(e, p->indices.at[k]->name), &name), 1));
-    TABLE(tensors, p->tensors.n, tensor_info(e, p->tensors.at[k]));
+    IndexList derived = emit_derived_indices(e->c, p);
+    unsigned bound = p->indices.n, n_indices = bound + derived.n;
+    unsigned own = kernel->checks.n, n_checks = own + derived.n;
+    const int64_t *extents = d->variant->fixed;
+    TABLE(indices, n_indices, index_info(e, k < bound ? p->indices.at[k] : derived.at[k - bound], k >= bound));
+    TABLE(tensors, p->tensors.n, tensor_info(e, p, &derived, p->tensors.at[k]));
     TABLE(params, p->params.n, param_info(e, p->params.at[k]));
-    TABLE(checks, kernel->checks.n, check_info(e, &kernel->checks.at[k]));
-    TABLE(fixed, p->indices.n, emit_int(e, d->variant->fixed ? d->variant->fixed[k] : -1));
+    TABLE(checks, n_checks, k < own ? check_info(e, &kernel->checks.at[k]) : derived_check(e, derived.at[k - own]));
+    TABLE(fixed, n_indices, emit_int(e, extents && k < bound ? extents[k] : -1));
     unsigned data_checks = 0;
     while (data_checks < kernel->phases.n && kernel->phases.at[data_checks].data_check) data_checks++;
     LLVMValueRef fields[] = {
         text(e, p->name), text(e, p->doc), text(e, signature(e, p)),
-        int32(e, p->indices.n), int32(e, p->tensors.n), int32(e, p->params.n), int32(e, kernel->checks.n),
+        int32(e, n_indices), int32(e, p->tensors.n), int32(e, p->params.n), int32(e, n_checks),
         int32(e, kernel->phases.n), int32(e, data_checks),
-        array(e, indices, p->indices.n), array(e, tensors, p->tensors.n), array(e, params, p->params.n),
-        array(e, checks, kernel->checks.n), array(e, fixed, p->indices.n),
+        array(e, indices, n_indices), array(e, tensors, p->tensors.n), array(e, params, p->params.n),
+        array(e, checks, n_checks), array(e, fixed, n_indices),
         text(e, d->cpu->name), emit_int(e, (int64_t)d->cpu->features), d->kernel.prepare, d->kernel.phase};
     return record(e, fields, sizeof fields / sizeof *fields);
 }

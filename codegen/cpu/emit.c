@@ -116,19 +116,57 @@ void emit_call_values(Emitter *e, LLVMValueRef call)
 
 /* --- prepare --- */
 
+static const Index *bound_index(const Index *index)
+{
+    return !index->extent && index->root ? index->root : index;
+}
+
+int emit_index_number(const Pattern *pattern, const IndexList *derived, const Index *index)
+{
+    index = bound_index(index);
+    if (!index->extent) return (int)index->number;
+    for (unsigned k = 0; k < derived->n; k++)
+        if (derived->at[k] == index) return (int)(pattern->indices.n + k);
+    return -1;
+}
+
+IndexList emit_derived_indices(Compilation *c, const Pattern *pattern)
+{
+    IndexList derived = {0};
+    for (unsigned k = 0; k < pattern->tensors.n; k++)
+        for (unsigned d = 0; d < pattern->tensors.at[k]->n_dims; d++) {
+            const Index *index = bound_index(pattern->tensors.at[k]->dims[d]);
+            if (emit_index_number(pattern, &derived, index) < 0) PUSH(c, &derived, index);
+        }
+    return derived;
+}
+
+static void prepare_condition(Emitter *e, LLVMValueRef holds, unsigned check)
+{
+    emit_forget(e, 0);
+    LLVMBasicBlockRef bad = emit_block(e, "fails"), good = emit_block(e, "holds");
+    LLVMBuildCondBr(e->b, holds, good, bad);
+    LLVMPositionBuilderAtEnd(e->b, bad);
+    LLVMBuildRet(e->b, LLVMConstInt(e->i32, check + 1, false));
+    LLVMPositionBuilderAtEnd(e->b, good);
+}
+
 static void prepare_conditions(Emitter *e)
 {
     for (unsigned k = 0; k < e->kernel->checks.n; k++) {
         const Check *check = &e->kernel->checks.at[k];
         if (check->kind != CHECK_CONDITION) continue;
         emit_debug_place(e, check->span);
-        LLVMValueRef holds = emit_node(e, check->test);
-        emit_forget(e, 0);
-        LLVMBasicBlockRef bad = emit_block(e, "fails"), good = emit_block(e, "holds");
-        LLVMBuildCondBr(e->b, holds, good, bad);
-        LLVMPositionBuilderAtEnd(e->b, bad);
-        LLVMBuildRet(e->b, LLVMConstInt(e->i32, k + 1, false));
-        LLVMPositionBuilderAtEnd(e->b, good);
+        prepare_condition(e, emit_node(e, check->test), k);
+    }
+    IndexList derived = emit_derived_indices(e->c, e->pattern);
+    LLVMValueRef extents = derived.n ? emit_field(e, e->call_type, e->call, 1, e->ptr) : NULL;
+    for (unsigned k = 0; k < derived.n; k++) {
+        LLVMValueRef number = emit_int(e, (int64_t)e->pattern->indices.n + k);
+        LLVMValueRef n = LLVMBuildLoad2(e->b, e->i64, LLVMBuildInBoundsGEP2(e->b, e->i64, extents, &number, 1, ""), "");
+        LLVMValueRef same = LLVMBuildICmp(e->b, LLVMIntEQ, n, emit_extent(e, derived.at[k]), "");
+        LLVMValueRef unknown = LLVMBuildICmp(e->b, LLVMIntSLT, n, emit_int(e, 0), "");
+        prepare_condition(e, LLVMBuildOr(e->b, same, unknown, ""), e->kernel->checks.n + k);
     }
 }
 

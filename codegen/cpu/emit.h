@@ -81,6 +81,12 @@ LLVMTypeRef emit_prepare_type(Emitter *e); /* of AttnPrepare */
 void emit_call_values(Emitter *e, LLVMValueRef call);
 LLVMValueRef emit_field(Emitter *e, LLVMTypeRef record, LLVMValueRef at, unsigned field, LLVMTypeRef type);
 
+/* Indices of tensors of the signature whose extents follow from others, in order of appearance: they stand behind
+ * Pattern.indices in AttnPattern.indices and AttnCall.extents, and each adds a check behind those of the kernel. */
+typedef VEC(const Index *) IndexList;
+IndexList emit_derived_indices(Compilation *c, const Pattern *pattern);
+int emit_index_number(const Pattern *pattern, const IndexList *derived, const Index *index);
+
 /* --- emit_support.c: small things */
 LLVMValueRef emit_int(Emitter *e, int64_t value);
 LLVMValueRef emit_alloca(Emitter *e, LLVMTypeRef type, const char *name);

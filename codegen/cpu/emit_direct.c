@@ -72,9 +72,14 @@ static void bind(Emitter *e, Direct *d)
     Fields fields = header_fields(e->c, p);
     LLVMValueRef params = emit_alloca(e, LLVMArrayType2(e->i64, p->params.n + 1), "params");
     unsigned at = 1 + p->indices.n;
-    for (unsigned k = 0; k < p->indices.n; k++) {
-        LLVMValueRef n = LLVMBuildLoad2(e->b, e->i64, element(e, e->i64, d->args, 1 + k), "");
-        return_if(e, d, LLVMBuildICmp(e->b, LLVMIntSLT, n, emit_int(e, 0), ""), emit_int(e, DIRECT_BAD_ARGUMENT));
+    IndexList derived = emit_derived_indices(e->c, p);
+    unsigned n_indices = p->indices.n + derived.n;
+    LLVMValueRef extents = emit_alloca(e, LLVMArrayType2(e->i64, n_indices + 1), "extents");
+    for (unsigned k = 0; k < n_indices; k++) { /* derived ones: not known, so not compared */
+        LLVMValueRef n = emit_int(e, -1);
+        if (k < p->indices.n) n = LLVMBuildLoad2(e->b, e->i64, element(e, e->i64, d->args, 1 + k), "");
+        LLVMBuildStore(e->b, n, element(e, e->i64, extents, k));
+        if (k < p->indices.n) return_if(e, d, LLVMBuildICmp(e->b, LLVMIntSLT, n, emit_int(e, 0), ""), emit_int(e, DIRECT_BAD_ARGUMENT));
     }
     for (unsigned k = 0; k < p->params.n; k++)
         if (!p->params.at[k]->fixed)
@@ -82,7 +87,7 @@ static void bind(Emitter *e, Direct *d)
                            element(e, e->i64, params, k));
     LLVMValueRef workspace = LLVMBuildLoad2(e->b, e->ptr, d->args, "workspace");
     LLVMBuildStore(e->b, LLVMConstInt(e->i32, 0, false), d->status);
-    LLVMValueRef parts[5] = {d->tensors, element(e, e->i64, d->args, 1), params, workspace, d->status};
+    LLVMValueRef parts[5] = {d->tensors, extents, params, workspace, d->status};
     for (unsigned k = 0; k < 5; k++) store_field(e, e->call_type, d->call, k, parts[k]);
     emit_call_values(e, d->call);
     for (unsigned k = 0; k < p->tensors.n; k++) bind_tensor(e, d, k, &at);

@@ -505,3 +505,30 @@ Test(emit, sizes_that_overflow_stay_too_large)
     cr_assert_eq(tasks[0], 0);
     small_end(&s);
 }
+
+/* o[c] over an index whose extent follows from another: it stands behind the bound ones and is compared if known. */
+Test(emit, derived_extents_are_compared)
+{
+    Small s;
+    small_begin(&s, "derived", false);
+    Compilation *c = &s.c;
+    Index *i = small_index(&s, "i"), *twice = index_new(c, "twice", (Span){0});
+    twice->extent = node_binary(c, N_MUL, node_int(c, 2), node_size(c, i));
+    Tensor *x = small_tensor(&s, "x", ROLE_INPUT, F, TYPE_REAL, DIMS(i));
+    Tensor *o = small_tensor(&s, "o", ROLE_OUTPUT, F, TYPE_REAL, DIMS(twice));
+    Node *half = node_binary(c, N_FLOORDIV, node_index(c, twice), node_int(c, 2));
+    small_store_at(&s, &small_phase(&s, DIMS(twice))->body, o, small_read(&s, x, NODES(half)));
+    small_open(&s, NULL);
+    const AttnPattern *p = s.module->patterns;
+    cr_assert(p->n_indices == 2 && p->indices[1].derived && !p->indices[0].derived && p->tensors[1].dims[0] == 1);
+    float data[] = {1, 2}, got[4];
+    int64_t one = 1;
+    AttnTensor tensors[] = {{data, &one, 1, ATTN_F32}, {got, &one, 1, ATTN_F32}};
+    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){2, 4}, NULL), 0);
+    cr_assert(got[0] == 1 && got[3] == 2);
+    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){2, -1}, NULL), 0);
+    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){2, 5}, NULL), 1);
+    cr_assert_eq(p->n_checks, 1);
+    cr_assert_str_eq(p->checks[0].text, "size(twice) == size(i) * 2");
+    small_end(&s);
+}

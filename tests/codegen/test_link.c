@@ -79,8 +79,8 @@ Test(link, shared_object_stands_alone)
         cr_assert(!strncmp(name, "libc.so.6", 9) || !strncmp(name, "libm.so.6", 9));
     }
     const AttnPattern *p = s.module->patterns;
-    cr_assert_str_eq(p->signature, "attention(scale: float = 0.5, fixed: int is 0) over h: q[h, i, d], k[h, j, d], "
-                                   "v[h, j, d] -> o[h, i, d]");
+    cr_assert_str_eq(p->signature, "attention(scale: float = 0.5, fixed: int is 0)\n"
+                                   "    over h: q[h, i, d], k[h, j, d], v[h, j, d] -> o[h, i, d]");
     cr_assert(p->n_tensors == 4 && p->tensors[1].heads == 0 && p->tensors[3].heads == -1 && p->tensors[3].rank == 3);
     cr_assert_eq(p->tensors[2].dims[1], 2);
     cr_assert_str_eq(p->indices[2].name, "j");
