@@ -352,15 +352,18 @@ void ast_print_tokens(Text *out, Compilation *c, uint32_t source)
     tokens_start(p);
     PARSER_STYPE value;
     Span span;
+    const char *source_text = c->sources.at[source].text;
+    unsigned line = 1;
+    uint32_t at = 0, start = 0; /* bytes seen, and where their last line begins */
     for (int kind; (kind = parser_lex(&value, &span, p)) != T_END;) {
-        unsigned line, column;
-        span_position(c, span, &line, &column);
+        for (; at < span.from; at++)
+            if (source_text[at] == '\n') line++, start = at + 1;
         bool written = kind == T_NAME || kind == T_STRING || kind == T_INTEGER || kind == T_REAL;
         const char *name = kind == T_PARSER_error ? "error"
                            : kind == T_NEWLINE    ? "newline"
                                                   : token_name(kind);
         if (written) name = strchr(name, ' ') + 1; /* without its article */
-        text_add(out, written ? "%u:%u %s %.*s\n" : "%u:%u %s\n", line, column, name,
-                 (int)(span.to - span.from), c->sources.at[source].text + span.from);
+        text_add(out, written ? "%u:%u %s %.*s\n" : "%u:%u %s\n", line, span.from - start + 1, name,
+                 (int)(span.to - span.from), source_text + span.from);
     }
 }

@@ -163,7 +163,7 @@ static int unclosed(Parser *p, const Token *next, Span *span)
     p->depth = 0;
     p->panic = true;
     p->brace_reported = next->kind != T_RBRACE;
-    *span = next->span;
+    *span = (Span){p->source, p->previous.span.to, p->previous.span.to};
     syntax_diag(p, E004, b.span, "this `%s` is never closed", bracket_name(b.kind));
     return T_PARSER_error;
 }
