@@ -86,7 +86,7 @@ static void add_comment_text(Text *out, const char *text)
 {
     for (const char *at = text; *at; at++) {
         bool ends = at[0] == '*' && at[1] == '/';
-        if (*at == '\n') text_add(out, "\n *");
+        if (*at == '\n') text_add(out, "\n * ");
         else text_add(out, ends ? "* " : "%c", *at);
     }
 }
