@@ -74,7 +74,8 @@ static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim
     return (Answer){.result = NOT_PROVED};
 }
 
-/* Can it hold with two elements along every extent and the defaults of the parameters? Each of its parts can. */
+/* Can it hold with two elements along every extent and the defaults of the parameters? Each of its parts
+ * can. */
 static bool can_hold(Compilation *c, const ProveScope *scope, Node *condition)
 {
     Prover *p = begin(c, scope);
@@ -149,10 +150,15 @@ static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool lo
 {
     unsigned budget = 100;
     const Tensor *t = undeclared(x, &budget);
-    if (t) return format(c, "declare the range of `%s`: `%s: int[...] in %s..%s`", t->name, t->name, print(c, lo), print(c, hi));
-    if (low_proved) return format(c, "read it only where `%s < %s`, or inside `pad(..., 0)`", print(c, x), print(c, hi));
-    if (high_proved) return format(c, "read it only where `%s <= %s`, or inside `pad(..., 0)`", print(c, lo), print(c, x));
-    return format(c, "read it only where `%s <= %s` and `%s < %s`, or inside `pad(..., 0)`", print(c, lo), print(c, x), print(c, x), print(c, hi));
+    if (t)
+        return format(c, "declare the range of `%s`: `%s: int[...] in %s..%s`", t->name, t->name,
+                      print(c, lo), print(c, hi));
+    if (low_proved)
+        return format(c, "read it only where `%s < %s`, or inside `pad(..., 0)`", print(c, x), print(c, hi));
+    if (high_proved)
+        return format(c, "read it only where `%s <= %s`, or inside `pad(..., 0)`", print(c, lo), print(c, x));
+    return format(c, "read it only where `%s <= %s` and `%s < %s`, or inside `pad(..., 0)`", print(c, lo),
+                  print(c, x), print(c, x), print(c, hi));
 }
 
 static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
@@ -186,7 +192,8 @@ static bool is_whole_index(Compilation *c, const ProveScope *scope, const Node *
 {
     if (x->op != N_INDEX || node_size(c, x->index) != extent) return false;
     for (unsigned k = 0; scope && k < scope->ranges.n; k++)
-        if (scope->ranges.at[k].index == x->index && (scope->ranges.at[k].lo || scope->ranges.at[k].hi)) return false;
+        if (scope->ranges.at[k].index == x->index && (scope->ranges.at[k].lo || scope->ranges.at[k].hi))
+            return false;
     return true;
 }
 

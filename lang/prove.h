@@ -1,12 +1,14 @@
-/* The prover of subscript safety: decides whether an int coordinate lies in [0, extent) for all elements that exist.
- * Rules are numbered (S1, S2, ...) in docs/safety.md; nothing else is used, so what compiles does not depend on luck. */
+/* The prover of subscript safety: decides whether an int coordinate lies in [0, extent) for all elements
+ * that exist. Rules are numbered (S1, S2, ...) in docs/safety.md; nothing else is used, so what compiles
+ * does not depend on luck. */
 #ifndef ATTN_LANG_PROVE_H
 #define ATTN_LANG_PROVE_H
 
 #include "program.h"
 
-/* Where a read stands. Every free index v of the coordinate ranges over [0, extent) unless `ranges` narrows it. */
-typedef struct ProveRange { Index *index; Node *lo, *hi; } ProveRange; /* binder ranges: lo <= INDEX(index) < hi */
+/* Where a read stands. Every free index v of the coordinate ranges over [0, extent) unless `ranges`
+ * narrows it. */
+typedef struct ProveRange { Index *index; Node *lo, *hi; } ProveRange; /* lo <= INDEX(index) < hi */
 typedef struct ProveScope {
     VEC(ProveRange) ranges;
     VEC(Node *) facts;       /* bool Nodes known to be true here (conditions around the read) */
@@ -16,13 +18,13 @@ typedef struct ProveScope {
 typedef enum ProveResult {
     PROVED,            /* from ranges, declared ranges and conditions alone */
     PROVED_BY_FACTS,   /* needs facts: the read must be guarded */
-    PROVED_IF,         /* true whenever *condition (over SIZE and PARAM; already allows for empty ranges) holds */
+    PROVED_IF,         /* whenever *condition holds (over SIZE and PARAM; it allows for empty ranges) */
     NOT_PROVED         /* *range says in words what the coordinate may be, e.g. "-3 .. size(j) + 2" */
 } ProveResult;
 
 typedef struct Proof {
     ProveResult result;
-    bool used_facts;         /* PROVED_BY_FACTS, and PROVED_IF when facts were needed besides: the read must be guarded */
+    bool used_facts;         /* the read must be guarded: PROVED_BY_FACTS, or PROVED_IF with facts besides */
     Node *condition;         /* PROVED_IF: bool over SIZE and PARAM; else NULL */
     const char *range;       /* NOT_PROVED: in words */
     const char *hint;        /* NOT_PROVED: how to mend it; may be NULL */
@@ -32,7 +34,8 @@ typedef struct Proof {
 Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent);
 /* lo <= x < hi for arbitrary bounds (arguments of callees with declared ranges, recurrence steps: t' < t). */
 Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi);
-/* Is the bool node true (1), false (0) or unknown (-1) over all its variables' ranges? For always-true masks. */
+/* Is the bool node true (1), false (0) or unknown (-1) over all its variables' ranges? For always-true
+ * masks. */
 int prove_truth(Compilation *c, const ProveScope *scope, Node *test);
 
 #endif

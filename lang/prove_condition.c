@@ -1,5 +1,6 @@
-/* What is left when a proof fails: conditions on extents and parameters, and bounds for messages. Both come from one
- * search: an inequality is combined with known ones until only extents and parameters are left in it. */
+/* What is left when a proof fails: conditions on extents and parameters, and bounds for messages. Both
+ * come from one search: an inequality is combined with known ones until only extents and parameters are
+ * left in it. */
 #include "prove_state.h"
 
 #include <string.h>
@@ -24,7 +25,8 @@ static void reach(Elimination *e, const Poly *a, Origin origin)
     if (e->n < MAX_TRIED) e->at[e->n++] = (Reached){*a, origin};
 }
 
-/* The term to eliminate next: that with the youngest symbol, since operands are older than what is made of them. */
+/* The term to eliminate next: that with the youngest symbol, since operands are older than what is made of
+ * them. */
 static int next_term(const Prover *p, const Poly *a)
 {
     int best = -1;
@@ -47,7 +49,8 @@ static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly 
 {
     for (unsigned t = 0; t < b->n; t++) {
         if (b->mono[t] != a->mono[term]) continue;
-        if ((b->k[t] > 0) == (a->k[term] > 0) || b->k[t] == INT64_MIN || a->k[term] == INT64_MIN) return false;
+        if ((b->k[t] > 0) == (a->k[term] > 0) || b->k[t] == INT64_MIN || a->k[term] == INT64_MIN)
+            return false;
         const int64_t x = b->k[t] < 0 ? -b->k[t] : b->k[t], y = a->k[term] < 0 ? -a->k[term] : a->k[term];
         if (!poly_scale_add(p, a, x, b, y, out)) return false;
         poly_tighten(out);
@@ -56,7 +59,8 @@ static bool cancel(Prover *p, const Poly *a, unsigned term, const Poly *b, Poly 
     return false;
 }
 
-/* Combines what has been reached with known inequalities; what is over extents and parameters alone is left. */
+/* Combines what has been reached with known inequalities; what is over extents and parameters alone is
+ * left. */
 static void eliminate(Prover *p, Elimination *e)
 {
     for (unsigned next = 0; next < e->n && e->n_left < MAX_LEFT; next++) {
@@ -87,8 +91,8 @@ static bool opposite(const Poly *a, Poly *out) { /* not (a >= 0) */
 enum { MAX_SIDE = 4 * MAX_TERMS };
 typedef struct Sides { unsigned n; Poly at[MAX_SIDE]; } Sides;
 
-/* What is supposed of a factor of a condition: two elements along every extent, the defaults of the parameters
- * (2 or more for those without). */
+/* What is supposed of a factor of a condition: two elements along every extent, the defaults of the
+ * parameters (2 or more for those without). */
 bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact)
 {
     const Node *n = p->symbols[symbol].node;
@@ -104,7 +108,8 @@ bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact)
     return *least > -((int64_t)1 << 40) && *least < (int64_t)1 << 40;
 }
 
-/* symbol * rest >= least * rest, and the reverse where it is exact; rest is 1 or supposed not to be negative */
+/* symbol * rest >= least * rest, and the reverse where it is exact; rest is 1 or supposed not to be
+ * negative */
 static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
 {
     int64_t least;
@@ -116,7 +121,8 @@ static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
     if (exact && s->n < MAX_SIDE && poly_scale_add(p, &x, -1, &x, 0, &x)) s->at[s->n++] = x;
 }
 
-/* Of degree 2 at most, and possible with two elements along every extent and with the defaults of the parameters. */
+/* Of degree 2 at most, and possible with two elements along every extent and with the defaults of the
+ * parameters. */
 static bool is_sensible(Prover *p, const Poly *condition)
 {
     Sides s = {.n = 1, .at = {*condition}};
@@ -145,7 +151,9 @@ static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, 
         if (!(origin.ranges >> s & 1)) continue;
         Node *extent = node_size(p->c, p->symbols[s].node->index);
         Poly extra[2] = {*failing};
-        if (!term_pure(extent) || !poly_of(p, extent, &extra[1]) || !poly_scale_add(p, &extra[1], -1, &extra[1], 0, &extra[1])) continue;
+        if (!term_pure(extent) || !poly_of(p, extent, &extra[1]) ||
+            !poly_scale_add(p, &extra[1], -1, &extra[1], 0, &extra[1]))
+            continue;
         if (!pure_contradiction(p, extra, 2))
             test = node_binary(p->c, N_OR, node_binary(p->c, N_EQ, extent, node_int(p->c, 0)), test);
     }
@@ -158,7 +166,8 @@ static void eliminate_all(Prover *p, Elimination *e)
     for (unsigned k = 0; k < p->n_known; k++)
         if (p->known[k].start) reach(e, &p->known[k].p, p->known[k].origin);
     for (unsigned k = p->n_known; k-- > 0;)
-        if (!p->known[k].start && p->known[k].origin.from & ~FROM_FACT) reach(e, &p->known[k].p, p->known[k].origin);
+        if (!p->known[k].start && p->known[k].origin.from & ~FROM_FACT)
+            reach(e, &p->known[k].p, p->known[k].origin);
     eliminate(p, e);
 }
 
@@ -205,7 +214,16 @@ static bool never_above(Prover *p, const Poly *a, const Poly *b)
     return pure_contradiction(p, extra, n);
 }
 
-/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is chosen. */
+static bool mentions(const Prover *p, const Poly *a, unsigned symbol)
+{
+    for (unsigned t = 0; t < a->n; t++)
+        for (unsigned k = 0; k < p->monos[a->mono[t]].n; k++)
+            if (p->monos[a->mono[t]].symbol[k] == symbol) return true;
+    return false;
+}
+
+/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is
+ * chosen. */
 Node *find_bound(Prover *p, const Poly *x, bool upper)
 {
     if (p->n_symbols == MAX_SYMBOLS) return NULL;
@@ -214,7 +232,8 @@ Node *find_bound(Prover *p, const Poly *x, bool upper)
     p->symbols[symbol] = (Symbol){.op = N_OPS, .pure = true};
     Poly z, start, best;
     bool found = false;
-    if (!poly_symbol(p, symbol, &z) || !poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start)) return NULL;
+    if (!poly_symbol(p, symbol, &z) || !poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start))
+        return NULL;
     if (p->n_known < MAX_KNOWN) p->known[p->n_known++] = (Known){.p = start, .start = true};
     saturate(p);
     reach(e, &start, (Origin){0});
@@ -225,6 +244,7 @@ Node *find_bound(Prover *p, const Poly *x, bool upper)
         for (unsigned t = 0; t < bound.n; t++)
             if (bound.mono[t] == z.mono[0]) factor = bound.k[t];
         if (factor != (upper ? -1 : 1) || !poly_scale_add(p, &bound, upper ? 1 : -1, &z, 1, &bound)) continue;
+        if (mentions(p, &bound, symbol)) continue;
         if (!found || (upper ? never_above(p, &bound, &best) : never_above(p, &best, &bound))) best = bound;
         found = true;
     }

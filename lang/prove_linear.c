@@ -1,6 +1,7 @@
-/* Linear arithmetic over monomials: is there a sum of known inequalities with non-negative factors that says 0 >= 1?
- * Factors u >= 0 with sum u_i p_i = -1 as polynomials are sought by the simplex method (phase 1) on an integer table:
- * rows are monomials, columns are inequalities. Complete over the rationals; deterministic; gives up on overflow. */
+/* Linear arithmetic over monomials: is there a sum of known inequalities with non-negative factors that
+ * says 0 >= 1? Factors u >= 0 with sum u_i p_i = -1 as polynomials are sought by the simplex method (phase
+ * 1) on an integer table: rows are monomials, columns are inequalities. Complete over the rationals;
+ * deterministic; gives up on overflow. */
 #include "prove_state.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ typedef struct Problem {
 
 static void count_signs(const Poly *p, int add, int16_t (*count)[2])
 {
-    for (unsigned t = 0; t < p->n; t++) count[p->mono[t]][p->k[t] > 0] = (int16_t)(count[p->mono[t]][p->k[t] > 0] + add);
+    for (unsigned t = 0; t < p->n; t++)
+        count[p->mono[t]][p->k[t] > 0] = (int16_t)(count[p->mono[t]][p->k[t] > 0] + add);
 }
 
 static bool cancellable(const Poly *p, int16_t (*count)[2])
@@ -101,7 +103,8 @@ static bool set_up(Prover *p, Problem *q)
         constant[j] = objective[j] = -a->constant;
         for (unsigned t = 0; t < a->n; t++) {
             p->table[q->row[a->mono[t]]][j] = a->k[t];
-            if (a->k[t] == INT64_MIN || __builtin_add_overflow(objective[j], a->k[t], &objective[j])) return false;
+            if (a->k[t] == INT64_MIN || __builtin_add_overflow(objective[j], a->k[t], &objective[j]))
+                return false;
         }
     }
     for (unsigned i = 0; i <= q->rows; i++) q->basic[i] = -1;
@@ -116,7 +119,8 @@ static int entering(const int64_t *objective, unsigned n, bool first)
     return best;
 }
 
-/* An artificial variable at 0 leaves at once, whatever the sign of its entry; else the smallest ratio decides. */
+/* An artificial variable at 0 leaves at once, whatever the sign of its entry; else the smallest ratio
+ * decides. */
 static int leaving(Prover *p, const Problem *q, unsigned column)
 {
     int best = -1;
@@ -146,7 +150,8 @@ static bool simplex(Prover *p, Problem *q)
         const int row = column < 0 ? -1 : leaving(p, q, (unsigned)column);
         if (row < 0) return false;
         for (unsigned i = 0; i < q->rows + 2; i++)
-            if (i != (unsigned)row && !eliminate(p->table[i], p->table[row], (unsigned)column, q->n)) return false;
+            if (i != (unsigned)row && !eliminate(p->table[i], p->table[row], (unsigned)column, q->n))
+                return false;
         q->basic[row] = (int16_t)column;
     }
     return !objective[q->n];

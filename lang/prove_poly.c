@@ -19,7 +19,8 @@ static bool mono_multiply(Prover *p, unsigned a, unsigned b, uint8_t *id)
     Mono m = {0};
     if (x->n + y->n > MAX_DEGREE) return false;
     for (unsigned i = 0, j = 0; i < x->n || j < y->n;)
-        m.symbol[m.n++] = j == y->n || (i < x->n && x->symbol[i] <= y->symbol[j]) ? x->symbol[i++] : y->symbol[j++];
+        m.symbol[m.n++] =
+            j == y->n || (i < x->n && x->symbol[i] <= y->symbol[j]) ? x->symbol[i++] : y->symbol[j++];
     return mono_intern(p, m, id);
 }
 
@@ -133,7 +134,8 @@ static Node *mono_node(Prover *p, unsigned mono, int64_t k)
     return k == 1 ? n : node_binary(p->c, N_MUL, node_int(p->c, k), n);
 }
 
-/* The terms whose factor has this sign, as a sum of positive ones; with the constant if its sign is that too. */
+/* The terms whose factor has this sign, as a sum of positive ones; with the constant if its sign is that
+ * too. */
 static Node *one_side(Prover *p, const Poly *a, bool positive)
 {
     Node *sum = NULL;

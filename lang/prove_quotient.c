@@ -10,7 +10,8 @@ static void relate_remainder(Prover *p, unsigned symbol)
     const Origin origin = {.rules = BIT(S6)};
     Poly s, q, sum;
     if (!poly_symbol(p, symbol, &s) || !term_symbol(p, N_FLOORDIV, NULL, &y.a, &y.b, &q)) return;
-    if (poly_multiply(p, &q, &y.b, &sum) && poly_scale_add(p, &sum, 1, &s, 1, &sum)) know_equal(p, &sum, &y.a, origin);
+    if (poly_multiply(p, &q, &y.b, &sum) && poly_scale_add(p, &sum, 1, &s, 1, &sum))
+        know_equal(p, &sum, &y.a, origin);
 }
 
 static int indivisible_term(const Poly *a, int64_t n)
@@ -20,8 +21,8 @@ static int indivisible_term(const Poly *a, int64_t n)
     return -1;
 }
 
-/* Replaces the terms of a >= 0 that n does not divide by their known bounds; when all others are multiples of n, the
- * constant may be rounded down to one. */
+/* Replaces the terms of a >= 0 that n does not divide by their known bounds; when all others are multiples
+ * of n, the constant may be rounded down to one. */
 static void round_down(Prover *p, const Poly *a, int64_t n, Origin origin, unsigned depth, unsigned *budget)
 {
     const int term = indivisible_term(a, n);
@@ -65,7 +66,9 @@ static void sign_of_quotient(Prover *p, unsigned symbol)
     const Poly zero = {0}, one = poly_constant(1);
     Origin a, b;
     Poly s;
-    if (!poly_symbol(p, symbol, &s) || !known_at_least(p, &y.b, &one, &b) || !known_at_least(p, &y.a, &zero, &a)) return;
+    if (!poly_symbol(p, symbol, &s) || !known_at_least(p, &y.b, &one, &b) ||
+        !known_at_least(p, &y.a, &zero, &a))
+        return;
     Origin origin = origin_join(a, b);
     origin.rules |= BIT(S6);
     know_difference(p, &s, &zero, 0, origin);

@@ -42,7 +42,8 @@ static void multiply(Products *q, const Known *k, const Mono *by, Origin sign)
 {
     Known product = {.origin = origin_join(k->origin, sign)};
     uint8_t id;
-    if (q->n == MAX_PRODUCTS || degree(q->p, &k->p) + by->n > q->degree || !mono_intern(q->p, *by, &id)) return;
+    if (q->n == MAX_PRODUCTS || degree(q->p, &k->p) + by->n > q->degree || !mono_intern(q->p, *by, &id))
+        return;
     const Poly factor = {.n = 1, .mono = {id}, .k = {1}};
     if (!poly_multiply(q->p, &k->p, &factor, &product.p)) return;
     poly_tighten(&product.p);
@@ -143,14 +144,16 @@ static void back_to(Prover *p, Mark m)
     p->n_splits = m.splits;
 }
 
-/* Forgets the conditions from `first` to before `last`: the case that asked for them has become superfluous. */
+/* Forgets the conditions from `first` to before `last`: the case that asked for them has become
+ * superfluous. */
 static void keep_only_last(Prover *p, unsigned first, unsigned last)
 {
     for (unsigned k = last; k < p->found.n; k++) p->found.at[first + k - last] = p->found.at[k];
     p->found.n -= last - first;
 }
 
-/* The second case of a divisor, n <= 0, is not taken apart further: what could save it is the condition n >= 1. */
+/* The second case of a divisor, n <= 0, is not taken apart further: what could save it is the condition n
+ * >= 1. */
 static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned level, Origin *used)
 {
     if (!p->weak || s->kind != SPLIT_DIVISOR || which == 0) return refute(p, level + 1, used);
@@ -158,10 +161,12 @@ static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned leve
     if (contradiction(p, true, used)) return true;
     *used = s->origin;
     used->from |= 1u << level;
-    return (poly_add_constant(&positive, -1) && offer_condition(p, &positive, used)) || find_condition(p, used);
+    return (poly_add_constant(&positive, -1) && offer_condition(p, &positive, used)) ||
+           find_condition(p, used);
 }
 
-/* Both alternatives must be contradictory; an alternative that was not needed makes the other one superfluous. */
+/* Both alternatives must be contradictory; an alternative that was not needed makes the other one
+ * superfluous. */
 static bool refute_cases(Prover *p, unsigned split, unsigned level, Origin *used)
 {
     const Mark before = mark(p);

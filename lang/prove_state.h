@@ -1,15 +1,17 @@
-/* State of one proof (internal to lang/prove*.c). Integer terms of the text become polynomials over symbols; what is
- * known is a list of polynomials that are not negative; to show g >= 0, -g - 1 is added to the list and a contradiction
- * is sought: first by linear arithmetic over monomials, then with products, then by cases. Everything is bounded by the
- * constants below and gives up, never guesses, when one is reached or an int64 overflows. */
+/* State of one proof (internal to lang/prove*.c). Integer terms of the text become polynomials over
+ * symbols; what is known is a list of polynomials that are not negative; to show g >= 0, -g - 1 is added
+ * to the list and a contradiction is sought: first by linear arithmetic over monomials, then with
+ * products, then by cases. Everything is bounded by the constants below and gives up, never guesses, when
+ * one is reached or an int64 overflows. */
 #ifndef ATTN_LANG_PROVE_STATE_H
 #define ATTN_LANG_PROVE_STATE_H
 
 #include "prove.h"
 
 enum {
-    MAX_SYMBOLS = 64, MAX_MONOS = 255, MAX_DEGREE = 4, MAX_TERMS = 14, MAX_KNOWN = 384, MAX_SPLITS = 64, MAX_LEVELS = 24,
-    MAX_PRODUCTS = 512, MAX_ROWS = 96, MAX_COLUMNS = 256, MAX_LOOK_THROUGH = 8, MAX_WORK = 4000, MAX_LINEAR = 400
+    MAX_SYMBOLS = 64, MAX_MONOS = 255, MAX_DEGREE = 4, MAX_TERMS = 14, MAX_KNOWN = 384, MAX_SPLITS = 64,
+    MAX_LEVELS = 24, MAX_PRODUCTS = 512, MAX_ROWS = 96, MAX_COLUMNS = 256, MAX_LOOK_THROUGH = 8,
+    MAX_WORK = 4000, MAX_LINEAR = 400
 };
 
 enum {
@@ -23,7 +25,8 @@ enum {
 /* constant + sum of k[t] * monos[mono[t]]; terms ordered by mono, no zero factors. */
 typedef struct Poly { int64_t constant; uint8_t n, mono[MAX_TERMS]; int64_t k[MAX_TERMS]; } Poly;
 typedef struct Mono { uint8_t n, symbol[MAX_DEGREE]; } Mono; /* symbols in order, repeated for powers */
-/* A quantity of its own: a variable, an extent, a parameter, or a term that linear arithmetic does not look into. */
+/* A quantity of its own: a variable, an extent, a parameter, or a term that linear arithmetic does not
+ * look into. */
 typedef struct Symbol {
     Node *node;  /* NULL: made up by the prover */
     Op op;       /* FLOORDIV MOD MIN MAX ABS keep their operands as polynomials, which tells equal ones */
@@ -31,14 +34,23 @@ typedef struct Symbol {
     Poly a, b;
 } Symbol;
 
-enum { FROM_FACT = 1u << 31 }; /* the other bits of `from`: the case distinctions (by level) that it depends on */
-typedef struct Origin { uint32_t from, rules; uint64_t ranges; } Origin; /* ranges: variables whose ranges were used */
-typedef struct Known { Poly p; Origin origin; bool start; } Known; /* p >= 0; start: the negated goal or a case of it */
+/* What something was derived from. from: FROM_FACT, and the case distinctions (a bit for each level);
+ * ranges: the variables whose ranges were used, by symbol. */
+enum { FROM_FACT = 1u << 31 };
+typedef struct Origin { uint32_t from, rules; uint64_t ranges; } Origin;
+/* p >= 0. start: the denied claim. */
+typedef struct Known { Poly p; Origin origin; bool start; } Known;
 
 typedef enum SplitKind { SPLIT_FACT, SPLIT_CHOICE, SPLIT_DIVISOR, SPLIT_CHECK } SplitKind;
-/* One of two alternatives holds. FACT: node is `positive`. CHOICE: which operand symbol is. DIVISOR: symbol's b >= 1 or
- * not. CHECK: symbol's node has a range that is not empty, or it has. */
-typedef struct Split { SplitKind kind; bool positive, taken; uint8_t symbol; Node *node; Origin origin; } Split;
+/* One of two alternatives holds. FACT: node is `positive`. CHOICE: which operand symbol is. DIVISOR:
+ * symbol's b >= 1 or not. CHECK: symbol's node has a range that is not empty, or it has. */
+typedef struct Split {
+    SplitKind kind;
+    bool positive, taken;
+    uint8_t symbol;
+    Node *node;
+    Origin origin;
+} Split;
 
 typedef struct Prover {
     Compilation *c;
@@ -75,41 +87,43 @@ Node *poly_condition(Prover *p, const Poly *a);         /* a >= 0 as a compariso
 bool poly_of(Prover *p, Node *n, Poly *out);
 bool term_pure(const Node *n);
 bool prove_range(Prover *p, Index *v, Node **lo, Node **hi); /* its range; true: all of its extent */
-Node *look_through(Prover *p, const Node *read);        /* body at these coordinates, or NULL */
-void know(Prover *p, const Poly *a, Origin origin);     /* a >= 0 */
-void know_difference(Prover *p, const Poly *a, const Poly *b, int64_t less, Origin origin); /* a - b - less >= 0 */
+Node *look_through(Prover *p, const Node *read);             /* body at these coordinates, or NULL */
+void know(Prover *p, const Poly *a, Origin origin);          /* a >= 0 */
 void know_equal(Prover *p, const Poly *a, const Poly *b, Origin origin);
+/* a - b - less >= 0 */
+void know_difference(Prover *p, const Poly *a, const Poly *b, int64_t less, Origin origin);
 void split_on(Prover *p, Split s);
 
 /* prove_symbol.c */
 bool term_symbol(Prover *p, Op op, Node *n, const Poly *a, const Poly *b, Poly *out); /* found or made */
-void divisor_known(Prover *p, unsigned symbol, Origin origin); /* states S6 */
+void divisor_known(Prover *p, unsigned symbol, Origin origin);                        /* states S6 */
 
 /* prove_fact.c */
 void assume(Prover *p, Node *fact, bool positive, Origin origin);
 void apply_alternative(Prover *p, const Split *s, unsigned which, uint32_t level_bit);
 
-/* prove_linear.c: is there a contradiction? used: what it came from. */
-unsigned drop_uncancelled(const Poly **polys, uint16_t *number, unsigned n); /* keeps those that may take part */
+/* prove_linear.c. used: what the answer came from. */
+unsigned drop_uncancelled(const Poly **polys, uint16_t *number, unsigned n); /* keeps what may take part */
 bool linear_contradiction(Prover *p, Origin *used);
-bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra); /* of pure known ones and these alone */
-bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used); /* a >= b by linear arithmetic alone */
+bool pure_contradiction(Prover *p, const Poly *extra, unsigned n_extra); /* of known pure ones and these */
+bool known_at_least(Prover *p, const Poly *a, const Poly *b, Origin *used); /* a >= b, without cases */
 
-/* prove_quotient.c */
-void relate_quotients(Prover *p); /* adds what follows about x // n and x % n from what is known by now */
+/* prove_quotient.c: adds what follows about x // n and x % n from what is known by now */
+void relate_quotients(Prover *p);
 
-/* prove_wrap.c */
-bool may_wrap(Compilation *c, const Node *n); /* can computing n leave the range of int64? */
+/* prove_wrap.c: can computing n leave the range of int64? */
+bool may_wrap(Compilation *c, const Node *n);
 
 /* prove_search.c */
 void saturate(Prover *p); /* adds what follows by quotients and products */
 bool refute(Prover *p, unsigned level, Origin *used);
 
-/* prove_condition.c */
-bool find_condition(Prover *p, Origin *used); /* adds to p->found what would make the present case impossible */
-bool offer_condition(Prover *p, const Poly *a, Origin *used);
+/* prove_condition.c: the first two add to p->found a condition that makes the present case impossible */
+bool find_condition(Prover *p, Origin *used);
+bool offer_condition(Prover *p, const Poly *a, Origin *used); /* a >= 0, if it makes sense */
 bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact);
-Node *find_bound(Prover *p, const Poly *x, bool upper); /* of x, over extents and parameters; NULL: none found */
+/* of x, over extents and parameters; NULL: none found */
+Node *find_bound(Prover *p, const Poly *x, bool upper);
 
 static inline Origin origin_join(Origin a, Origin b) {
     return (Origin){a.from | b.from, a.rules | b.rules, a.ranges | b.ranges};

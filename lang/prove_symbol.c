@@ -1,8 +1,8 @@
 /* Symbols of a proof, and what is known about each as soon as it turns up. */
 #include "prove_state.h"
 
-/* Where a new symbol's facts come from: its rule, and the case or fact in which it turned up, since only there is it
- * known to have a value at all. */
+/* Where a new symbol's facts come from: its rule, and the case or fact in which it turned up, since only
+ * there is it known to have a value at all. */
 static Origin by(const Prover *p, uint32_t rules) { return (Origin){.from = p->context, .rules = rules}; }
 
 static void know_between(Prover *p, const Poly *s, Node *lo, Node *hi, Origin origin)
@@ -51,7 +51,8 @@ static void know_position(Prover *p, const Poly *s, const Node *binder)
 
 static bool is_zero_or_one(const Node *n)
 {
-    return (n->op == N_TO_INT && n->args[0]->type == TYPE_BOOL) || (n->op == N_INT && (n->integer | 1) == 1) ||
+    return (n->op == N_TO_INT && n->args[0]->type == TYPE_BOOL) ||
+           (n->op == N_INT && (n->integer | 1) == 1) ||
            (n->op == N_IF && is_zero_or_one(n->args[1]) && is_zero_or_one(n->args[2]));
 }
 
@@ -88,7 +89,8 @@ static void know_read(Prover *p, unsigned symbol, const Poly *s)
     const Node *body = t->body;
     if (body->op == N_CHECK) { /* its bounds hold for every step of a recurrence as well */
         Node *bounds[3];
-        for (unsigned k = 0; k < 3; k++) bounds[k] = k ? node_substitute(p->c, body->args[k], t->n_dims, t->dims, n->args) : n;
+        for (unsigned k = 0; k < 3; k++)
+            bounds[k] = k ? node_substitute(p->c, body->args[k], t->n_dims, t->dims, n->args) : n;
         know_check(p, symbol, &(Node){.args = bounds});
     } else if (!t->group && node_is_binder(body)) {
         know_binder(p, s, body);
@@ -131,7 +133,8 @@ static void know_division(Prover *p, unsigned symbol)
     Origin origin = by(p, BIT(S6));
     const Poly *b = &p->symbols[symbol].b;
     if (divisor_is_positive(p, b, &origin)) divisor_known(p, symbol, origin);
-    else if (b->n) split_on(p, (Split){.kind = SPLIT_DIVISOR, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S6))});
+    else if (b->n)
+        split_on(p, (Split){.kind = SPLIT_DIVISOR, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S6))});
 }
 
 static void know_order(Prover *p, unsigned symbol, const Poly *s)
@@ -145,7 +148,8 @@ static void know_order(Prover *p, unsigned symbol, const Poly *s)
         Poly minus;
         know_difference(p, s, &y.a, 0, by(p, BIT(S4)));
         if (y.op == N_MAX) know_difference(p, s, &y.b, 0, by(p, BIT(S4)));
-        else if (poly_scale_add(p, &y.a, -1, &zero, 0, &minus)) know_difference(p, s, &minus, 0, by(p, BIT(S4)));
+        else if (poly_scale_add(p, &y.a, -1, &zero, 0, &minus))
+            know_difference(p, s, &minus, 0, by(p, BIT(S4)));
     }
     split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S4))});
 }
@@ -153,7 +157,8 @@ static void know_order(Prover *p, unsigned symbol, const Poly *s)
 static void know_bits(Prover *p, const Poly *s, const Node *n)
 {
     for (unsigned k = 0; k < 2; k++)
-        if (n->args[k]->op == N_INT && n->args[k]->integer >= 0) know_within(p, s, 0, n->args[k]->integer, by(p, BIT(S11)));
+        if (n->args[k]->op == N_INT && n->args[k]->integer >= 0)
+            know_within(p, s, 0, n->args[k]->integer, by(p, BIT(S11)));
 }
 
 static void know_symbol(Prover *p, unsigned symbol)
@@ -177,7 +182,9 @@ static void know_symbol(Prover *p, unsigned symbol)
         if (n->args[0]->type != TYPE_BOOL) return;
         know_within(p, &s, 0, 1, by(p, BIT(S5))); /* and the cases of IF: */
         /* fall through */
-    case N_IF: split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S5))}); return;
+    case N_IF:
+        split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S5))});
+        return;
     default:
         if (node_is_binder(n)) know_binder(p, &s, n);
     }

@@ -51,7 +51,8 @@ bool prove_range(Prover *p, Index *v, Node **lo, Node **hi)
 static bool pure_within(const Node *n, unsigned *budget)
 {
     if (!(*budget)--) { *budget = 0; return false; }
-    if (n->op == N_INDEX || n->op == N_READ || n->op == N_CHECK || n->op == N_RAND || n->op == N_LOCAL) return false;
+    if (n->op == N_INDEX || n->op == N_READ || n->op == N_CHECK || n->op == N_RAND || n->op == N_LOCAL)
+        return false;
     if (n->has_binder || node_is_binder(n)) return false;
     for (unsigned k = 0; k < n->n_args; k++)
         if (!pure_within(n->args[k], budget)) return false;
@@ -76,7 +77,13 @@ Node *look_through(Prover *p, const Node *read)
 static bool transparent(const Node *n)
 {
     switch (n->op) {
-    case N_CHECK: case N_REDUCE: case N_TOP_INDEX: case N_POSITIONS: case N_RAND: case N_RANK: case N_SCAN: return false;
+    case N_CHECK:
+    case N_REDUCE:
+    case N_TOP_INDEX:
+    case N_POSITIONS:
+    case N_RAND:
+    case N_RANK:
+    case N_SCAN: return false;
     default: return true;
     }
 }
@@ -158,8 +165,15 @@ static bool poly_of_known(Prover *p, Node *n, Poly *out)
     case N_NEG: return poly_of(p, n->args[0], &a) && poly_scale_add(p, &a, -1, &zero, 0, out);
     case N_STOP: return poly_of(p, n->args[0], out);
     case N_ABS: return poly_of(p, n->args[0], &a) && term_symbol(p, N_ABS, n, &a, NULL, out);
-    case N_ADD: case N_SUB: case N_MUL: case N_FLOORDIV: case N_MOD: case N_MIN: case N_MAX: case N_SHL: case N_SHR:
-        return poly_of_binary(p, n, out);
+    case N_ADD:
+    case N_SUB:
+    case N_MUL:
+    case N_FLOORDIV:
+    case N_MOD:
+    case N_MIN:
+    case N_MAX:
+    case N_SHL:
+    case N_SHR: return poly_of_binary(p, n, out);
     case N_READ: return poly_of_read(p, n, out);
     default: return false;
     }

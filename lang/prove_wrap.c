@@ -1,11 +1,11 @@
-/* Proofs are about integers, machines wrap around at 64 bits. This finds the terms for which the two agree: intervals
- * from the sizes that things can have at all. */
+/* Proofs are about integers, machines wrap around at 64 bits. This finds the terms for which the two
+ * agree: intervals from the sizes that things can have at all. */
 #include "prove_state.h"
 
 typedef struct Interval { __int128 lo, hi; bool wraps; } Interval;
 typedef struct Wrap { Compilation *c; unsigned budget, depth; } Wrap;
 
-static const __int128 most = ((__int128)1 << 31) - 1; /* an extent that tensors bring, and |parameter|: see docs/safety.md */
+static const __int128 most = ((__int128)1 << 31) - 1; /* of bound extents and |parameters|, see docs/safety.md */
 
 static Interval any_int(bool wraps) { return (Interval){INT64_MIN, INT64_MAX, wraps}; }
 static __int128 smaller(__int128 a, __int128 b) { return a < b ? a : b; }
@@ -48,7 +48,9 @@ static Interval combine(Op op, Interval a, Interval b)
     case N_MIN: return (Interval){smaller(a.lo, b.lo), smaller(a.hi, b.hi), false};
     case N_MAX: return (Interval){larger(a.lo, b.lo), larger(a.hi, b.hi), false};
     case N_BITAND: return bits_below(a, b);
-    case N_SHL: return b.lo < 0 || b.hi > 62 ? any_int(true) : times(a, (Interval){(__int128)1 << b.lo, (__int128)1 << b.hi, false});
+    case N_SHL:
+        return b.lo < 0 || b.hi > 62 ? any_int(true)
+                                     : times(a, (Interval){(__int128)1 << b.lo, (__int128)1 << b.hi, false});
     default: return any_int(false);
     }
 }
@@ -140,7 +142,8 @@ static Interval interval_of(Wrap *w, const Node *n)
 static bool wraps_inside(Wrap *w, const Node *n)
 {
     if (n->op == N_NEG) return wraps_inside(w, n->args[0]);
-    if (n->op == N_ADD || n->op == N_SUB || n->op == N_MUL) return wraps_inside(w, n->args[0]) || wraps_inside(w, n->args[1]);
+    if (n->op == N_ADD || n->op == N_SUB || n->op == N_MUL)
+        return wraps_inside(w, n->args[0]) || wraps_inside(w, n->args[1]);
     return interval_of(w, n).wraps;
 }
 

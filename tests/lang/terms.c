@@ -1,3 +1,4 @@
+/* Terms for tests: a reader and an evaluator. */
 #include "terms.h"
 
 #include <ctype.h>
@@ -30,7 +31,10 @@ Index *world_find(const World *w, const char *name)
 Tensor *world_tensor(World *w, const char *name, Type type, const char *dims, const char *lo, const char *hi,
                      const char *body) {
     Tensor *t = NEW(w->c, Tensor);
-    *t = (Tensor){.name = name, .id = w->c->next_tensor++, .role = body ? ROLE_EQUATION : ROLE_INPUT, .type = type,
+    *t = (Tensor){.name = name,
+                  .id = w->c->next_tensor++,
+                  .role = body ? ROLE_EQUATION : ROLE_INPUT,
+                  .type = type,
                   .recurrence_axis = -1};
     t->dims = NEW_ARRAY(w->c, Index *, 8);
     char text[100], *rest = text;
@@ -149,8 +153,8 @@ static Node *read_sum(Reader *r)
 
 static Node *read_comparison(Reader *r)
 {
-    static const struct { const char *text; Op op; bool swap; } ops[] = {
-        {"<=", N_LE, false}, {">=", N_LE, true}, {"==", N_EQ, false}, {"!=", N_NE, false}, {"<", N_LT, false}, {">", N_LT, true}};
+    static const struct { const char *text; Op op; bool swap; } ops[] = {{"<=", N_LE, false}, {">=", N_LE, true}, {"==", N_EQ, false},
+               {"!=", N_NE, false}, {"<", N_LT, false}, {">", N_LT, true}};
     Compilation *c = r->w->c;
     Node *left = read_sum(r), *all = NULL;
     for (;;) {
@@ -202,7 +206,10 @@ Node *term(World *w, const char *text)
     return n;
 }
 
-static int64_t floor_of(int64_t a, int64_t b) { return b ? a / b - (a % b != 0 && (a % b < 0) != (b < 0)) : 0; }
+static int64_t floor_of(int64_t a, int64_t b)
+{
+    return b ? a / b - (a % b != 0 && (a % b < 0) != (b < 0)) : 0;
+}
 
 int64_t term_value(const Values *v, const Node *n)
 {

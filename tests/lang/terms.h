@@ -1,5 +1,6 @@
-/* Core expressions for tests from short texts: names of indices and parameters of a `World`, numbers, size(j), min, max,
- * clamp, abs, int, //, %, comparisons (they chain), and, or, not, if, and reads t[a, b] of its tensors. */
+/* Core expressions for tests from short texts: names of indices and parameters of a `World`, numbers,
+ * size(j), min, max, clamp, abs, int, //, %, comparisons (they chain), and, or, not, if, and reads t[a, b]
+ * of its tensors. */
 #ifndef ATTN_TESTS_TERMS_H
 #define ATTN_TESTS_TERMS_H
 
@@ -22,8 +23,8 @@ Tensor *world_tensor(World *w, const char *name, Type type, const char *dims, co
 Index *world_find(const World *w, const char *name);
 Node *term(World *w, const char *text);
 
-/* The value of an int or bool term. values: of indices and extents by Index.id, of parameters by number, of tensor
- * elements by `read` (which gets the coordinates). */
+/* The value of an int or bool term. values: of indices and extents by Index.id, of parameters by number,
+ * of tensor elements by `read` (which gets the coordinates). */
 typedef struct Values {
     int64_t index[MAX_INDICES], extent[MAX_INDICES], param[WORLD_SIZE];
     int64_t (*read)(const struct Values *v, const Node *n, const int64_t *at);

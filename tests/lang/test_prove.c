@@ -1,5 +1,5 @@
-/* The prover of subscript safety: what it must prove, what it must not, and that it never errs (random programs against
- * all small assignments). */
+/* The prover of subscript safety: what it must prove, what it must not, and that it never errs (random
+ * programs against all small assignments). */
 #include "lang/prove.h"
 #include "terms.h"
 
@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* b h i j t x y c d r m u p page: plain indices; n w dil: parameters; cb: blocks of 64 of j, fl: the grid y x flattened,
- * a: n blocks; ids: unranged, page_of: a table of pages, half: an equation, near: a mask, step: a checked equation */
+/* b h i j t x y c d r m u p page: plain indices; n w dil: parameters; cb: blocks of 64 of j, fl: the grid
+ * y x flattened, a: n blocks; ids: unranged, page_of: a table of pages, half: an equation, near: a mask,
+ * step: a checked equation */
 static World *world(Compilation *c)
 {
-    static const char *const plain[] = {"b", "h", "i", "j", "t", "x", "y", "c", "d", "r", "m", "u", "p", "page"};
+    static const char *const plain[] = {"b", "h", "i", "j", "t", "x", "y",
+                                        "c", "d", "r", "m", "u", "p", "page"};
     World *w = NEW(c, World);
     w->c = c;
     for (unsigned k = 0; k < sizeof plain / sizeof *plain; k++) world_index(w, plain[k], NULL);
@@ -65,7 +67,8 @@ typedef struct Case { const char *coordinate, *extent, *facts, *conditions, *ans
 static const char *answer_of(Compilation *c, const Proof *p)
 {
     if (p->result == NOT_PROVED) return format(c, "not %s", p->range);
-    if (p->result == PROVED_IF) return format(c, "%sif %s", p->used_facts ? "facts " : "", text_of(c, p->condition));
+    if (p->result == PROVED_IF)
+        return format(c, "%sif %s", p->used_facts ? "facts " : "", text_of(c, p->condition));
     return p->result == PROVED_BY_FACTS ? "facts" : "proved";
 }
 
@@ -84,8 +87,8 @@ static void check_cases(const Case *cases, unsigned n)
         add_all(w, &scope, cases[k].facts, cases[k].conditions);
         const Proof p = prove_in_range(&c, &scope, term(w, cases[k].coordinate), term(w, cases[k].extent));
         const char *answer = answer_of(&c, &p);
-        cr_expect_str_eq(answer, cases[k].answer, "%s in %s where %s: %s, not %s", cases[k].coordinate, cases[k].extent,
-                         cases[k].facts ? cases[k].facts : "true", answer, cases[k].answer);
+        cr_expect_str_eq(answer, cases[k].answer, "%s in %s where %s: %s, not %s", cases[k].coordinate,
+                         cases[k].extent, cases[k].facts ? cases[k].facts : "true", answer, cases[k].answer);
         compilation_free(&c);
     }
 }
@@ -100,7 +103,8 @@ Test(prove, affine)
         {"j + 1", "size(j)", NULL, NULL, "not 1 .. size(j)"},
         {"j - 1", "size(j)", NULL, NULL, "not -1 .. size(j) - 2"},
         {"i - j + size(i) - 1", "2 * size(i) - 1", NULL, "size(i) == size(j)", "proved"},
-        {"i - j + size(i) - 2", "2 * size(i) - 1", NULL, "size(i) == size(j)", "not size(i) - size(j) - 1 .. size(i) * 2 - 3"},
+        {"i - j + size(i) - 2", "2 * size(i) - 1", NULL, "size(i) == size(j)",
+         "not size(i) - size(j) - 1 .. size(i) * 2 - 3"},
         {"size(t) - 1", "size(t)", NULL, NULL, "if 0 < size(t)"},
         {"i + 3", "128", NULL, NULL, "if size(i) <= 125"},
         {"3", "3", NULL, NULL, "not 3 .. 3"},
@@ -116,7 +120,8 @@ Test(prove, facts)
 {
     static const Case cases[] = {
         {"i - j + n", "2 * n + 1", "-n <= i - j <= n", NULL, "facts"},
-        {"i - j + n", "2 * n", "-n <= i - j <= n", NULL, "facts if size(j) == 0 or 0 == size(i) or size(i) <= n"},
+        {"i - j + n", "2 * n", "-n <= i - j <= n", NULL,
+         "facts if size(j) == 0 or 0 == size(i) or size(i) <= n"},
         {"t - r", "size(t)", "t >= r", NULL, "facts"},
         {"t - r", "size(t)", "not t < r", NULL, "facts"},
         {"t - r", "size(t)", "t != r and t >= r", NULL, "facts"},
@@ -183,8 +188,8 @@ Test(prove, order)
         {"max(i, j) - 1", "size(j)", NULL, "size(i) <= size(j)", "not -1 .. inf"},
         {"abs(i - j)", "size(i)", NULL, "size(i) == size(j)", "proved"},
         {"abs(i - j) - 1", "size(i)", NULL, "size(i) == size(j)", "not -size(i) .. inf"},
-        {"(clamp(i // dil - w // 2, 0, max((size(i) - 1 - i % dil) // dil + 1 - w, 0)) + u) * dil + i % dil", "size(i)",
-         "u < min(w, (size(i) - 1 - i % dil) // dil + 1)", NULL, "facts if 0 < dil"},
+        {"(clamp(i // dil - w // 2, 0, max((size(i) - 1 - i % dil) // dil + 1 - w, 0)) + u) * dil + i % dil",
+         "size(i)", "u < min(w, (size(i) - 1 - i % dil) // dil + 1)", NULL, "facts if 0 < dil"},
     };
     CHECK_CASES(cases);
 }
@@ -277,7 +282,8 @@ static void overflow(World *w)
     for (unsigned k = 0; k < sizeof coordinates / sizeof *coordinates; k++) {
         ProveScope scope = {0};
         const Proof p = prove_in_range(w->c, &scope, term(w, coordinates[k]), term(w, "size(j)"));
-        cr_expect(p.result == NOT_PROVED || p.result == PROVED_IF, "%s: %s", coordinates[k], answer_of(w->c, &p));
+        cr_expect(p.result == NOT_PROVED || p.result == PROVED_IF, "%s: %s", coordinates[k],
+                  answer_of(w->c, &p));
     }
 }
 Test(prove, overflow) { with_world(overflow); }
@@ -307,14 +313,17 @@ static unsigned below(Random *r, unsigned n)
 }
 
 static const char *pick(Random *r, const char *const *list, unsigned n) { return list[below(r, n)]; }
-#define PICK(r, ...) pick(r, (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
+#define PICK(r, ...)                                                                                         \
+    pick(r, (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))
 
 static void random_bool(Random *r, Text *out, unsigned depth);
 static void random_int(Random *r, Text *out, unsigned depth)
 {
     const unsigned kind = depth ? below(r, 13) : 0;
     if (kind < 4) {
-        text_add(out, "%s", PICK(r, "i", "i", "j", "j", "k", "n", "size(i)", "size(j)", "size(k)", "tab[i]", "eq[i]", "1", "2", "3", "0"));
+        text_add(out, "%s",
+                 PICK(r, "i", "i", "j", "j", "k", "n", "size(i)", "size(j)", "size(k)", "tab[i]", "eq[i]",
+                      "1", "2", "3", "0"));
         return;
     }
     if (kind == 12) {
@@ -355,7 +364,10 @@ static void random_bool(Random *r, Text *out, unsigned depth)
     text_add(out, ")");
 }
 
-static int64_t scramble(const Values *v, int64_t at) { return (v->index[0] * 0 + at * 7 + v->extent[0] * 5 + v->param[0]) & 1023; }
+static int64_t scramble(const Values *v, int64_t at)
+{
+    return (at * 7 + v->extent[0] * 5 + v->param[0]) & 1023;
+}
 
 /* tab: any value in its declared range 0..size(k); eq: its body i // 2 + n, whatever it is read at */
 static int64_t read_value(const Values *v, const Node *n, const int64_t *at)
@@ -378,7 +390,11 @@ static World *small_world(Compilation *c)
     return w;
 }
 
-typedef struct Trial { Node *coordinate, *extent, *facts, *conditions, *test; const Proof *proof; int truth; } Trial;
+typedef struct Trial {
+    Node *coordinate, *extent, *facts, *conditions, *test;
+    const Proof *proof;
+    int truth;
+} Trial;
 
 /* Is the answer right for these extents, this n, and all i, j, k? */
 static bool holds(const Trial *trial, Values *v)
@@ -391,9 +407,11 @@ static bool holds(const Trial *trial, Values *v)
         for (v->index[1] = 0; v->index[1] < v->extent[1]; v->index[1]++)
             for (v->index[2] = 0; v->index[2] < v->extent[2]; v->index[2]++) {
                 const int64_t at = claimed ? term_value(v, trial->coordinate) : 0;
-                const bool known = term_value(v, trial->facts), inside = at >= 0 && at < term_value(v, trial->extent);
+                const bool known = term_value(v, trial->facts),
+                           inside = at >= 0 && at < term_value(v, trial->extent);
                 if (claimed && !inside && (known || !guarded)) return false;
-                if (known && trial->truth >= 0 && (term_value(v, trial->test) != 0) != (trial->truth != 0)) return false;
+                if (known && trial->truth >= 0 && (term_value(v, trial->test) != 0) != (trial->truth != 0))
+                    return false;
             }
     return true;
 }
@@ -409,8 +427,9 @@ static bool right_answer(const Trial *trial, Random *r)
     return true;
 }
 
-static const char *const extents[] = {"size(i)", "size(j)", "size(k)", "size(i) + size(j)", "2 * size(i) - 1", "n",
-                                      "size(i) * size(j)", "(size(j) + 1) // 2", "2 * n + 1", "3"};
+static const char *const extents[] = {"size(i)",         "size(j)", "size(k)",           "size(i) + size(j)",
+                                      "2 * size(i) - 1", "n",       "size(i) * size(j)", "(size(j) + 1) // 2",
+                                      "2 * n + 1",       "3"};
 
 static void random_trial(World *w, Random *r, unsigned *counts)
 {
@@ -419,7 +438,9 @@ static void random_trial(World *w, Random *r, unsigned *counts)
     random_int(r, &x, 1 + below(r, 3));
     random_bool(r, &f, 2);
     random_bool(r, &t, 1);
-    text_add(&q, "%s", PICK(r, "true", "true", "n >= 1", "size(i) == size(j)", "size(j) <= 2 * size(k)", "size(k) % 2 == 0"));
+    text_add(&q, "%s",
+             PICK(r, "true", "true", "n >= 1", "size(i) == size(j)", "size(j) <= 2 * size(k)",
+                  "size(k) % 2 == 0"));
     const char *extent = extents[below(r, sizeof extents / sizeof *extents)];
     if (below(r, 2)) { /* the coordinate is in range by a fact, if the prover sees it */
         text_add(&f, " and 0 <= %s and %s < %s", x.at, x.at, extent);
@@ -432,8 +453,8 @@ static void random_trial(World *w, Random *r, unsigned *counts)
     trial.truth = prove_truth(c, &scope, trial.test);
     counts[proof.result]++;
     counts[4] += trial.truth >= 0;
-    cr_expect(right_answer(&trial, r), "%s in %s where %s given %s: %s; %s: %d", x.at, extent, f.at, q.at, answer_of(c, &proof), t.at,
-              trial.truth);
+    cr_expect(right_answer(&trial, r), "%s in %s where %s given %s: %s; %s: %d", x.at, extent, f.at, q.at,
+              answer_of(c, &proof), t.at, trial.truth);
 }
 
 Test(prove, never_errs)
