@@ -1,4 +1,4 @@
-/* The help texts. tests/command/help.sh runs every example in them: a line that begins with two spaces and `attnc`. */
+/* The help texts. tests/command/examples.sh runs the examples in them: lines that begin with `  attnc`. */
 #include <stdio.h>
 
 #include "compiler/command/command.h"
@@ -50,7 +50,7 @@ static const char compile[] =
 "  -D, --define NAME=VALUE   makes a parameter constant\n"
 "  --size INDEX=N,N          variants for these extents, beside the general one\n"
 "  --dtype f32|f64           what `float` is; f32 by default\n"
-"  --cpu NAME,NAME           LLVM's names; several in one .so are chosen from at load. By default this machine's\n"
+"  --cpu NAME,NAME           LLVM's names; this machine's by default. Of several in one .so one is chosen at load\n"
 "  -g, --debug               line tables that point into the source\n"
 "  --emit WHAT               tokens ast program graph plan loops llvm asm: text, on stdout without -o; or obj\n"
 "  -I, --include FOLDER      where `use` looks, before the installed library\n"
@@ -69,15 +69,15 @@ static const char run[] =
 "usage: attnc run [OPTIONS] FILE.attn\n"
 "\n"
 "  -p, --pattern NAME        which pattern, if the file has several\n"
-"  -i, --input NAME=FILE     a tensor from a .npy file of any number type; what is not given follows the pattern's\n"
-"                            example. A carried state S is handed in as S.start\n"
+"  -i, --input NAME=FILE     a tensor from a .npy file of any number type; what is not given follows the\n"
+"                            pattern's example. A carried state S is handed in as S.start\n"
 "  -o, --output NAME=FILE    writes an output, or S.last (NAME= may be left out if there is one output)\n"
 "  --size INDEX=N            an extent\n"
 "  -D, --define NAME=VALUE   a parameter\n"
 "  --backend cpu             machine code (default), `loops`: the compiler's loops, executed slowly,\n"
 "                            or `interpreter`: the definition of the language, in f64\n"
 "  --dtype f32|f64           what `float` is; f32 by default\n"
-"  --check                   compares with the interpreter; prints the relative RMS error, exit code 1 if too large\n"
+"  --check                   compares with the interpreter: prints the relative RMS error; exit code 1 if too large\n"
 "  --threads N, --seed N     1 by default; the seed draws the example's data\n"
 "  --repeat N                runs several times and tells the shortest time\n"
 "  --states                  carried states are outputs too\n"
@@ -108,8 +108,8 @@ static const char list[] =
 static const char bench[] =
 "usage: attnc bench compile [OPTIONS] [FILE.attn|FOLDER]...\n"
 "\n"
-"Measures, for every pattern, in milliseconds (medians): `check`; `compile` to a .so; JIT from source to the first\n"
-"result; the same from the cache; and the start of a program that only loads the .so. Without files: the library.\n"
+"Measures for every pattern, in milliseconds (medians): `check`; `compile` to a .so; JIT from source to the\n"
+"first result; the same from the cache; and a program that only loads the .so. Without files: the library.\n"
 "\n"
 "  --json                    one JSON object\n"
 "  --repeat N                measurements of each kind; 5 by default\n"

@@ -46,7 +46,7 @@ static int run_command(Options *o, int argc, char **argv)
     if (argc < 2) return usage("which command?");
     const char *name = argv[1];
     if (!strcmp(name, "--version")) return puts("attnc " ATTN_VERSION), EXIT_FINE;
-    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) return help_print(0), EXIT_FINE;
+    if (!strcmp(name, "--help") || !strcmp(name, "-h")) return help_print(0), EXIT_FINE;
     for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
         if (strcmp(name, commands[k].name)) continue;
         o->name = name;
