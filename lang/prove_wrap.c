@@ -5,7 +5,7 @@
 typedef struct Interval { __int128 lo, hi; bool wraps; } Interval;
 typedef struct Wrap { Compilation *c; unsigned budget, depth; } Wrap;
 
-static const __int128 most = ((__int128)1 << 31) - 1; /* of bound extents and |parameters|, see docs/safety.md */
+static const __int128 most = ((__int128)1 << 31) - 1; /* bound extents, |parameters|: docs/safety.md S13 */
 
 static Interval any_int(bool wraps) { return (Interval){INT64_MIN, INT64_MAX, wraps}; }
 static __int128 smaller(__int128 a, __int128 b) { return a < b ? a : b; }

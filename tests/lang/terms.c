@@ -153,8 +153,10 @@ static Node *read_sum(Reader *r)
 
 static Node *read_comparison(Reader *r)
 {
-    static const struct { const char *text; Op op; bool swap; } ops[] = {{"<=", N_LE, false}, {">=", N_LE, true}, {"==", N_EQ, false},
-               {"!=", N_NE, false}, {"<", N_LT, false}, {">", N_LT, true}};
+    static const struct { const char *text; Op op; bool swap; } ops[] = {
+        {"<=", N_LE, false}, {">=", N_LE, true}, {"==", N_EQ, false},
+        {"!=", N_NE, false}, {"<", N_LT, false}, {">", N_LT, true},
+    };
     Compilation *c = r->w->c;
     Node *left = read_sum(r), *all = NULL;
     for (;;) {
