@@ -67,6 +67,15 @@ static void build_body(Interpreter *in, Table *t)
     in->twice = twice;
 }
 
+/* Before anything is evaluated: building changes Cells that others share, so none may be at work then. */
+static void build_bodies(Interpreter *in)
+{
+    for (uint32_t k = 0; k < in->g->equations.n; k++) {
+        Table *t = interpret_table(in, in->g->equations.at[k]);
+        if (!t->data && !t->body) build_body(in, t);
+    }
+}
+
 /* Evaluates and remembers an element that is not known. */
 static Scalar element(Interpreter *in, Table *t, uint64_t at, const int64_t *x)
 {
@@ -225,6 +234,7 @@ const char *interpreter_conditions(Interpreter *in)
 const char *interpreter_evaluate(Interpreter *in, const Tensor *tensor, void *data)
 {
     if (setjmp(in->memory.escape)) return failure(in);
+    build_bodies(in);
     Table *t = interpret_table(in, tensor);
     uint64_t count = 1;
     for (unsigned k = 0; k < t->n_dims; k++) count *= (uint64_t)t->extents[k];
@@ -235,6 +245,7 @@ const char *interpreter_evaluate(Interpreter *in, const Tensor *tensor, void *da
 const char *interpreter_element(Interpreter *in, const Tensor *tensor, const int64_t *x, Scalar *value)
 {
     if (setjmp(in->memory.escape)) return failure(in);
+    build_bodies(in);
     Table *t = interpret_table(in, tensor);
     uint64_t at = 0;
     for (unsigned k = 0; k < t->n_dims; k++) {
@@ -248,6 +259,7 @@ const char *interpreter_element(Interpreter *in, const Tensor *tensor, const int
 const char *interpreter_scalar(Interpreter *in, Node *expression, Scalar *value)
 {
     if (setjmp(in->memory.escape)) return failure(in);
+    build_bodies(in);
     *value = drive(in, interpret_build(in, expression));
     return NULL;
 }

@@ -267,7 +267,7 @@ static bool is_cheap(Compilation *c, const Node *n)
 }
 
 /* Elements at the sizes of the example, which stand for the sizes that the pattern is made for. */
-static double example_elements(const Plan *p, const Tensor *t)
+double plan_example_elements(const Plan *p, const Tensor *t)
 {
     double n = 1;
     for (unsigned k = 0; k < t->n_dims; k++)
@@ -279,7 +279,7 @@ static double largest_bound(const Plan *p)
 {
     double largest = 0;
     for (uint32_t k = 0; k < p->graph->pattern->tensors.n; k++) {
-        double n = example_elements(p, p->graph->pattern->tensors.at[k]);
+        double n = plan_example_elements(p, p->graph->pattern->tensors.at[k]);
         if (n > largest) largest = n;
     }
     return largest;
@@ -295,7 +295,7 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     bool movable = u->own || !contains_binder(p->c, e->body);
     if (!recurrent && movable && holds_check(p, e->body)) return "checked where it is used";
     if (is_cheap(p->c, e->body)) return "cheap";
-    bool large = example_elements(p, e->tensor) > largest;
+    bool large = plan_example_elements(p, e->tensor) > largest;
     if (u->exact && (u->readers == 1 || large)) return "used by one reader at its own indices";
     if (u->weights) return "weights of a sum";
     if (u->streamed && large) return "larger than any tensor";

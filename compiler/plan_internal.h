@@ -24,6 +24,7 @@ void plan_split_outputs(Plan *p);  /* outputs that others read become copies of 
 void plan_outline(Plan *p);        /* parts that lack an index of the loops around them become equations */
 void plan_decide(Plan *p);         /* INLINED or STORED, and inlines */
 void plan_stages(Plan *p);         /* scans, order, tasks */
+double plan_example_elements(const Plan *p, const Tensor *t); /* at the example's sizes, ambient ones apart */
 Uses *plan_uses(const Plan *p);    /* by Tensor.id */
 bool plan_is_selection(const Node *n);
 /* The dims of the equation that its stage runs innermost, sharing what is computed for all of them. */

@@ -187,10 +187,10 @@ static void collect_readers(Group *g)
         bool outsider = needs_outsider(g, k, e);
         g->depends[k] = m.any || outsider;
         if (!m.any) continue;
-        bool own_group = e->tensor->group != 0; /* another recurrence stays one */
-        if (!outsider && !own_group && m.steps && !m.last && !m.other && has_dim(e->tensor, g->axis))
+        bool taken = e->tensor->group != 0 || e->stage; /* by another recurrence */
+        if (!outsider && !taken && m.steps && !m.last && !m.other && has_dim(e->tensor, g->axis))
             PUSH(p->c, &g->along, e);
-        else if (!outsider && !own_group && m.last && !m.steps && !m.other && !has_dim(e->tensor, g->axis))
+        else if (!outsider && !taken && m.last && !m.steps && !m.other && !has_dim(e->tensor, g->axis))
             PUSH(p->c, &g->after, e);
         else g->whole = true;
     }
@@ -313,12 +313,26 @@ static void place_stage(Plan *p, Stage *s)
     PUSH(p->c, &p->stages, s);
 }
 
+/* The recurrence with the largest state comes first: what reads several runs along with it. */
+static unsigned next_group(const Plan *p)
+{
+    unsigned group = 0;
+    double largest = -1;
+    for (uint32_t k = 0; k < p->equations.n; k++) {
+        const Equation *e = p->equations.at[k];
+        if (e->storing == INLINED || e->tensor->group == 0 || e->stage) continue;
+        double n = plan_example_elements(p, e->tensor);
+        if (n > largest) {
+            largest = n;
+            group = e->tensor->group;
+        }
+    }
+    return group;
+}
+
 void plan_stages(Plan *p)
 {
-    for (uint32_t k = 0; k < p->equations.n; k++) {
-        Equation *e = p->equations.at[k];
-        if (e->storing != INLINED && e->tensor->group != 0 && !e->stage) plan_group(p, e->tensor->group);
-    }
+    for (unsigned group; (group = next_group(p)) != 0;) plan_group(p, group);
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
         if (e->storing == INLINED || e->stage) continue;
