@@ -63,6 +63,7 @@ static void make_area(Executor *x, Area *a, const Buffer *b)
     else if (bound) a->data = bound->data ? bound->data : NEW(&x->memory, Scalar);
     bool written = b->kind != BUFFER_BOUND || t->role == ROLE_OUTPUT;
     if (written && a->data) a->writer = NEW_ARRAY(&x->memory, uint32_t, a->n + 1);
+    if (b->ring >= 0 && a->data) a->step = NEW_ARRAY(&x->memory, int64_t, a->n + 1);
 }
 
 static void check_outputs(Executor *x)

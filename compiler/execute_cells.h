@@ -15,6 +15,7 @@ typedef struct Area {
     uint64_t n;
     void *data;              /* double, int64_t or uint8_t; NULL: not bound */
     uint32_t *writer;        /* NULL: given */
+    int64_t *step;           /* by element: its coordinate along the ring dimension; NULL: no ring */
 } Area;
 
 /* A Node in execution: its last value, good while `stamp` is the current evaluation. */

@@ -48,29 +48,37 @@ Area *execute_area(Executor *x, const Tensor *t)
     BUG(&x->memory, "no buffer holds '%s'", t->name);
 }
 
-/* The place of the coordinates, or UINT64_MAX if one is outside. */
-static uint64_t place(Executor *x, const Area *a, Node *const *subscripts, int64_t *bad, unsigned *bad_dim)
+/* Where coordinates lead to. */
+typedef struct Place {
+    uint64_t at;
+    int64_t step;            /* the coordinate along the ring */
+    bool outside;
+    int64_t bad;             /* a coordinate that is outside, */
+    unsigned bad_dim;        /*   and of which dimension */
+} Place;
+
+static Place place(Executor *x, const Area *a, Node *const *subscripts)
 {
-    uint64_t at = 0;
-    bool outside = false;
+    Place p = {0};
     for (unsigned k = 0; k < a->n_dims; k++) {
         int64_t c = eval(x, subscripts[k]).i;
         if ((uint64_t)c >= (uint64_t)a->bounds[k]) {
-            outside = true;
-            *bad = c;
-            *bad_dim = k;
+            p.outside = true;
+            p.bad = c;
+            p.bad_dim = k;
             continue;
         }
-        at = at * (uint64_t)a->extents[k] + (uint64_t)(c % a->extents[k]);
+        if (a->buffer->ring == (int)k) p.step = c;
+        p.at = p.at * (uint64_t)a->extents[k] + (uint64_t)(c % a->extents[k]);
     }
-    return outside ? UINT64_MAX : at;
+    return p;
 }
 
-_Noreturn static void outside(Executor *x, const Area *a, const char *what, int64_t at, unsigned dim)
+_Noreturn static void outside(Executor *x, const Area *a, const char *what, const Place *p)
 {
     const Tensor *t = a->buffer->tensor;
-    BUG(&x->memory, "'%s' %s at %lld along '%s', which has %lld positions", t->name, what, (long long)at,
-        t->dims[dim]->name, (long long)a->bounds[dim]);
+    BUG(&x->memory, "'%s' %s at %lld along '%s', which has %lld positions", t->name, what, (long long)p->bad,
+        t->dims[p->bad_dim]->name, (long long)a->bounds[p->bad_dim]);
 }
 
 /* May this task touch an element that `writer` wrote? */
@@ -92,31 +100,32 @@ static Scalar element(const Area *a, uint64_t at)
 
 static Scalar load(Executor *x, const Node *n, Area *a)
 {
-    int64_t bad = 0;
-    unsigned dim = 0;
-    uint64_t at = place(x, a, n->args, &bad, &dim);
-    if (at == UINT64_MAX && n->guarded) return scalar_int(0);
-    if (at == UINT64_MAX) outside(x, a, "is read", bad, dim);
+    Place p = place(x, a, n->args);
+    if (p.outside && n->guarded) return scalar_int(0);
+    if (p.outside) outside(x, a, "is read", &p);
     if (!a->data) BUG(&x->memory, "'%s' is read, but not bound", n->tensor->name);
     x->counts.loads++;
     if (a->writer) {
-        if (a->writer[at] == 0) BUG(&x->memory, "'%s' is read before it is written", n->tensor->name);
-        same_task(x, a, a->writer[at], "read");
+        if (a->writer[p.at] == 0) BUG(&x->memory, "'%s' is read before it is written", n->tensor->name);
+        same_task(x, a, a->writer[p.at], "read");
     }
-    return round_element(x, a->buffer, element(a, at));
+    if (a->step && a->step[p.at] != p.step)
+        BUG(&x->memory, "'%s' is read at step %lld, whose place holds step %lld", n->tensor->name,
+            (long long)p.step, (long long)a->step[p.at]);
+    return round_element(x, a->buffer, element(a, p.at));
 }
 
 void execute_store(Executor *x, const Tensor *t, Node *const *subscripts, Scalar value)
 {
     Area *a = execute_area(x, t);
-    int64_t bad = 0;
-    unsigned dim = 0;
     x->stamp++;
-    uint64_t at = place(x, a, subscripts, &bad, &dim);
-    if (at == UINT64_MAX) outside(x, a, "is written", bad, dim);
+    Place p = place(x, a, subscripts);
+    uint64_t at = p.at;
+    if (p.outside) outside(x, a, "is written", &p);
     if (!a->data || !a->writer) BUG(&x->memory, "'%s' is written, but not bound for it", t->name);
     if (a->buffer->kind != BUFFER_SCRATCH && a->writer[at]) same_task(x, a, a->writer[at], "written");
     a->writer[at] = x->task;
+    if (a->step) a->step[at] = p.step;
     x->counts.stores++;
     value = round_element(x, a->buffer, value);
     switch (t->type) {

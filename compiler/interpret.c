@@ -287,6 +287,7 @@ const char *interpret(Compilation *c, const Graph *g, const InterpretArguments *
     if (!in) return "out of memory";
     const char *problem = run(in, outputs, n_outputs);
     if (problem) problem = format(c, "%s", problem);
+    if (arguments->operations) *arguments->operations = interpreter_operations(in);
     interpreter_free(in);
     return problem;
 }

@@ -22,6 +22,7 @@ typedef struct InterpretArguments {
     const InterpretTensor *tensors;
     unsigned n_tensors;
     uint64_t limit;          /* of operations (evaluated nodes); 0: none */
+    uint64_t *operations;    /* interpret() puts their number here; may be NULL */
 } InterpretArguments;
 
 typedef struct Interpreter Interpreter;

@@ -299,6 +299,7 @@ static Oracle oracle(Call *call, CallResult *result)
 const char *call_interpret(Call *call, const Graph *graph, CallResult *result)
 {
     Oracle o = oracle(call, result);
+    o.arguments.operations = &result->operations;
     double start = call_now();
     const char *wrong = interpret(call->c, graph, &o.arguments, o.outputs, o.n_outputs);
     result->seconds = call_now() - start;

@@ -40,7 +40,7 @@ bool script_open(Script *s, const char *text)
     for (uint32_t k = 0; k < s->pattern->tensors.n; k++) s->tensors[k].tensor = s->pattern->tensors.at[k];
     s->graph = graph_build(&s->c, s->pattern);
     s->failed = graph_verify(&s->c, s->graph);
-    s->arguments = (InterpretArguments){s->extents, s->params, s->tensors, s->pattern->tensors.n, 0};
+    s->arguments = (InterpretArguments){s->extents, s->params, s->tensors, s->pattern->tensors.n, 0, NULL};
     return !s->failed;
 }
 

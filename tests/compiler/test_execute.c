@@ -210,6 +210,9 @@ Test(execute, phases_and_rings)
     const char *problem = try(w, &s, (ExecuteOptions){0}, NULL);
     cr_assert(!problem, "%s", problem);
     cr_assert(s.out[0] == 0 && s.out[1] == 0 && s.out[2] == 4 && s.out[3] == 15);
+    outer->body.at[outer->body.n - 1] =
+        store(w, s.y, I(s.i), node_read(&w->c, s.state, (Node *[]){BIN(SUB, I(s.i), INT(2))}, true));
+    REFUSED("at step 0, whose place holds step 2", try(w, &s, (ExecuteOptions){0}, NULL));
     world_free(w);
 }
 
