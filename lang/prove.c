@@ -45,11 +45,7 @@ typedef struct Answer { ProveResult result; bool used_facts; uint32_t rules; Nod
 static Node *all_found(Prover *p)
 {
     Node *all = NULL;
-    for (unsigned k = 0; k < p->found.n; k++) {
-        bool repeated = false;
-        for (unsigned i = 0; i < k; i++) repeated |= p->found.at[i] == p->found.at[k];
-        if (!repeated) all = all ? node_binary(p->c, N_AND, all, p->found.at[k]) : p->found.at[k];
-    }
+    for (unsigned k = 0; k < p->found.n; k++) all = add_part(p->c, N_AND, all, p->found.at[k]);
     return all;
 }
 
@@ -164,9 +160,8 @@ static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool lo
 static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
 {
     Proof proof = {.used_facts = low->used_facts || high->used_facts};
-    proof.condition = low->condition && high->condition
-                          ? node_binary(c, N_AND, low->condition, high->condition)
-                          : low->condition ? low->condition : high->condition;
+    proof.condition = low->condition;
+    if (high->condition) proof.condition = add_part(c, N_AND, low->condition, high->condition);
     proof.result = proof.condition ? PROVED_IF : proof.used_facts ? PROVED_BY_FACTS : PROVED;
     proof.rule = rule_names(c, low->rules | high->rules);
     return proof;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MAX_LEFT = 8, MAX_TRIED = 400 };
+enum { MAX_LEFT = 16, MAX_TRIED = 400, MAX_CHOICE = 3 };
 /* p >= 0 follows for all that are reached; the shortest derivations come first. */
 typedef struct Reached { Poly p; Origin origin; } Reached;
 typedef struct Elimination { unsigned n, n_left; Reached at[MAX_TRIED], left[MAX_LEFT]; } Elimination;
@@ -143,6 +143,19 @@ static bool is_sensible(Prover *p, const Poly *condition)
     return !pure_contradiction(p, s.at, s.n);
 }
 
+static bool has_part(const Node *all, Op op, const Node *part)
+{
+    if (all == part) return true;
+    return all->op == op && (has_part(all->args[0], op, part) || has_part(all->args[1], op, part));
+}
+
+Node *add_part(Compilation *c, Op op, Node *all, Node *part)
+{
+    if (!all) return part;
+    if (part->op == op) return add_part(c, op, add_part(c, op, all, part->args[0]), part->args[1]);
+    return has_part(all, op, part) ? all : node_binary(c, op, all, part);
+}
+
 /* No element exists either where a range that was used is empty. */
 static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, Origin origin)
 {
@@ -155,7 +168,7 @@ static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, 
             !poly_scale_add(p, &extra[1], -1, &extra[1], 0, &extra[1]))
             continue;
         if (!pure_contradiction(p, extra, 2))
-            test = node_binary(p->c, N_OR, node_binary(p->c, N_EQ, extent, node_int(p->c, 0)), test);
+            test = add_part(p->c, N_OR, node_binary(p->c, N_EQ, extent, node_int(p->c, 0)), test);
     }
     return test;
 }
@@ -171,36 +184,75 @@ static void eliminate_all(Prover *p, Elimination *e)
     eliminate(p, e);
 }
 
-/* Adds the condition that a >= 0, unless it is over more than extents and parameters or makes no sense. */
-bool offer_condition(Prover *p, const Poly *a, Origin *used)
+static Node *condition_node(Prover *p, const Poly *a, Origin origin)
 {
     Poly failing;
+    return opposite(a, &failing) ? allow_empty(p, a, &failing, origin) : node_bool(p->c, false);
+}
+
+bool offer_condition(Prover *p, const Poly *a, Origin *used)
+{
     for (unsigned t = 0; t < a->n; t++)
         if (!mono_pure(p, a->mono[t])) return false;
-    if (!opposite(a, &failing) || !is_sensible(p, a)) return false;
+    if (!is_sensible(p, a)) return false;
     used->rules |= BIT(S2) | BIT(S12);
-    PUSH(p->c, &p->found, allow_empty(p, a, &failing, *used));
+    PUSH(p->c, &p->found, condition_node(p, a, *used));
     return true;
 }
 
-/* The weakest of the conditions, each of which would do; the first of those that do not compare. */
+/* Conditions none of which implies another; any of them would do. */
+typedef struct Choice { unsigned n; Reached at[MAX_CHOICE]; } Choice;
+
+static bool implies(Prover *p, const Poly *a, const Poly *b)
+{
+    Poly both[2] = {*a};
+    return opposite(b, &both[1]) && pure_contradiction(p, both, 2);
+}
+
+/* Can it hold where the others do not and the ranges that it came from are not empty? */
+static bool adds_something(Prover *p, const Choice *c, const Poly *condition, Origin origin)
+{
+    Poly extra[1 + MAX_CHOICE + MAX_SYMBOLS] = {*condition};
+    unsigned n = 1;
+    for (unsigned k = 0; k < c->n; k++) n += opposite(&c->at[k].p, &extra[n]);
+    for (unsigned s = 0; s < p->n_symbols && n < 1 + MAX_CHOICE + MAX_SYMBOLS; s++) {
+        if (!(origin.ranges >> s & 1)) continue;
+        Node *extent = node_size(p->c, p->symbols[s].node->index);
+        n += poly_of(p, extent, &extra[n]) && poly_add_constant(&extra[n], -1);
+    }
+    return !pure_contradiction(p, extra, n);
+}
+
+static void choose_weaker(Prover *p, Choice *c, const Poly *condition, Origin origin)
+{
+    unsigned kept = 0;
+    if (!adds_something(p, c, condition, origin)) return;
+    for (unsigned k = 0; k < c->n; k++)
+        if (!implies(p, &c->at[k].p, condition)) c->at[kept++] = c->at[k];
+    c->n = kept;
+    if (c->n < MAX_CHOICE) c->at[c->n++] = (Reached){*condition, origin};
+}
+
 bool find_condition(Prover *p, Origin *used)
 {
     Elimination *e = begin_elimination(p);
-    Poly best;
-    int chosen = -1;
+    Choice c = {0};
+    Node *any = NULL;
+    saturate(p);
     eliminate_all(p, e);
     for (unsigned k = 0; k < e->n_left; k++) {
         Poly condition;
-        if (!opposite(&e->left[k].p, &condition) || !is_sensible(p, &condition)) continue;
-        const Poly only_new[2] = {chosen < 0 ? condition : best, e->left[k].p};
-        if (chosen >= 0 && !pure_contradiction(p, only_new, 2)) continue;
-        chosen = (int)k;
-        best = condition;
+        if (opposite(&e->left[k].p, &condition) && is_sensible(p, &condition))
+            choose_weaker(p, &c, &condition, e->left[k].origin);
     }
-    if (chosen < 0) return false;
-    *used = e->left[chosen].origin;
-    return offer_condition(p, &best, used);
+    *used = (Origin){.rules = BIT(S2) | BIT(S12)};
+    for (unsigned k = 0; k < c.n; k++) {
+        Node *one = condition_node(p, &c.at[k].p, c.at[k].origin);
+        any = add_part(p->c, N_OR, any, one);
+        *used = origin_join(*used, c.at[k].origin);
+    }
+    if (any) PUSH(p->c, &p->found, any);
+    return any != NULL;
 }
 
 /* Is a <= b for sure, with an element along every extent? */

@@ -122,6 +122,8 @@ bool refute(Prover *p, unsigned level, Origin *used);
 bool find_condition(Prover *p, Origin *used);
 bool offer_condition(Prover *p, const Poly *a, Origin *used); /* a >= 0, if it makes sense */
 bool supposed(const Prover *p, unsigned symbol, int64_t *least, bool *exact);
+/* all AND part, or all OR part, without repeating what stands in it already; all may be NULL */
+Node *add_part(Compilation *c, Op op, Node *all, Node *part);
 /* of x, over extents and parameters; NULL: none found */
 Node *find_bound(Prover *p, const Poly *x, bool upper);
 
