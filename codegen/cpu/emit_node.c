@@ -123,6 +123,39 @@ void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check)
 
 /* --- lazy operations --- */
 
+/* How many operands are evaluated whatever the others are. */
+static unsigned sure_args(const Node *n)
+{
+    return n->op == N_IF || n->op == N_AND || n->op == N_OR ? 1 : n->n_args;
+}
+
+static void mark_sure(Emitter *e, const Node *n, uint32_t stamp)
+{
+    if (n->id >= e->n_nodes || e->seen[n->id] == stamp || e->memo[n->id] || !n->n_args) return;
+    e->seen[n->id] = stamp;
+    for (unsigned k = 0; k < sure_args(n); k++) mark_sure(e, n->args[k], stamp);
+}
+
+static void emit_sure(Emitter *e, const Node *n, uint32_t marked, uint32_t visited)
+{
+    if (n->id >= e->n_nodes || e->seen[n->id] == visited || e->memo[n->id] || !n->n_args) return;
+    if (e->seen[n->id] == marked) {
+        e->seen[n->id] = visited;
+        emit_node(e, n);
+        return;
+    }
+    e->seen[n->id] = visited;
+    for (unsigned k = 0; k < sure_args(n); k++) emit_sure(e, n->args[k], marked, visited);
+}
+
+/* Emits what both sides of a branch need, so that a chain of branches does not double its code with every one. */
+static void emit_common(Emitter *e, const Node *a, const Node *b)
+{
+    uint32_t marked = ++e->stamp, visited = ++e->stamp;
+    mark_sure(e, a, marked);
+    emit_sure(e, b, marked, visited);
+}
+
 /* condition ? then : otherwise; a NULL side is the constant `missing`. */
 static LLVMValueRef branch(Emitter *e, LLVMValueRef condition, const Node *then, const Node *otherwise,
                            LLVMValueRef missing, LLVMTypeRef type)
@@ -148,8 +181,10 @@ static LLVMValueRef emit_if(Emitter *e, const Node *n)
 {
     LLVMValueRef condition = emit_node(e, n->args[0]);
     LLVMTypeRef type = value_type(e, n);
-    if (needs_branch(e, n->args[1]) || needs_branch(e, n->args[2]))
+    if (needs_branch(e, n->args[1]) || needs_branch(e, n->args[2])) {
+        emit_common(e, n->args[1], n->args[2]);
         return branch(e, condition, n->args[1], n->args[2], NULL, type);
+    }
     LLVMValueRef a = emit_as(e, n->args[1], type), b = emit_as(e, n->args[2], type);
     return LLVMBuildSelect(e->b, condition, a, b, "");
 }

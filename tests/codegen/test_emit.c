@@ -183,7 +183,7 @@ Test(emit, every_integer_type)
     for (int from = ATTN_I8; from <= ATTN_U64; from++)
         for (int to = ATTN_I8; to <= ATTN_U64; to++) {
             unsigned char a[64], b[64] = {0};
-            for (unsigned k = 0; k < 64; k++) a[k] = (unsigned char)(noise(k) * 200);
+            for (unsigned k = 0; k < 64; k++) a[k] = (unsigned char)(int)(noise(k) * 200);
             int64_t two = 2, one = 1; /* reads every other element */
             AttnTensor tensors[] = {{a, &two, 1, from}, {b, &one, 1, to}};
             cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){4}, NULL), 0);
@@ -530,5 +530,37 @@ Test(emit, derived_extents_are_compared)
     cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){2, 5}, NULL), 1);
     cr_assert_eq(p->n_checks, 1);
     cr_assert_str_eq(p->checks[0].text, "size(twice) == size(i) * 2");
+    small_end(&s);
+}
+
+/* x[n + 1] = if i & 2^n then exp(x[n]) else log(x[n]): both sides need x[n], so it must stand before the branch, else the
+ * code doubles with every step. */
+Test(emit, what_both_sides_need_is_emitted_once)
+{
+    enum { STEPS = 40 };
+    Small s;
+    small_begin(&s, "chain", true);
+    Compilation *c = &s.c;
+    Index *i = small_index(&s, "i");
+    Tensor *x = small_tensor(&s, "x", ROLE_INPUT, F, TYPE_REAL, DIMS(i));
+    Tensor *o = small_tensor(&s, "o", ROLE_OUTPUT, F, TYPE_REAL, DIMS(i));
+    Node *value = small_at(&s, x);
+    for (int64_t k = 0; k < STEPS; k++) {
+        Node *bit = node_binary(c, N_BITAND, node_index(c, i), node_int(c, (int64_t)1 << k % 3));
+        Node *up = node_binary(c, N_POW, value, node_real(c, 1.5)), *down = node_binary(c, N_POW, value, node_real(c, 0.5));
+        value = node_if(c, node_binary(c, N_EQ, bit, node_int(c, 0)), up, down);
+    }
+    small_store_at(&s, &small_phase(&s, DIMS(i))->body, o, value);
+    small_open(&s, NULL);
+    double data[8], got[8];
+    for (unsigned k = 0; k < 8; k++) data[k] = 1 + k / 1024.0;
+    int64_t one = 1;
+    AttnTensor tensors[] = {{data, &one, 1, ATTN_F64}, {got, &one, 1, ATTN_F64}};
+    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){8}, NULL), 0);
+    for (unsigned k = 0; k < 8; k++) {
+        double expected = data[k];
+        for (unsigned n = 0; n < STEPS; n++) expected = pow(expected, k & 1u << n % 3 ? 0.5 : 1.5);
+        cr_assert(fabs(got[k] - expected) <= 1e-9 * expected || (isinf(got[k]) && isinf(expected)));
+    }
     small_end(&s);
 }
