@@ -22,11 +22,10 @@ static void print_param(Text *out, const Param *p)
 static void print_tensor(Text *out, const Tensor *t)
 {
     text_add(out, "%s", t->name);
+    if (t->storage != STORAGE_FLOAT) text_add(out, ": %s", storage_text[t->storage]);
     for (unsigned d = t->n_ambient; d < t->n_dims; d++)
         text_add(out, "%s%s", d == t->n_ambient ? "[" : ", ", t->dims[d]->name);
     if (t->n_dims > t->n_ambient) text_add(out, "]");
-    if (t->storage == STORAGE_FLOAT) return;
-    text_add(out, ": %s", storage_text[t->storage]);
     if (!t->lo || !t->hi) return;
     text_add(out, " in ");
     node_print(out, t->lo);

@@ -1,0 +1,19 @@
+#!/bin/bash
+# attnc bench compile: one JSON object, with all its numbers within their limits.
+set -euo pipefail
+
+"$ATTNC" bench compile "$ATTN_SOURCE/patterns/score" "$ATTN_SOURCE/patterns/window/sliding_window.attn" --json \
+    --repeat 3 >"$ATTN_BUILD/bench-compile.json"
+"$PYTHON" - "$ATTN_BUILD/bench-compile.json" "${ATTN_SANITIZE:-0}" <<'PYTHON'
+import json, sys
+bench = json.load(open(sys.argv[1]))
+names = [p["pattern"] for p in bench["patterns"]]
+assert "sliding_window" in names and "full" in names, names
+for pattern in bench["patterns"]:
+    assert "error" not in pattern, pattern
+    for metric, limit in bench["limits"].items():
+        assert pattern[metric] > 0
+        # other work on the machine may slow down a test, so here twice the limit is allowed
+        if sys.argv[2] == "0":
+            assert pattern[metric] <= 2 * limit, (pattern["pattern"], metric, pattern[metric], limit)
+PYTHON

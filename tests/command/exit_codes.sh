@@ -1,0 +1,81 @@
+#!/bin/bash
+# Exit codes: 0 fine, 1 the input is wrong, 2 usage; and what is said then.
+set -euo pipefail
+
+work=$ATTN_BUILD/command-exit
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+cp "$ATTN_SOURCE"/patterns/window/sliding_window.attn window.attn
+printf 'pattern p()\n    x[i] -> y[i]\n{\n    y = x + z\n}\n' >wrong.attn
+printf 'pattern a()\n    x[i] -> y[i]\n{\n    y = x\n}\npattern b()\n    x[i] -> y[i]\n{\n    y = x\n}\n' >two.attn
+printf 'mask causal(i, j) = j <= i\n' >masks.attn
+head -c 3000 /dev/urandom >noise.attn
+head -c 3000 /dev/urandom >noise.so
+failed=0
+
+# expect CODE TEXT ARGUMENTS...: TEXT must stand in what is printed (either stream).
+expect() {
+    local code=$1 text=$2 got=0
+    shift 2
+    "$ATTNC" "$@" >out 2>&1 </dev/null || got=$?
+    if [ "$got" != "$code" ] || [[ $(tr -d '\0' <out) != *"$text"* ]]; then
+        echo "FAIL: attnc $*: exit code $got instead of $code, or no '$text' in:"
+        head -5 out
+        failed=1
+    fi
+}
+
+expect 2 "which command" # nothing
+expect 2 "unknown command 'frobnicate'" frobnicate
+expect 0 "usage: attnc COMMAND" --help
+expect 0 "attnc 0" --version
+expect 2 "check needs a file" check
+expect 2 "unknown option --frob" check --frob window.attn
+expect 2 "check has no option --output" check window.attn -o x
+expect 2 "needs a value" check window.attn -p
+expect 2 "takes no value" run window.attn --check=yes
+expect 2 "takes one file" run window.attn two.attn
+expect 2 "expected one of f32 f64" run window.attn --dtype f16
+expect 2 "expected a number from 1" run window.attn --threads 0
+expect 2 "say where to write" compile window.attn
+expect 2 "--emit=obj needs -o" compile window.attn --emit=obj
+expect 2 "suffix" compile window.attn -o window.xyz
+expect 2 "-o once" compile window.attn -o a.so -o b.so
+expect 2 "attnc bench compile" bench
+expect 0 "" check window.attn
+expect 0 "" check window.attn two.attn masks.attn
+expect 0 "" check -- window.attn
+expect 1 "error[" check wrong.attn
+expect 1 "wrong.attn:4:" check --diagnostics=lines wrong.attn
+expect 1 "wrong.attn:4:" check --diagnostics lines window.attn wrong.attn two.attn
+expect 1 "error[" check noise.attn
+expect 1 "cannot read" check absent.attn
+expect 1 "cannot read" check .
+expect 1 "no pattern 'none'; it has a, b" check two.attn -p none
+expect 1 "no pattern has such a parameter" check window.attn -D frob=1
+expect 1 "expected NAME=VALUE" check window.attn -D window
+expect 1 "" check window.attn -D window=much
+expect 1 "has no pattern to compile" compile masks.attn -o masks.so
+expect 1 "cannot write" compile window.attn --emit=ast -o /nonexistent/x
+expect 1 "unknown CPU" compile window.attn --cpu pdp11 -o x.so
+expect 1 "no tensor has an index" compile window.attn --size z=4 -o x.so
+expect 1 "expected INDEX=N" compile window.attn --size d=x -o x.so
+expect 1 "more than" compile window.attn --size "d=$(seq -s, 1 300)" -o x.so
+expect 1 "" compile window.attn -o /nonexistent/x.so
+expect 1 "choose one by -p" run two.attn
+expect 1 "no tensor with an index 'z'" run window.attn --size z=4
+expect 1 "is negative" run window.attn --size i=-4
+expect 1 "no input 'z'" run window.attn -i z=x.npy
+expect 1 "cannot read x.npy" run window.attn -i q=x.npy
+expect 1 "no output 'z'" run window.attn -o z=x.npy
+expect 1 "it is no .npy file" run window.attn -i q=noise.so
+expect 1 "does not hold" run "$ATTN_SOURCE/patterns/cache/paged.attn" --size slot=9
+expect 0 "relative RMS" run window.attn --size i=4 --size j=9 --check
+expect 1 "noise.so" list noise.so
+expect 1 "absent.so: No such file" list absent.so
+expect 0 "sliding_window(window: int = 256)" list window.attn
+expect 0 "window: int is 7" list window.attn -D window=7
+rm -f out
+if "$ATTNC" list window.attn >/dev/full 2>/dev/null; then echo "FAIL: a full disk goes unnoticed"; failed=1; fi
+exit $failed
