@@ -14,8 +14,8 @@ typedef struct Contexts { VEC(Facts) list; } Contexts;
 typedef struct Safety {
     Checker *k;
     Contexts *of;          /* by Tensor.id */
-    Tensor *equation;
-    const Facts *context;  /* at hand */
+    const Facts *context;  /* at hand; NULL: none. Its facts come first in a scope */
+    uint32_t declared;     /* conditions before any read was proved */
     NodeMemo guarded;      /* READ nodes that need their conditions */
     NodeMemo reported;
     NodeMemo rebuilt;
@@ -176,6 +176,41 @@ static void apply(Safety *s, Node *read, unsigned d, const Proof *p)
     if (guard && !node_memo_get(&s->guarded, read)) node_memo_put(c, &s->guarded, read, read);
 }
 
+/* Without any condition, else with all of them, else with those of the equation itself: a prover of bounded effort may
+ * lose its way among many. */
+static Proof prove_with_facts(Compilation *c, ProveScope scope, uint32_t own, Node *at, Node *extent)
+{
+    uint32_t n = scope.facts.n;
+    scope.facts.n = 0;
+    Proof plain = prove_in_range(c, &scope, at, extent);
+    if (plain.result == PROVED || n == 0) return plain;
+    scope.facts.n = n;
+    Proof all = prove_in_range(c, &scope, at, extent);
+    if (all.result != NOT_PROVED) return all;
+    if (plain.result != NOT_PROVED) return plain;
+    if (own == 0 || own >= n) return all;
+    scope.facts.at += own;
+    scope.facts.n = n - own;
+    Proof path = prove_in_range(c, &scope, at, extent);
+    return path.result == NOT_PROVED ? all : path;
+}
+
+/* Conditions that came from other reads are tried last. */
+static Proof prove_read(Safety *s, const FactWalk *w, Node *at, Node *extent)
+{
+    Compilation *c = s->k->c;
+    ProveScope scope = w->scope;
+    scope.conditions = fact_scope(s->k).conditions;
+    uint32_t all = scope.conditions.n, own = s->context ? s->context->n : 0;
+    scope.conditions.n = s->declared;
+    Proof p = prove_with_facts(c, scope, own, at, extent);
+    if (p.result != NOT_PROVED) return p;
+    scope.conditions.n = all;
+    if (all > s->declared) p = prove_with_facts(c, scope, own, at, extent);
+    if (p.result == NOT_PROVED) interval_condition(s->k, &scope, at, extent, &p);
+    return p;
+}
+
 static void check_read(FactWalk *w, Node *read)
 {
     Safety *s = w->context;
@@ -184,9 +219,7 @@ static void check_read(FactWalk *w, Node *read)
     for (unsigned d = 0; d < t->n_dims; d++) {
         Node *extent = node_size(k->c, t->dims[d]);
         if (trivially_inside(w, read->args[d], extent)) continue;
-        ProveScope scope = w->scope;
-        scope.conditions = fact_scope(k).conditions;
-        Proof p = prove_in_range(k->c, &scope, read->args[d], extent);
+        Proof p = prove_read(s, w, read->args[d], extent);
         apply(s, read, d, &p);
     }
     if (t->body && !t->group) add_context(s, &s->of[t->id], context_of(s, w, read));
@@ -200,7 +233,7 @@ static void check_under(Safety *s, Tensor *t, const Facts *facts)
     NodeMemo seen = {0};
     FactWalk w = {.k = k, .scope = fact_scope(k), .read = check_read, .context = s, .seen = &seen};
     for (uint32_t n = 0; facts && n < facts->n; n++) PUSH(k->c, &w.scope.facts, facts->at[n]);
-    s->equation = t;
+    s->context = facts;
     fact_walk(&w, t->body);
 }
 
@@ -228,7 +261,8 @@ static Node *guard_reads(Safety *s, Node *n)
 void check_safety(Checker *k)
 {
     Pattern *p = k->pattern;
-    Safety s = {.k = k, .of = NEW_ARRAY(k->c, Contexts, k->c->next_tensor + 1)};
+    Safety s = {.k = k, .of = NEW_ARRAY(k->c, Contexts, k->c->next_tensor + 1),
+                .declared = p->conditions.n};
     for (uint32_t n = p->equations.n; n-- > 0;) {
         Tensor *t = p->equations.at[n];
         const Contexts *known = &s.of[t->id];
