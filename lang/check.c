@@ -107,6 +107,7 @@ Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options)
     FileScope *file = use_file(k, source);
     k->program->file = file->file;
     if (c->errors > errors) return NULL;
+    for (uint32_t n = 0; n < k->files.n; n++) check_functions(k, k->files.at[n]);
     for (uint32_t n = 0; n < file->file->patterns.n; n++)
         if (wanted(options, file->file->patterns.at[n])) check_pattern(k, file->file->patterns.at[n], file);
     return c->errors > errors ? NULL : k->program;

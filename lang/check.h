@@ -185,6 +185,8 @@ Node *both(Checker *k, Node *a, Node *b);   /* NULL: true */
 Node *zero_of(Compilation *c, Type type);
 const char *type_name(Type t);
 Type storage_type(StorageType t);
+/* A diagnostic, unless the same one was given at the same place. */
+Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 /* ---- check_expression.c ---- */
@@ -270,6 +272,9 @@ void add_condition(Checker *k, Node *test, Span span, DiagCode code, const char 
 
 /* ---- check_safety.c ---- */
 void check_safety(Checker *k);
+
+/* ---- check_function.c ---- */
+void check_functions(Checker *k, FileScope *f); /* names of bodies, whether called or not */
 
 /* ---- use.c ---- */
 FileScope *use_file(Checker *k, uint32_t source);

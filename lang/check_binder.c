@@ -191,8 +191,11 @@ static Value reduce(const Env *e, const Ast *a, unsigned kind)
     Node *n = node_binder(k->c, N_REDUCE, kind, b.n, b.var, b.lo, b.hi, where.node, value_node(k, body), NULL);
     if (kind == REDUCE_ARGMAX || kind == REDUCE_ARGMIN) n = place(e, &b, n);
     Value v = bound_value(e, &b, n, where, body, false);
-    if (passes_zero(kind) && body.kept)
-        v.kept = node_binder(k->c, N_REDUCE, REDUCE_ANY, b.n, b.var, b.lo, b.hi, where.node, body.kept, NULL);
+    if (!passes_zero(kind) || !body.kept) return v;
+    bool depends = !node_is_bool(where.node, true);
+    for (unsigned m = 0; m < b.n; m++) depends |= node_depends_on(body.kept, b.var[m]);
+    v.kept = body.kept;
+    if (depends) v.kept = node_binder(k->c, N_REDUCE, REDUCE_ANY, b.n, b.var, b.lo, b.hi, where.node, body.kept, NULL);
     return v;
 }
 

@@ -12,7 +12,7 @@ static Index *find_or_declare(Instance *in, AstName name)
 
 static void twice(Instance *in, const AstStatement *s, const AstStatement *first, const char *what)
 {
-    Diag *d = diag(in->k->c, E505, s->span, "`%s` gets %s twice", s->name.name, what);
+    Diag *d = report(in->k->c, E505, s->span, "`%s` gets %s twice", s->name.name, what);
     diag_note(in->k->c, d, first->span, "the first time here");
 }
 
@@ -24,7 +24,7 @@ static void declare_one(Instance *in, const AstStatement *s)
     const AstStatement **place = from ? &info->origin : &info->extent;
     if (*place) twice(in, s, *place, from ? "an origin" : "an extent");
     else if (info->owner != in || index->ambient)
-        diag(in->k->c, E505, s->span, "`%s` is an ambient index: its extent comes from the tensors, and it begins at 0", index->name);
+        report(in->k->c, E505, s->span, "`%s` is an ambient index: its extent comes from the tensors, and it begins at 0", index->name);
     else *place = s;
 }
 
@@ -68,7 +68,7 @@ static Entity *equation_entity(Instance *in, const AstStatement *s)
     if (old && old->kind == SYMBOL_ENTITY) {
         Entity *t = old->entity;
         if (t->role == ROLE_OUTPUT || t->role == ROLE_EQUATION) return t;
-        Diag *d = diag(k->c, E503, s->name.span, "`%s` is an input and cannot be defined", t->name);
+        Diag *d = report(k->c, E503, s->name.span, "`%s` is an input and cannot be defined", t->name);
         diag_note(k->c, d, t->span, "it is given here");
         return NULL;
     }
@@ -82,7 +82,7 @@ static Entity *equation_entity(Instance *in, const AstStatement *s)
 
 static void bad_left(Instance *in, const AstStatement *s, Span span, const char *why)
 {
-    Diag *d = diag(in->k->c, E507, span, "%s", why);
+    Diag *d = report(in->k->c, E507, span, "%s", why);
     diag_hint(in->k->c, d, "a left side is `%s`, `%s[i, j]` with all its indices, `%s[t]` for a recurrence, or `%s[-1]` for the "
               "state before its first step", s->name.name, s->name.name, s->name.name, s->name.name);
 }
@@ -96,7 +96,7 @@ static void output_order(Instance *in, Entity *t, const AstStatement *s)
     for (uint32_t d = 0; same && d < explicit_dims; d++)
         same = index_name(in, s->subscripts.at[d]) == t->dims[t->n_ambient + d];
     if (same) return;
-    Diag *d = diag(c, E507, s->span, "the left side of `%s` differs from its declaration", t->name);
+    Diag *d = report(c, E507, s->span, "the left side of `%s` differs from its declaration", t->name);
     diag_note(c, d, t->declared->span, "declared here");
     diag_hint(c, d, "write `%s = ...`: its indices and their order are those of the signature", t->name);
     t->poisoned = true;
@@ -129,7 +129,7 @@ static void main_equation(Instance *in, Entity *t, const AstStatement *s)
 {
     Checker *k = in->k;
     if (t->equation) {
-        Diag *d = diag(k->c, E501, s->name.span, "`%s` is defined twice", t->name);
+        Diag *d = report(k->c, E501, s->name.span, "`%s` is defined twice", t->name);
         diag_note(k->c, d, t->equation->name.span, "first defined here");
         if (s->subscripts.n == 1) diag_hint(k->c, d, "the state before the first step is `%s[-1] = ...`", t->name);
         return;
@@ -166,7 +166,7 @@ static void declare_equation(Instance *in, const AstStatement *s)
         if (a->kind != AST_NAME) bad_left(in, s, a->span, "a left side with several subscripts names indices alone");
         else if (scope_find(&in->scope, a->name)) bad_left(in, s, a->span, "a subscript of a left side is no index");
         else {
-            Diag *d = diag(in->k->c, E103, a->span, "there is no index `%s`", a->name);
+            Diag *d = report(in->k->c, E103, a->span, "there is no index `%s`", a->name);
             hint_name(in->k, d, &in->scope, a->name, false);
         }
     }
@@ -181,11 +181,11 @@ static void declare_carry(Instance *in, const AstStatement *s)
         Symbol *symbol = scope_find(&in->scope, s->names.at[n].name);
         Entity *t = symbol && symbol->kind == SYMBOL_ENTITY ? symbol->entity : NULL;
         if (t && t->equation) {
-            if (t->carried) diag(c, E306, s->names.at[n].span, "`%s` is carried twice", t->name);
+            if (t->carried) report(c, E306, s->names.at[n].span, "`%s` is carried twice", t->name);
             t->carried = true;
             continue;
         }
-        Diag *d = diag(c, E306, s->names.at[n].span, symbol ? "`%s` is no equation" : "there is no equation `%s` to carry",
+        Diag *d = report(c, E306, s->names.at[n].span, symbol ? "`%s` is no equation" : "there is no equation `%s` to carry",
                        s->names.at[n].name);
         if (!symbol) hint_name(in->k, d, &in->scope, s->names.at[n].name, false);
     }
@@ -199,9 +199,9 @@ static void missing_equations(Instance *in)
         if (t->equation) continue;
         t->poisoned = true;
         t->state = ENTITY_DONE;
-        if (t->role == ROLE_OUTPUT) diag(c, E502, t->span, "output `%s` has no equation", t->name);
+        if (t->role == ROLE_OUTPUT) report(c, E502, t->span, "output `%s` has no equation", t->name);
         else {
-            Diag *d = diag(c, E305, t->initials.at[0].statement->span, "`%s` has a first state but no equation", t->name);
+            Diag *d = report(c, E305, t->initials.at[0].statement->span, "`%s` has a first state but no equation", t->name);
             diag_hint(c, d, "add `%s[t] = ...`", t->name);
         }
     }

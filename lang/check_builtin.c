@@ -201,7 +201,6 @@ static Value padded(const Env *e, const Ast *a)
     Value x = arg(&inner, a, 0), y = arg(e, a, 1);
     if (!value_unify(e, &x, &y, a->span, "the arguments of `pad`")) return value_none();
     Node *inside = x.inside;
-    if (inside && !e->pad) inside = x.inside;
     Value v = {.kept = x.kept, .free = set_union(e->k->c, x.free, y.free), .inside = y.inside};
     v.node = inside ? node_if(e->k->c, inside, value_node(e->k, x), value_node(e->k, y)) : value_node(e->k, x);
     if (v.kept && inside) v.kept = node_binary(e->k->c, N_OR, node_unary(e->k->c, N_NOT, inside), v.kept);

@@ -8,7 +8,7 @@ bool enter(const Env *e, const void *what, Span span, const char *name)
     Checker *k = e->k;
     for (uint32_t n = 0; n < k->active.n; n++)
         if (k->active.at[n] == what) {
-            diag(k->c, E406, span, "`%s` calls itself", name);
+            report(k->c, E406, span, "`%s` calls itself", name);
             return false;
         }
     PUSH(k->c, &k->active, what);

@@ -24,7 +24,7 @@ void add_condition(Checker *k, Node *test, Span span, DiagCode code, const char 
     int truth = node_is_bool(test, false) ? 0 : prove_truth(k->c, &scope, test);
     if (truth == 1) return;
     if (node_is_bool(test, false)) {
-        diag(k->c, code, span, "%s", text.at);
+        report(k->c, code, span, "%s", text.at);
         return;
     }
     for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
@@ -39,7 +39,7 @@ static void require(Instance *in, const AstStatement *s)
     Node *n = elaborate_scalar(&e, s->value, TYPE_BOOL, E120, "a `require`");
     if (!n || node_is_bool(n, true)) return;
     if (node_is_bool(n, false)) {
-        diag(k->c, E122, s->value->span, "this can never hold");
+        report(k->c, E122, s->value->span, "this can never hold");
         return;
     }
     const Source *source = &k->c->sources.at[s->value->span.source];
@@ -72,14 +72,14 @@ static void example(Instance *in, const AstExample *a)
         x.tensor = s->entity->tensor;
     for (uint32_t n = 0; n < k->pattern->examples.n; n++)
         if (k->pattern->examples.at[n].name == x.name) {
-            diag(k->c, E506, a->name.span, "`%s` stands twice in the example", x.name);
+            report(k->c, E506, a->name.span, "`%s` stands twice in the example", x.name);
             return;
         }
     if (x.param || x.index || x.tensor) {
         PUSH(k->c, &k->pattern->examples, x);
         return;
     }
-    Diag *d = diag(k->c, E506, a->name.span, s ? "an example gives extents, parameters and inputs, and `%s` is none of them"
+    Diag *d = report(k->c, E506, a->name.span, s ? "an example gives extents, parameters and inputs, and `%s` is none of them"
                                                : "the example names `%s`, which does not exist", x.name);
     if (!s) hint_name(k, d, &in->scope, x.name, false);
 }
@@ -94,7 +94,7 @@ static const Example *find_example(const Pattern *p, const char *name)
 static void missing_example(Instance *in, const char *name, const char *what, const char *hint)
 {
     Compilation *c = in->k->c;
-    Diag *d = diag(c, E506, in->ast->examples.at[0].name.span, "the example says nothing of %s `%s`", what, name);
+    Diag *d = report(c, E506, in->ast->examples.at[0].name.span, "the example says nothing of %s `%s`", what, name);
     diag_hint(c, d, hint, name);
 }
 

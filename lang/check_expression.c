@@ -10,7 +10,7 @@ static Value unknown_name(const Env *e, const Ast *a)
 {
     Diag *d;
     bool function = global_find(e->scope->file, a->name) || is_builtin(a->name) || is_bracket(a->name);
-    Value none = fail(e, &d, E101, a->span, function ? "`%s` is a function and needs its arguments" : "unknown name `%s`",
+    Value none = fail(e, &d, E101, a->name_span, function ? "`%s` is a function and needs its arguments" : "unknown name `%s`",
                       a->name);
     if (!function) hint_name(e->k, d, e->scope, a->name, false);
     if (!function && e->scope->function)

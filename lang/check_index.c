@@ -25,7 +25,7 @@ static Index *named(Checker *k, Index *index, AstName name)
     Env e = {.k = k, .scope = &k->info[index->id].owner->scope};
     Index *other = find_index(&e, name.name, name.span);
     if (other == index) {
-        diag(k->c, E505, name.span, "`%s` is declared by itself", index->name);
+        report(k->c, E505, name.span, "`%s` is declared by itself", index->name);
         return NULL;
     }
     if (other) resolve_index(k, other);
@@ -48,12 +48,12 @@ static void extent_parts(Checker *k, Index *index, const AstStatement *s)
     bool flatten = s->index_kind == AST_INDEX_FLATTEN;
     Node *n = node_int(c, flatten ? 1 : 0);
     bool good = s->names.n <= JOIN_MAX;
-    if (!good) diag(c, E505, s->span, "more than %d parts", JOIN_MAX);
+    if (!good) report(c, E505, s->span, "more than %d parts", JOIN_MAX);
     for (uint32_t p = 0; p < s->names.n && good; p++) {
         Index *part = named(k, index, s->names.at[p]);
         for (uint32_t q = 0; part && q < info->parts.n; q++)
             if (info->parts.at[q] == part) {
-                diag(c, E505, s->names.at[p].span, "`%s` stands twice in the parts of `%s`", part->name, index->name);
+                report(c, E505, s->names.at[p].span, "`%s` stands twice in the parts of `%s`", part->name, index->name);
                 part = NULL;
             }
         if (!part) { good = false; break; }
@@ -139,10 +139,11 @@ static void origin_given(Checker *k, Index *index, const Ast *a)
     bool computed = node_has_binder(c, v.node);
     node_rewrite(c, v.node, note_tensor, &computed);
     const IndexSet *free = v.free;
-    for (unsigned id = 0; id < c->next_index; id++)
-        if (set_has(free, id) && !index_by_id(k, id)->ambient) computed = true;
+    const Instance *own = k->info[index->id].owner;
+    for (unsigned id = 0; id < c->next_index; id++) /* what is the caller's is ambient in a callee */
+        if (set_has(free, id) && !index_by_id(k, id)->ambient && k->info[id].owner == own) computed = true;
     if (computed) {
-        Diag *d = diag(c, E505, a->span, "the origin of `%s` is more than extents, parameters and int inputs over ambient indices",
+        Diag *d = report(c, E505, a->span, "the origin of `%s` is more than extents, parameters and int inputs over ambient indices",
                        index->name);
         diag_hint(c, d, "pass it as an input: `with base: int[b]`, `index %s from base[b]`", index->name);
         return;
@@ -159,7 +160,7 @@ static void resolve_extent(Checker *k, Index *index)
     if (info->selected) extent_given(k, index, info->selected);
     else if (!s && info->outer) index->extent = node_size(k->c, info->outer);
     else if (!s && !info->signature) {
-        Diag *d = diag(k->c, E504, index->span, "`%s` has no extent", index->name);
+        Diag *d = report(k->c, E504, index->span, "`%s` has no extent", index->name);
         diag_hint(k->c, d, "it stands in no tensor of the signature: declare `index %s: ...`", index->name);
         index->extent = node_int(k->c, 1);
     } else if (!s) return;
@@ -180,7 +181,7 @@ void resolve_index(Checker *k, Index *index)
     if (info->resolved || !info->owner) return;
     if (info->resolving) {
         if (!index->extent && !info->signature) {
-            Diag *d = diag(k->c, E505, index->span, "the extent of `%s` depends on itself", index->name);
+            Diag *d = report(k->c, E505, index->span, "the extent of `%s` depends on itself", index->name);
             diag_hint(k->c, d, "give one index of the circle an extent of parameters or of other indices");
             index->extent = node_int(k->c, 1);
         }

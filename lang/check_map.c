@@ -9,10 +9,13 @@ bool is_axis(const Checker *k, const Index *axis, const Index *flat)
     return false;
 }
 
-/* Frames are shared, so that equal maps are equal pointers (memos of closures compare them). */
+enum { FRAMES_SEARCHED = 256 };
+
+/* Frames are shared, so that equal maps are mostly equal pointers (memos of closures compare them). */
 static Map *frame(Checker *k, Map *up, Index *index, Node *at)
 {
-    for (uint32_t n = k->maps.n; n-- > 0;) {
+    uint32_t oldest = k->maps.n > FRAMES_SEARCHED ? k->maps.n - FRAMES_SEARCHED : 0;
+    for (uint32_t n = k->maps.n; n-- > oldest;) {
         Map *m = k->maps.at[n];
         if (m->up == up && m->index == index && m->at == at) return m;
     }

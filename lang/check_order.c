@@ -50,7 +50,7 @@ static bool proved_before(FactWalk *f, Node *early, Node *late, Span span)
     if (p.result == NOT_PROVED) return false;
     if (p.result == PROVED_IF) {
         Text text = {.c = k->c};
-        node_print(&text, p.condition);
+        node_print_short(&text, p.condition);
         add_condition(k, p.condition, span, E301, "the recurrence reads earlier steps: %s", text.at);
     }
     return true;
@@ -142,7 +142,7 @@ static void no_earlier_step(Order *o, const Walk *w)
 {
     Compilation *c = o->k->c;
     Tensor *first = o->v[o->members.at[0]].t;
-    Diag *d = diag(c, E301, first->span, o->members.n == 1 ? "%s needs itself" : "%s need each other", cycle_text(o));
+    Diag *d = report(c, E301, first->span, o->members.n == 1 ? "%s needs itself" : "%s need each other", cycle_text(o));
     if (w && w->axis && w->at) {
         diag_note(c, d, w->at->span, "this read is not known to be at an earlier `%s`", w->axis->name);
         diag_hint(c, d, "a recurrence reads an earlier step, `%s[%s - 1]`, or in all its reads a later one", first->name,
@@ -173,7 +173,7 @@ static void recurrence(Order *o)
     if (!whole) { no_earlier_step(o, &(Walk){.axis = axis}); return; }
     if (unknown) { no_earlier_step(o, unknown); return; }
     if (earlier && later) {
-        Diag *d = diag(k->c, E304, o->v[o->members.at[0]].t->span, "the recurrence of %s reads earlier and later `%s`", cycle_text(o),
+        Diag *d = report(k->c, E304, o->v[o->members.at[0]].t->span, "the recurrence of %s reads earlier and later `%s`", cycle_text(o),
                        axis->name);
         diag_hint(k->c, d, "all reads within a recurrence go the same way: split it into two, one for each direction");
         return;

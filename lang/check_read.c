@@ -164,7 +164,6 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
     for (unsigned d = 0; d < t->n_dims; d++) {
         at[d] = coordinate(&named, t->dims[d]);
         given[d] = at[d] != coordinate(e, t->dims[d]);
-        for (uint32_t n = 0; n < a->args.n; n++) given[d] |= a->args.at[n].name == t->dims[d]->name;
         if (!given[d]) free = set_union(c, free, at[d]->free);
         if (given[d] && at[d] == node_index(c, t->dims[d])) given[d] = false;
     }

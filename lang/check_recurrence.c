@@ -93,7 +93,7 @@ static Index *written_axis(Component *g)
         Entity *t = g->members[n];
         if (!t->single) continue;
         if (axis && axis != t->axis) {
-            Diag *d = diag(g->in->k->c, E303, t->span, "a recurrence runs along one index, and this one along `%s` and `%s`",
+            Diag *d = report(g->in->k->c, E303, t->span, "a recurrence runs along one index, and this one along `%s` and `%s`",
                            axis->name, t->axis->name);
             diag_hint(g->in->k->c, d, "flatten them: `index t: flatten(%s, %s)`", axis->name, t->axis->name);
             return NULL;
@@ -115,11 +115,11 @@ static Index *component_axis(Component *g, Axes *x)
     const Entity *t = g->members[0];
     Diag *d;
     if (!x->found.n) {
-        d = diag(c, E301, t->span, g->n == 1 ? "`%s` needs itself" : "`%s` and `%s` need each other", t->name,
+        d = report(c, E301, t->span, g->n == 1 ? "`%s` needs itself" : "`%s` and `%s` need each other", t->name,
                  g->members[g->n - 1]->name);
         diag_hint(c, d, "a recurrence reads an earlier step: `%s[t] = ... %s[t - 1] ...`", t->name, t->name);
     } else {
-        d = diag(c, E302, t->span, "the recurrence of `%s` could run along `%s` or `%s`", t->name, x->found.at[0]->name,
+        d = report(c, E302, t->span, "the recurrence of `%s` could run along `%s` or `%s`", t->name, x->found.at[0]->name,
                  x->found.at[1]->name);
         diag_hint(c, d, "say which: `%s[%s] = ...`; several at once have to be flattened", t->name, x->found.at[0]->name);
     }
@@ -150,7 +150,7 @@ static bool place_initial(Entity *t, Initial *x, bool *forward, bool *backward)
         x->back = over->integer + 1;
         *backward = true;
     } else {
-        Diag *d = diag(c, E305, a->span, "this is no step before the first one of `%s`", t->name);
+        Diag *d = report(c, E305, a->span, "this is no step before the first one of `%s`", t->name);
         diag_hint(c, d, "`%s[-1]` is the state before the first step, `%s[size(%s)]` in a recurrence that reads later steps", t->name,
                   t->name, t->axis->name);
         return false;
@@ -167,7 +167,7 @@ static bool place_initials(Entity *t, bool *forward, bool *backward)
         good &= place_initial(t, x, forward, backward);
         for (uint32_t m = 0; good && m < n; m++)
             if (t->initials.at[m].back == x->back) {
-                diag(c, E501, x->statement->span, "this state of `%s` is given twice", t->name);
+                report(c, E501, x->statement->span, "this state of `%s` is given twice", t->name);
                 good = false;
             }
     }
@@ -192,7 +192,7 @@ static void elaborate_initial(Entity *t, Initial *x)
         bool there = !set_has(v.free, id);
         for (unsigned d = 0; d < t->n_dims; d++) there |= t->dims[d]->id == id && t->dims[d] != t->axis;
         if (there) continue;
-        diag(c, E305, x->statement->value->span, "the first state of `%s` depends on `%s`, which `%s` %s", t->name,
+        report(c, E305, x->statement->value->span, "the first state of `%s` depends on `%s`, which `%s` %s", t->name,
              index_by_id(k, id)->name, t->name, index_by_id(k, id) == t->axis ? "runs along" : "does not have");
         x->poisoned = true;
         return;
@@ -220,7 +220,7 @@ static Node *initial_state(const Env *e, Entity *t, int64_t back)
         const Initial *x = &t->initials.at[k];
         if (x->back != back) continue;
         if (!x->node && !x->poisoned) {
-            diag(e->k->c, E305, x->statement->span, "the first state of `%s` depends on itself", t->name);
+            report(e->k->c, E305, x->statement->span, "the first state of `%s` depends on itself", t->name);
             t->initials.at[k].poisoned = true;
         }
         n = x->node;
@@ -263,7 +263,7 @@ static void check_distance(const Env *e, Entity *t, int64_t steps)
 {
     Checker *k = e->k;
     if (!t->carried || t->component == 0 || t->component != k->component || steps == 1 || steps < 0) return;
-    Diag *d = diag(k->c, E306, t->span, "`%s` is carried, but read further back than one step", t->name);
+    Diag *d = report(k->c, E306, t->span, "`%s` is carried, but read further back than one step", t->name);
     diag_hint(k->c, d, "give the earlier state a name of its own that is carried too: `before[t] = %s[t - 1]`", t->name);
     t->carried = false;
 }
@@ -317,7 +317,7 @@ void carry_tensors(Instance *in)
         Entity *t = in->entities.at[n];
         if (!t->carried || t->poisoned) continue;
         if (!t->start) {
-            Diag *d = diag(c, E306, t->span, "`%s` is carried but is no recurrence", t->name);
+            Diag *d = report(c, E306, t->span, "`%s` is carried but is no recurrence", t->name);
             diag_hint(c, d, "a carried state reads its own earlier step: `%s[t] = ... %s[t - 1] ...`", t->name, t->name);
             continue;
         }
@@ -355,7 +355,7 @@ static bool component_steps(Component *g, Axes *x, Index *axis)
     if (!good) return poison(g);
     bool back = first_backward || (backward && !forward && !first_forward);
     if (first_forward && first_backward) {
-        diag(g->in->k->c, E305, g->members[0]->span, "first states at both ends of `%s`", axis->name);
+        report(g->in->k->c, E305, g->members[0]->span, "first states at both ends of `%s`", axis->name);
         return poison(g);
     }
     for (unsigned n = 0; n < g->n; n++) g->members[n]->step = back ? -1 : 1;
@@ -411,7 +411,7 @@ static void elaborate_alone(Entity *t)
     Checker *k = t->owner->k;
     bool forward = false, backward = false;
     if (t->initials.n && !t->axis) {
-        Diag *d = diag(k->c, E305, t->initials.at[0].statement->span, "`%s` has a first state but runs along no index", t->name);
+        Diag *d = report(k->c, E305, t->initials.at[0].statement->span, "`%s` has a first state but runs along no index", t->name);
         diag_hint(k->c, d, "write its equation as `%s[t] = ...`", t->name);
         t->poisoned = true;
         return;

@@ -135,7 +135,7 @@ static Facts context_of(Safety *s, const FactWalk *w, const Node *read)
 static const char *node_text(Compilation *c, const Node *n)
 {
     Text text = {.c = c};
-    node_print(&text, n);
+    node_print_short(&text, n);
     return text.at;
 }
 
@@ -157,7 +157,7 @@ static void out_of_range(Safety *s, const Node *read, unsigned d, const Proof *p
     const Index *dim = read->tensor->dims[d];
     const char *extent = node_text(c, node_size(c, (Index *)(uintptr_t)dim));
     const char *at = node_text(c, read->args[d]);
-    Diag *g = diag(c, E201, read->span, "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and it is %s",
+    Diag *g = report(c, E201, read->span, "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and it is %s",
                    dim->name, read->tensor->name, dim->name, at, extent, p->range ? p->range : "not known");
     if (p->hint) diag_hint(c, g, "%s", p->hint);
     diag_hint(c, g, "put the read under a condition that keeps it in range (`where`, `if`), clamp the subscript, or give a default by "

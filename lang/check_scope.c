@@ -22,7 +22,7 @@ bool scope_add(Checker *k, Scope *s, Symbol symbol)
         PUSH(k->c, &s->symbols, symbol);
         return true;
     }
-    Diag *d = diag(k->c, E501, symbol.span, old ? "`%s` is defined twice" : "`%s` is a constant and cannot be redefined",
+    Diag *d = report(k->c, E501, symbol.span, old ? "`%s` is defined twice" : "`%s` is a constant and cannot be redefined",
                    symbol.name);
     if (old) diag_note(k->c, d, old->span, "first defined here");
     diag_hint(k->c, d, "indices, tensors, parameters and equations of a pattern share one name space: choose another name");
@@ -90,7 +90,7 @@ Index *find_index(const Env *e, const char *name, Span span)
     Symbol *s = scope_find(e->scope, name);
     if (s && s->kind == SYMBOL_INDEX) return s->index;
     Compilation *c = e->k->c;
-    Diag *d = diag(c, E103, span, s ? "`%s` is not an index" : "there is no index `%s`", name);
+    Diag *d = report(c, E103, span, s ? "`%s` is not an index" : "there is no index `%s`", name);
     if (s) diag_note(c, d, s->span, "`%s` is defined here", name);
     else if (e->scope->function)
         diag_hint(c, d, "a function takes the indices that it binds as arguments in [ ]: `%s(x, [%s])`",

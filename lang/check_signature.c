@@ -27,7 +27,7 @@ static void take_definition(Checker *k, Param *p)
     for (unsigned n = 0; o && n < o->n_definitions; n++) {
         if (strcmp(o->definitions[n].name, p->name)) continue;
         if (parse_value(o->definitions[n].value, p->type, p)) p->fixed = true;
-        else diag(k->c, E508, p->span, "`%s` cannot be `%s`: it is %s", p->name, o->definitions[n].value, type_name(p->type));
+        else report(k->c, E508, p->span, "`%s` cannot be `%s`: it is %s", p->name, o->definitions[n].value, type_name(p->type));
     }
 }
 
@@ -45,7 +45,7 @@ static void take_default(Instance *in, Param *p, const Ast *a)
     Node *n = elaborate_scalar(&e, a, p->type, E508, "the default of a parameter");
     if (!n) return;
     p->has_default = take_literal(p, n);
-    if (!p->has_default) diag(in->k->c, E508, a->span, "the default of `%s` is no constant", p->name);
+    if (!p->has_default) report(in->k->c, E508, a->span, "the default of `%s` is no constant", p->name);
 }
 
 void declare_parameters(Instance *in)
@@ -64,9 +64,17 @@ void declare_parameters(Instance *in)
 
 /* ---- indices of the signature ---- */
 
+enum { DECLARED_MAX = 400 }; /* the rest of MAX_INDICES is for variants */
+
 Index *declare_index(Instance *in, const char *name, Span span)
 {
     Checker *k = in->k;
+    if (k->c->next_index >= DECLARED_MAX) {
+        report(k->c, E118, span, "`%s` has more than %d indices, those of the patterns that it calls included", k->pattern->name,
+               DECLARED_MAX);
+        k->too_large = true;
+        return k->info[0].self;
+    }
     Index *index = index_new(k->c, name, span);
     k->info[index->id] = (IndexInfo){.self = index, .owner = in};
     if (!scope_add(k, &in->scope, (Symbol){.name = name, .kind = SYMBOL_INDEX, .span = span, .index = index})) return index;
@@ -99,7 +107,7 @@ static Index *dimension(Instance *in, AstName name)
         return index;
     }
     if (s->kind == SYMBOL_INDEX) return s->index;
-    Diag *d = diag(in->k->c, E501, name.span, "`%s` is not an index", name.name);
+    Diag *d = report(in->k->c, E501, name.span, "`%s` is not an index", name.name);
     diag_note(in->k->c, d, s->span, "`%s` is defined here", name.name);
     return NULL;
 }
@@ -136,7 +144,7 @@ static void tensor_dims(Instance *in, Entity *t, const AstTensor *a)
         if (!index) { t->poisoned = true; return; }
         for (unsigned m = 0; m < t->n_dims; m++)
             if (t->dims[m] == index) {
-                diag(c, E106, a->dims.at[d].span, "`%s` is twice a dimension of `%s`: declare another name for its positions, "
+                report(c, E106, a->dims.at[d].span, "`%s` is twice a dimension of `%s`: declare another name for its positions, "
                      "`index %s2 like %s`", index->name, t->name, index->name, index->name);
                 t->poisoned = true;
                 return;

@@ -11,6 +11,21 @@ Value value_make(Checker *k, Node *n)
     return (Value){.node = n, .free = n->free ? n->free : set_empty(k->c)};
 }
 
+Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    Text text = {.c = c};
+    text_add_v(&text, fmt, args);
+    va_end(args);
+    for (uint32_t n = 0; n < c->diags.n; n++) {
+        const Diag *old = c->diags.at[n];
+        bool same = old->code == code && old->span.source == span.source && old->span.from == span.from;
+        if (same && old->span.to == span.to) return NEW(c, Diag); /* told already: a function is inlined several times */
+    }
+    return diag(c, code, span, "%s", text.at);
+}
+
 Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ...)
 {
     va_list args;
@@ -18,7 +33,7 @@ Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ..
     Text text = {.c = e->k->c};
     text_add_v(&text, fmt, args);
     va_end(args);
-    Diag *made = diag(e->k->c, code, span, "%s", text.at);
+    Diag *made = report(e->k->c, code, span, "%s", text.at);
     if (d) *d = made;
     return value_none();
 }

@@ -129,5 +129,6 @@ typedef Node *NodeRewrite(void *context, Compilation *c, Node *n);
 Node *node_rewrite(Compilation *c, Node *n, NodeRewrite *f, void *context);
 /* One line, brackets only where needed, in the syntax of the language as far as that goes: for dumps and messages. */
 void node_print(Text *out, const Node *n);
+void node_print_short(Text *out, const Node *n); /* cut short: for messages */
 
 #endif

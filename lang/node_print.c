@@ -25,7 +25,12 @@ static const char *const scans[] = {
 #undef SCAN_KIND
 };
 
-static void print(Text *out, const Node *n, int level);
+/* An expression is a DAG and may be huge as a tree: nothing more is printed once the text is longer than this. */
+enum { PRINTED_MAX = 1 << 20, SHORT_MAX = 160 };
+
+typedef struct Printer { Text *out; size_t end; } Printer;
+
+static void print(Printer *p, const Node *n, int level);
 
 typedef struct Infix { const char *text; int level; } Infix;
 static Infix infix(Op op)
@@ -52,38 +57,38 @@ static Infix infix(Op op)
     }
 }
 
-static void open_bracket(Text *out, bool needed) { if (needed) text_add(out, "("); }
-static void close_bracket(Text *out, bool needed) { if (needed) text_add(out, ")"); }
+static void open_bracket(Printer *p, bool needed) { if (needed) text_add(p->out, "("); }
+static void close_bracket(Printer *p, bool needed) { if (needed) text_add(p->out, ")"); }
 
-static void print_real(Text *out, double x)
+static void print_real(Printer *p, double x)
 {
     char text[40];
-    if (isnan(x)) { text_add(out, "nan"); return; }
-    if (isinf(x)) { text_add(out, x < 0 ? "-inf" : "inf"); return; }
+    if (isnan(x)) { text_add(p->out, "nan"); return; }
+    if (isinf(x)) { text_add(p->out, x < 0 ? "-inf" : "inf"); return; }
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, x);
         if (strtod(text, NULL) == x) break;
     }
     bool plain = true;
-    for (const char *p = text; *p; p++) plain &= *p != '.' && *p != 'e';
-    text_add(out, "%s%s", text, plain ? ".0" : "");
+    for (const char *at = text; *at; at++) plain &= *at != '.' && *at != 'e';
+    text_add(p->out, "%s%s", text, plain ? ".0" : "");
 }
 
-static void print_list(Text *out, Node *const *args, unsigned n)
+static void print_list(Printer *p, Node *const *args, unsigned n)
 {
     for (unsigned k = 0; k < n; k++) {
-        if (k) text_add(out, ", ");
-        print(out, args[k], P_IF);
+        if (k) text_add(p->out, ", ");
+        print(p, args[k], P_IF);
     }
 }
 
-static void print_read(Text *out, const Node *n)
+static void print_read(Printer *p, const Node *n)
 {
-    text_add(out, "%s", n->tensor->name);
+    text_add(p->out, "%s", n->tensor->name);
     if (!n->n_args) return;
-    text_add(out, "[");
-    print_list(out, n->args, n->n_args);
-    text_add(out, n->guarded ? "]?" : "]");
+    text_add(p->out, "[");
+    print_list(p, n->args, n->n_args);
+    text_add(p->out, n->guarded ? "]?" : "]");
 }
 
 static const char *binder_name(const Node *n)
@@ -100,94 +105,103 @@ static bool whole_range(const Node *n, unsigned k)
     return node_is_int(binder_lo(n, k), 0) && (v->extent ? hi == v->extent : hi->op == N_SIZE && hi->index == v);
 }
 
-static void print_binder(Text *out, const Node *n)
+static void print_binder(Printer *p, const Node *n)
 {
-    text_add(out, "%s[", binder_name(n));
+    text_add(p->out, "%s[", binder_name(n));
     for (unsigned k = 0; k < n->n_vars; k++) {
-        text_add(out, "%s%s", k ? ", " : "", n->vars[k]->name);
+        text_add(p->out, "%s%s", k ? ", " : "", n->vars[k]->name);
         if (whole_range(n, k)) continue;
-        text_add(out, ": ");
-        print(out, binder_lo(n, k), P_ADD);
-        text_add(out, "..");
-        print(out, binder_hi(n, k), P_ADD);
+        text_add(p->out, ": ");
+        print(p, binder_lo(n, k), P_ADD);
+        text_add(p->out, "..");
+        print(p, binder_hi(n, k), P_ADD);
     }
-    text_add(out, "](");
-    print(out, binder_body(n), P_IF);
+    text_add(p->out, "](");
+    print(p, binder_body(n), P_IF);
     if (!node_is_bool(binder_where(n), true)) {
-        text_add(out, " where ");
-        print(out, binder_where(n), P_IF);
+        text_add(p->out, " where ");
+        print(p, binder_where(n), P_IF);
     }
     if (binder_extra(n)) {
-        text_add(out, n->op == N_NORMALISE ? ", sink = " : ", ");
-        print(out, binder_extra(n), P_IF);
+        text_add(p->out, n->op == N_NORMALISE ? ", sink = " : ", ");
+        print(p, binder_extra(n), P_IF);
     }
-    text_add(out, ")");
+    text_add(p->out, ")");
 }
 
-static void print_prefix(Text *out, const Node *n, int level, const char *text, int own)
+static void print_prefix(Printer *p, const Node *n, int level, const char *text, int own)
 {
-    open_bracket(out, level > own);
-    text_add(out, "%s", text);
-    print(out, n->args[0], own);
-    close_bracket(out, level > own);
+    open_bracket(p, level > own);
+    text_add(p->out, "%s", text);
+    print(p, n->args[0], own);
+    close_bracket(p, level > own);
 }
 
-static void print_if(Text *out, const Node *n, int level)
+static void print_if(Printer *p, const Node *n, int level)
 {
-    open_bracket(out, level > P_IF);
-    text_add(out, "if ");
-    print(out, n->args[0], P_OR);
-    text_add(out, " then ");
-    print(out, n->args[1], P_OR);
-    text_add(out, " else ");
-    print(out, n->args[2], P_IF);
-    close_bracket(out, level > P_IF);
+    open_bracket(p, level > P_IF);
+    text_add(p->out, "if ");
+    print(p, n->args[0], P_OR);
+    text_add(p->out, " then ");
+    print(p, n->args[1], P_OR);
+    text_add(p->out, " else ");
+    print(p, n->args[2], P_IF);
+    close_bracket(p, level > P_IF);
 }
 
-static void print_call(Text *out, const Node *n)
+static void print_call(Printer *p, const Node *n)
 {
-    if (n->op == N_TO_REAL) text_add(out, "float(");
-    else if (n->op == N_TO_INT) text_add(out, "int(");
-    else text_add(out, "%s(", op_name(n->op));
-    print_list(out, n->args, n->n_args);
-    text_add(out, ")");
+    if (n->op == N_TO_REAL) text_add(p->out, "float(");
+    else if (n->op == N_TO_INT) text_add(p->out, "int(");
+    else text_add(p->out, "%s(", op_name(n->op));
+    print_list(p, n->args, n->n_args);
+    text_add(p->out, ")");
 }
 
-static void print_infix(Text *out, const Node *n, int level, Infix o)
+static void print_infix(Printer *p, const Node *n, int level, Infix o)
 {
-    open_bracket(out, level > o.level);
-    print(out, n->args[0], o.level == P_COMPARE ? o.level + 1 : o.level);
-    text_add(out, " %s ", o.text);
+    open_bracket(p, level > o.level);
+    print(p, n->args[0], o.level == P_COMPARE ? o.level + 1 : o.level);
+    text_add(p->out, " %s ", o.text);
     bool associative = n->op == N_AND || n->op == N_OR;
-    print(out, n->args[1], associative ? o.level : o.level + 1);
-    close_bracket(out, level > o.level);
+    print(p, n->args[1], associative ? o.level : o.level + 1);
+    close_bracket(p, level > o.level);
 }
 
-static void print(Text *out, const Node *n, int level)
+static void print(Printer *p, const Node *n, int level)
 {
+    if (p->out->n > p->end) return;
     switch (n->op) {
-    case N_INT: text_add(out, level > P_NEG && n->integer < 0 ? "(%lld)" : "%lld", (long long)n->integer); return;
+    case N_INT: text_add(p->out, level > P_NEG && n->integer < 0 ? "(%lld)" : "%lld", (long long)n->integer); return;
     case N_REAL:
-        open_bracket(out, level > P_NEG && signbit(n->real));
-        print_real(out, n->real);
-        close_bracket(out, level > P_NEG && signbit(n->real));
+        open_bracket(p, level > P_NEG && signbit(n->real));
+        print_real(p, n->real);
+        close_bracket(p, level > P_NEG && signbit(n->real));
         return;
-    case N_BOOL: text_add(out, n->integer ? "true" : "false"); return;
-    case N_INDEX: text_add(out, "%s", n->index->name); return;
-    case N_SIZE: text_add(out, "size(%s)", n->index->name); return;
-    case N_PARAM: text_add(out, "%s", n->param->name); return;
-    case N_GIVEN: text_add(out, "given(%s)", n->tensor->name); return;
-    case N_LOCAL: text_add(out, "%s", n->local->name); return;
-    case N_READ: print_read(out, n); return;
-    case N_NEG: print_prefix(out, n, level, "-", P_NEG); return;
-    case N_NOT: print_prefix(out, n, level, "not ", P_NOT); return;
-    case N_IF: print_if(out, n, level); return;
+    case N_BOOL: text_add(p->out, n->integer ? "true" : "false"); return;
+    case N_INDEX: text_add(p->out, "%s", n->index->name); return;
+    case N_SIZE: text_add(p->out, "size(%s)", n->index->name); return;
+    case N_PARAM: text_add(p->out, "%s", n->param->name); return;
+    case N_GIVEN: text_add(p->out, "given(%s)", n->tensor->name); return;
+    case N_LOCAL: text_add(p->out, "%s", n->local->name); return;
+    case N_READ: print_read(p, n); return;
+    case N_NEG: print_prefix(p, n, level, "-", P_NEG); return;
+    case N_NOT: print_prefix(p, n, level, "not ", P_NOT); return;
+    case N_IF: print_if(p, n, level); return;
     default: break;
     }
     Infix o = infix(n->op);
-    if (node_is_binder(n)) print_binder(out, n);
-    else if (o.text) print_infix(out, n, level, o);
-    else print_call(out, n);
+    if (node_is_binder(n)) print_binder(p, n);
+    else if (o.text) print_infix(p, n, level, o);
+    else print_call(p, n);
 }
 
-void node_print(Text *out, const Node *n) { print(out, n, P_IF); }
+static void print_up_to(Text *out, const Node *n, size_t most)
+{
+    Printer p = {out, out->n + most};
+    print(&p, n, P_IF);
+    if (out->n > p.end) text_add(out, " ...");
+}
+
+void node_print(Text *out, const Node *n) { print_up_to(out, n, PRINTED_MAX); }
+void node_print_short(Text *out, const Node *n) { print_up_to(out, n, SHORT_MAX); }

@@ -78,8 +78,8 @@ static void add_global(Checker *k, FileScope *f, Global g, Span span, const char
     }
     if (old && old->function == g.function && old->pattern == g.pattern) return;
     Diag *d;
-    if (path) d = diag(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path, old ? "twice" : "by the language");
-    else d = diag(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language", g.name);
+    if (path) d = report(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path, old ? "twice" : "by the language");
+    else d = report(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language", g.name);
     if (old) diag_note(k->c, d, old->span, "the other one");
     if (path && old) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
 }
@@ -100,13 +100,13 @@ static void take_file(Checker *k, FileScope *f, const AstUse *use)
 {
     uint32_t source;
     if (!find_used(k, f->path, use->path.name, &source)) {
-        Diag *d = diag(k->c, E510, use->path.span, "cannot read \"%s\"", use->path.name);
+        Diag *d = report(k->c, E510, use->path.span, "cannot read \"%s\"", use->path.name);
         diag_hint(k->c, d, "it is looked for beside this file, in the folders given by -I, and in the installed library");
         return;
     }
     FileScope *other = use_file(k, source);
     if (other == f) {
-        diag(k->c, E510, use->path.span, "a file that uses itself");
+        report(k->c, E510, use->path.span, "a file that uses itself");
         return;
     }
     for (uint32_t n = 0; n < other->globals.n; n++)
