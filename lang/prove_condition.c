@@ -121,8 +121,8 @@ static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
     if (exact && s->n < MAX_SIDE && poly_scale_add(p, &x, -1, &x, 0, &x)) s->at[s->n++] = x;
 }
 
-/* Of degree 2 at most, and possible with two elements along every extent and with the defaults of the
- * parameters. */
+/* Made of extents, parameters and products of two, and possible with two elements along every extent and
+ * with the defaults of the parameters. */
 static bool is_sensible(Prover *p, const Poly *condition)
 {
     Sides s = {.n = 1, .at = {*condition}};
@@ -136,8 +136,9 @@ static bool is_sensible(Prover *p, const Poly *condition)
             bool exact;
             Poly rest;
             suppose(p, &s, m.symbol[k], &one);
-            if (m.n == 2 && supposed(p, other, &least, &exact) && least >= 0 && poly_symbol(p, other, &rest))
-                suppose(p, &s, m.symbol[k], &rest);
+            if (m.n < 2) continue;
+            if (!supposed(p, other, &least, &exact)) return false;
+            if (least >= 0 && poly_symbol(p, other, &rest)) suppose(p, &s, m.symbol[k], &rest);
         }
     }
     return !pure_contradiction(p, s.at, s.n);

@@ -152,17 +152,23 @@ static void keep_only_last(Prover *p, unsigned first, unsigned last)
     p->found.n -= last - first;
 }
 
-/* The second case of a divisor, n <= 0, is not taken apart further: what could save it is the condition n
- * >= 1. */
+/* What would rule out the second case of these splits at once: n >= 1, or a range that is not empty. */
+static bool direct_condition(Prover *p, const Split *s, Poly *a)
+{
+    const Poly zero = {0}, *empty = s->kind == SPLIT_CHECK ? &p->symbols[s->symbol].a : &zero;
+    if (s->kind != SPLIT_DIVISOR && s->kind != SPLIT_CHECK) return false;
+    return poly_scale_add(p, &p->symbols[s->symbol].b, 1, empty, -1, a) && poly_add_constant(a, -1);
+}
+
+/* Such a second case is not taken apart further, since that condition will do. */
 static bool refute_case(Prover *p, const Split *s, unsigned which, unsigned level, Origin *used)
 {
-    if (!p->weak || s->kind != SPLIT_DIVISOR || which == 0) return refute(p, level + 1, used);
-    Poly positive = p->symbols[s->symbol].b;
+    Poly direct;
+    if (!p->weak || which == 0 || !direct_condition(p, s, &direct)) return refute(p, level + 1, used);
     if (contradiction(p, true, used)) return true;
     *used = s->origin;
     used->from |= 1u << level;
-    return (poly_add_constant(&positive, -1) && offer_condition(p, &positive, used)) ||
-           find_condition(p, used);
+    return offer_condition(p, &direct, used) || find_condition(p, used);
 }
 
 /* Both alternatives must be contradictory; an alternative that was not needed makes the other one
