@@ -92,22 +92,26 @@ static const char *convert(Call *call, CallTensor *t, const Array *a)
     return NULL;
 }
 
+CallTensor *call_find_input(Call *call, const char *tensor)
+{
+    for (uint32_t k = 0; k < call->pattern->tensors.n; k++)
+        if (is_input(call->tensors[k].tensor) && !strcmp(call->tensors[k].tensor->name, tensor))
+            return &call->tensors[k];
+    return NULL;
+}
+
 const char *call_set_array(Call *call, const char *tensor, const Array *array)
 {
     Compilation *c = call->c;
-    for (uint32_t k = 0; k < call->pattern->tensors.n; k++) {
-        CallTensor *t = &call->tensors[k];
-        if (strcmp(t->tensor->name, tensor)) continue;
-        if (!is_input(t->tensor)) return format(c, "'%s' is an output of '%s'", tensor, call->pattern->name);
-        if (array->rank != (int)t->tensor->n_dims)
-            return format(c, "'%s' has %u dimensions, its data %d", tensor, t->tensor->n_dims, array->rank);
-        t->shape = NEW_ARRAY(c, int64_t, array->rank + 1);
-        if (array->rank) memcpy(t->shape, array->shape, (size_t)array->rank * sizeof *t->shape);
-        t->n = array->n;
-        t->given = true;
-        return convert(call, t, array);
-    }
-    return format(c, "pattern '%s' has no tensor '%s'", call->pattern->name, tensor);
+    CallTensor *t = call_find_input(call, tensor);
+    if (!t) return format(c, "pattern '%s' has no input '%s'", call->pattern->name, tensor);
+    if (array->rank != (int)t->tensor->n_dims)
+        return format(c, "'%s' has %u dimensions, its data %d", tensor, t->tensor->n_dims, array->rank);
+    t->shape = NEW_ARRAY(c, int64_t, array->rank + 1);
+    if (array->rank) memcpy(t->shape, array->shape, (size_t)array->rank * sizeof *t->shape);
+    t->n = array->n;
+    t->given = true;
+    return convert(call, t, array);
 }
 
 /* --- parameters and extents --- */
@@ -281,7 +285,8 @@ static Oracle oracle(Call *call, CallResult *result)
     uint32_t n = call->pattern->tensors.n;
     Oracle o = {.inputs = NEW_ARRAY(call->c, InterpretTensor, n + 1),
                 .outputs = NEW_ARRAY(call->c, InterpretTensor, n + 1)};
-    o.arguments = (InterpretArguments){.extents = call->extents, .params = call->params, .tensors = o.inputs};
+    o.arguments = (InterpretArguments){.extents = call->extents, .params = call->params, .tensors = o.inputs,
+                                        .limit = call->limit};
     *result = (CallResult){.data = NEW_ARRAY(call->c, void *, n + 1)};
     for (uint32_t k = 0; k < n; k++) {
         CallTensor *t = &call->tensors[k];

@@ -30,12 +30,14 @@ typedef struct Call {
     Scalar *params;    /* by Param.number */
     bool *param_set;
     CallTensor *tensors; /* by Tensor.number; outputs have no data */
+    uint64_t limit;    /* of the interpreter's operations; 0: none */
 } Call;
 
 void call_init(Call *call, Compilation *c, Pattern *pattern, bool f64);
 /* What is given goes before the pattern's `example`. */
 const char *call_set_size(Call *call, const char *index, int64_t extent);
 const char *call_set_param(Call *call, const char *param, double value);
+CallTensor *call_find_input(Call *call, const char *tensor); /* NULL: there is none */
 const char *call_set_array(Call *call, const char *tensor, const Array *array);
 /* Extents, parameters and inputs that were not given: from the `example`, else by default; drawn from `seed`
  * and the name of the tensor. With `optional`, optional inputs and outputs are bound too. */
@@ -53,7 +55,14 @@ const char *call_execute(Call *call, const Kernel *kernel, CallResult *result);
 
 /* Where tensors lie: against an unreadable page at their end or at their beginning. */
 typedef enum CallGuard { GUARD_NONE, GUARD_END, GUARD_BEGIN } CallGuard;
-typedef struct CallOptions { int threads; CallGuard guard; unsigned repeat; /* 0: once */ } CallOptions;
+/* In which order: row-major, the first dimension fastest, or row-major from the last element down (inputs). */
+typedef enum CallLayout { LAYOUT_DENSE, LAYOUT_TRANSPOSED, LAYOUT_BACKWARDS } CallLayout;
+typedef struct CallOptions {
+    int threads;
+    CallGuard guard;
+    CallLayout layout;
+    unsigned repeat; /* 0: once */
+} CallOptions;
 const char *call_machine(Call *call, AttnLibrary *library, const CallOptions *options, CallResult *result);
 
 /* Residuals of one output. Places of NaN and infinities must agree, and ints and bools be equal; a reference

@@ -86,20 +86,79 @@ typedef struct Machine {
 
 enum { UNWRITTEN = 0xff }; /* outputs begin as NaN, -1, and a bool that is none */
 
-static bool bind(Machine *m, uint32_t number, CallGuard guard)
+/* Strides of `t` in elements; returns the place of its element 0. */
+static size_t strides(const CallTensor *t, CallLayout layout, int64_t *out)
+{
+    unsigned rank = t->tensor->n_dims;
+    bool backwards = layout == LAYOUT_BACKWARDS && t->data;
+    int64_t stride = backwards ? -1 : 1;
+    for (unsigned k = 0; k < rank; k++) {
+        unsigned d = layout == LAYOUT_TRANSPOSED ? k : rank - 1 - k;
+        out[d] = stride;
+        stride *= t->shape[d] > 0 ? t->shape[d] : 1;
+    }
+    return backwards && t->n ? t->n - 1 : 0;
+}
+
+/* Elements between row-major order and that of the strides, which is one of the same memory without holes. */
+static void reorder(const CallTensor *t, const int64_t *stride, size_t first, size_t bytes,
+                    unsigned char *ordered, unsigned char *placed, bool place)
+{
+    for (size_t k = 0; k < t->n; k++) {
+        int64_t at = (int64_t)first;
+        size_t rest = k;
+        for (unsigned d = t->tensor->n_dims; d-- > 0; rest /= (size_t)t->shape[d])
+            at += stride[d] * (int64_t)(rest % (size_t)t->shape[d]);
+        unsigned char *a = ordered + k * bytes, *b = placed + (size_t)at * bytes;
+        if (place) memcpy(b, a, bytes);
+        else memcpy(a, b, bytes);
+    }
+}
+
+static DLDataType element_type(StorageType s)
+{
+    switch (s) {
+    case STORAGE_BOOL: return (DLDataType){kDLUInt, 8, 1}; /* older DLPack has no kDLBool */
+    case STORAGE_INT: return (DLDataType){kDLInt, 64, 1};
+    case STORAGE_F16: return (DLDataType){kDLFloat, 16, 1};
+    case STORAGE_BF16: return (DLDataType){kDLBfloat, 16, 1};
+    case STORAGE_F32: return (DLDataType){kDLFloat, 32, 1};
+    default: return (DLDataType){kDLFloat, 64, 1};
+    }
+}
+
+static bool bind(Machine *m, uint32_t number, const CallOptions *options)
 {
     const CallTensor *t = &m->call->tensors[number];
     StorageType s = storage(m->call, t->tensor);
     Region *r = &m->regions[number];
-    if (!region_new(r, t->n * storage_bytes(s), guard)) {
+    if (!region_new(r, t->n * storage_bytes(s), options->guard)) {
         m->error->status = ATTN_STATUS_MEMORY;
         strcpy(m->error->text, "out of memory");
         return false;
     }
+    int64_t *stride = NEW_ARRAY(m->call->c, int64_t, t->tensor->n_dims + 1);
+    size_t first = strides(t, options->layout, stride);
+    unsigned char *ordered = arena_alloc(m->call->c, r->bytes + 1);
     if (!t->data) memset(r->data, UNWRITTEN, r->bytes);
-    else if (packed(s)) pack(s, r->data, t->data, t->n);
-    else if (r->bytes) memcpy(r->data, t->data, r->bytes);
-    return !attn_bind_dense(m->binding, t->tensor->name, r->data, (int)t->tensor->n_dims, t->shape, m->error);
+    else if (packed(s)) pack(s, ordered, t->data, t->n);
+    else if (r->bytes) memcpy(ordered, t->data, r->bytes);
+    if (t->data) reorder(t, stride, first, storage_bytes(s), ordered, r->data, true);
+    DLTensor value = {.data = r->data, .device = {kDLCPU, 0}, .ndim = (int)t->tensor->n_dims,
+                      .dtype = element_type(s), .shape = t->shape, .strides = stride,
+                      .byte_offset = first * storage_bytes(s)};
+    return !attn_bind(m->binding, t->tensor->name, &value, m->error);
+}
+
+static void fetch(Machine *m, const CallTensor *t, CallLayout layout, const Region *r, void *out)
+{
+    StorageType s = storage(m->call, t->tensor);
+    int64_t *stride = NEW_ARRAY(m->call->c, int64_t, t->tensor->n_dims + 1);
+    size_t first = strides(t, layout, stride);
+    unsigned char *ordered = arena_alloc(m->call->c, r->bytes + 1);
+    reorder(t, stride, first, storage_bytes(s), ordered, r->data, false);
+    if (packed(s)) unpack(s, out, ordered, t->n);
+    else if (t->n) memcpy(out, ordered, r->bytes);
 }
 
 static bool set_param(Machine *m, const Param *p)
@@ -111,13 +170,13 @@ static bool set_param(Machine *m, const Param *p)
     return !attn_set_bool(m->binding, p->name, value.i != 0, m->error);
 }
 
-static bool bind_all(Machine *m, CallGuard guard)
+static bool bind_all(Machine *m, const CallOptions *options)
 {
     const Pattern *p = m->call->pattern;
     for (uint32_t k = 0; k < p->params.n; k++)
         if (!set_param(m, p->params.at[k])) return false;
     for (uint32_t k = 0; k < p->tensors.n; k++)
-        if (m->call->tensors[k].given && !bind(m, k, guard)) return false;
+        if (m->call->tensors[k].given && !bind(m, k, options)) return false;
     /* these must agree with what the oracle takes */
     for (uint32_t k = 0; k < p->indices.n; k++)
         if (attn_set_extent(m->binding, p->indices.at[k]->name, m->call->extents[k], m->error)) return false;
@@ -134,11 +193,8 @@ static bool run(Machine *m, const CallOptions *options, CallResult *result)
         if (!k || seconds < result->seconds) result->seconds = seconds;
     }
     for (uint32_t k = 0; k < m->call->pattern->tensors.n; k++) {
-        const CallTensor *t = &m->call->tensors[k];
-        StorageType s = storage(m->call, t->tensor);
-        if (!result->data[k]) continue;
-        if (packed(s)) unpack(s, result->data[k], m->regions[k].data, t->n);
-        else if (t->n) memcpy(result->data[k], m->regions[k].data, m->regions[k].bytes);
+        void *out = result->data[k];
+        if (out) fetch(m, &m->call->tensors[k], options->layout, &m->regions[k], out);
     }
     return true;
 }
@@ -155,7 +211,7 @@ const char *call_machine(Call *call, AttnLibrary *library, const CallOptions *op
             result->data[k] = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
     }
     bool ok = !attn_binding_new(library, call->pattern->name, &m.binding, m.error);
-    ok = ok && bind_all(&m, options->guard) && run(&m, options, result);
+    ok = ok && bind_all(&m, options) && run(&m, options, result);
     attn_binding_free(m.binding);
     for (uint32_t k = 0; k < n; k++)
         if (m.regions[k].map) munmap(m.regions[k].map, m.regions[k].map_bytes);

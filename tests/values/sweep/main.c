@@ -1,0 +1,226 @@
+/* Machine code against the interpreter: every pattern of a file, f32 and f64, on 1 and 2 threads, at the sizes
+ * of cases.c, with extents at run time and fixed ones. Every tensor ends at an unreadable page, and begins at
+ * one in a second pass with other strides. What the interpreter refuses (a condition, a declared range) must
+ * be refused for the same reason.
+ *
+ *     values_sweep FILE.attn [PATTERN]     ATTN_TEST_FULL=1: two extents at a time, several seeds */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/pipeline.h"
+#include "sweep.h"
+
+enum { ORACLE_OPERATIONS = 20000000 }; /* most that a case may cost */
+
+typedef struct Counts { unsigned compared, refused, large, failed; } Counts;
+
+typedef struct Sweep {
+    const char *file;
+    Compilation *c;          /* of the pattern */
+    Pattern *pattern;
+    Graph *graph;
+    bool full;
+    uint64_t seed;
+    Counts counts;
+} Sweep;
+
+/* One case in one storage type. */
+typedef struct Trial {
+    Sweep *s;
+    const Case *a;
+    Call *call;
+    AttnLibrary *library;
+    const char *fixed;       /* `i=17,64`, or NULL: extents at run time */
+    const CallResult *reference;
+    const char *refusal;     /* why the interpreter refuses, or NULL */
+} Trial;
+
+static void fail(Trial *t, const CallOptions *o, const char *text)
+{
+    static const char *const guards[] = {"", ", pages unreadable after", ", pages unreadable before"};
+    static const char *const layouts[] = {"", ", transposed", ", backwards"};
+    if (t->s->counts.failed++ >= 20) return;
+    printf("FAILED: %s\n  attnc run %s -p %s %s --dtype %s --threads %d --seed %llu --check%s%s%s%s%s\n", text,
+           t->s->file, t->s->pattern->name, cases_options(t->call->c, t->a), t->call->f64 ? "f64" : "f32",
+           o->threads, (unsigned long long)t->s->seed, guards[o->guard], layouts[o->layout],
+           t->fixed ? " (code for " : "", t->fixed ? t->fixed : "", t->fixed ? ")" : "");
+}
+
+/* --- one run --- */
+
+/* Both refusals must be about the same: the runtime adds values and places to the words of the interpreter. */
+static bool same_refusal(Compilation *c, const char *refusal, const char *got)
+{
+    static const char before[] = "condition does not hold: ";
+    if (!strncmp(refusal, before, sizeof before - 1)) {
+        const char *condition = refusal + sizeof before - 1;
+        return strstr(got, format(c, "%s does not hold", condition)) != NULL;
+    }
+    if (refusal[0] == '\'') { /* 'table' has the value 9, which is not in 0..4 */
+        const char *end = strchr(refusal + 1, '\'');
+        return end && strstr(got, intern(c, refusal + 1, (size_t)(end - refusal - 1))) != NULL;
+    }
+    return strstr(got, refusal) != NULL;
+}
+
+static void compare(Trial *t, const CallOptions *o, const CallResult *result)
+{
+    for (uint32_t k = 0; k < t->s->pattern->tensors.n; k++) {
+        const CallTensor *out = &t->call->tensors[k];
+        if (!t->reference->data[k]) continue;
+        Difference d = call_compare(out, result->data[k], t->reference->data[k]);
+        double limit = call_threshold(t->call, out);
+        if (!d.places && d.rms <= limit) continue;
+        fail(t, o, format(t->call->c, "%s: relative RMS error %.3g, limit %.3g, %zu places; element %zu is %.9g, not %.9g",
+                          out->tensor->name, d.rms, limit, d.places, d.worst, d.got, d.expected));
+        return;
+    }
+}
+
+static void run(Trial *t, CallOptions o)
+{
+    CallResult result;
+    const char *wrong = call_machine(t->call, t->library, &o, &result);
+    if (t->refusal) {
+        if (!wrong) fail(t, &o, format(t->call->c, "ran, but: %s", t->refusal));
+        else if (!same_refusal(t->call->c, t->refusal, wrong))
+            fail(t, &o, format(t->call->c, "said: %s\n  instead of: %s", wrong, t->refusal));
+    } else if (wrong) {
+        fail(t, &o, wrong);
+    } else {
+        compare(t, &o, &result);
+    }
+}
+
+static void run_orders(Trial *t)
+{
+    if (!t->a->all_orders && !t->s->full) {
+        run(t, (CallOptions){.threads = 1, .guard = GUARD_END});
+        run(t, (CallOptions){.threads = 2, .guard = GUARD_BEGIN, .layout = LAYOUT_TRANSPOSED});
+        return;
+    }
+    for (int threads = 1; threads <= 2; threads++)
+        for (CallGuard guard = GUARD_END; guard <= GUARD_BEGIN; guard++)
+            for (CallLayout layout = LAYOUT_DENSE; layout <= LAYOUT_BACKWARDS; layout++)
+                run(t, (CallOptions){.threads = threads, .guard = guard, .layout = layout});
+}
+
+/* --- one case --- */
+
+typedef struct Code { AttnLibrary *library[2]; const char *fixed; } Code; /* f32, f64 */
+
+static void try_case(Sweep *s, const Case *a, const Code *code)
+{
+    Compilation c;
+    compilation_init(&c);
+    Call call;
+    CallResult reference;
+    Trial t = {.s = s, .a = a, .call = &call, .fixed = code->fixed, .reference = &reference};
+    if (setjmp(c.escape)) {
+        printf("FAILED: %s: %s\n", s->pattern->name, c.fatal);
+        s->counts.failed++;
+        compilation_free(&c);
+        return;
+    }
+    call_init(&call, &c, s->pattern, false); /* f64 runs on the numbers of f32 */
+    call.limit = ORACLE_OPERATIONS;
+    const char *wrong = cases_apply(&call, a, s->seed);
+    if (!wrong) t.refusal = oracle_results(&call, s->graph, &reference);
+    bool large = t.refusal && strstr(t.refusal, "more operations than allowed");
+    if (wrong || (t.refusal && !strncmp(t.refusal, "internal error", 14)))
+        fail(&t, &(CallOptions){0}, wrong ? wrong : t.refusal);
+    else if (large) s->counts.large++;
+    else for (int f64 = 0; f64 < 2; f64++) {
+        call.f64 = f64 != 0;
+        t.library = code->library[f64];
+        run_orders(&t);
+    }
+    s->counts.compared += !t.refusal;
+    s->counts.refused += t.refusal && !large;
+    compilation_free(&c);
+}
+
+/* --- one pattern --- */
+
+static bool compile(Sweep *s, const char *const *sizes, Code *code)
+{
+    static AttnError error;
+    for (int f64 = 0; f64 < 2; f64++) {
+        AttnCompileOptions o = {.pattern = s->pattern->name, .sizes = sizes, .f64 = f64};
+        if (!attn_compile_file(s->file, &o, &code->library[f64], &error)) continue;
+        printf("FAILED: %s does not compile%s%s:\n%s\n", s->pattern->name, code->fixed ? " with --size " : "",
+               code->fixed ? code->fixed : "", error.text);
+        s->counts.failed++;
+        if (f64) attn_close(code->library[0]);
+        return false;
+    }
+    return true;
+}
+
+static void close_code(Code *code)
+{
+    attn_close(code->library[0]);
+    attn_close(code->library[1]);
+}
+
+static void sweep_fixed(Sweep *s, const Index *index)
+{
+    const int64_t *extents;
+    unsigned n = cases_fixed(s->pattern, index, &extents);
+    if (!n) return;
+    Text text = {.c = s->c};
+    for (unsigned k = 0; k < n; k++)
+        text_add(&text, "%s%lld", k ? "," : format(s->c, "%s=", index->name), (long long)extents[k]);
+    Code code = {.fixed = text.at};
+    if (!compile(s, (const char *const[]){text.at, NULL}, &code)) return;
+    for (unsigned k = 0; k < n; k++)
+        try_case(s, &(Case){.index = {index}, .extent = {extents[k]}, .optional = k == 0}, &code);
+    close_code(&code);
+}
+
+static void sweep_run_time(Sweep *s)
+{
+    Code code = {0};
+    Cases cases = {0};
+    if (!compile(s, NULL, &code)) return;
+    cases_list(s->c, s->pattern, s->full, &cases);
+    for (uint32_t k = 0; k < cases.n; k++) try_case(s, &cases.at[k], &code);
+    close_code(&code);
+}
+
+static unsigned sweep_pattern(const char *file, Pipeline *p, Pattern *pattern)
+{
+    Sweep s = {.file = file, .c = p->c, .pattern = pattern, .graph = pipeline_graph(p, pattern)};
+    const char *full = getenv("ATTN_TEST_FULL");
+    s.full = full && *full && strcmp(full, "0");
+    for (s.seed = 1; s.seed <= (s.full ? 3 : 1); s.seed++) {
+        sweep_run_time(&s);
+        for (uint32_t k = 0; k < pattern->indices.n; k++) sweep_fixed(&s, pattern->indices.at[k]);
+    }
+    Counts n = s.counts;
+    if (!n.compared) printf("FAILED: %s: nothing was compared\n", pattern->name), n.failed++;
+    printf("%s: %u compared, %u refused, %u too large, %u failures\n", pattern->name, n.compared, n.refused,
+           n.large, n.failed);
+    return n.failed;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || argc > 3) return fprintf(stderr, "usage: %s FILE.attn [PATTERN]\n", argv[0]), 2;
+    Compilation c;
+    compilation_init(&c);
+    if (setjmp(c.escape)) return printf("%s: %s\n", argv[1], c.fatal), 1;
+    PipelineOptions o = {.path = argv[1], .pattern = argc > 2 ? argv[2] : NULL};
+    Pipeline p;
+    pipeline_init(&p, &c, &o);
+    unsigned failed = 0;
+    if (!pipeline_check(&p)) {
+        printf("%s\n%s", p.error ? p.error : "", diag_render(&c, DIAG_CARETS));
+        failed = 1;
+    }
+    for (uint32_t k = 0; p.program && k < p.program->patterns.n; k++)
+        failed += sweep_pattern(argv[1], &p, p.program->patterns.at[k]);
+    compilation_free(&c);
+    return failed ? 1 : 0;
+}
