@@ -44,9 +44,9 @@ static const char *read_inputs(Run *r)
     const char *wrong = NULL, *name;
     for (uint32_t k = 0; !wrong && k < r->o->inputs.n; k++) {
         const char *path = value_of(r->c, r->o->inputs.at[k], &name);
-        Array array;
+        Array array = {0};
         if (!name) return format(r->c, "-i %s: expected TENSOR=FILE.npy", path);
-        wrong = npy_read(r->c, path, &array);
+        wrong = call_find_input(&r->call, name) ? npy_read(r->c, path, &array) : NULL;
         if (!wrong) wrong = call_set_array(&r->call, name, &array);
     }
     return wrong;
