@@ -27,9 +27,17 @@ void add_condition(Checker *k, Node *test, Span span, DiagCode code, const char 
         report(k->c, code, span, "%s", text.at);
         return;
     }
+    if (test->op == N_AND) { /* one by one, so that a failure says which */
+        add_condition(k, test->args[0], span, code, "%s", text.at);
+        add_condition(k, test->args[1], span, code, "%s", text.at);
+        return;
+    }
     for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
         if (k->pattern->conditions.at[n].test == test) return;
-    PUSH(k->c, &k->pattern->conditions, (Condition){test, text.at, span});
+    Text stated = {.c = k->c};
+    node_print_short(&stated, test);
+    text_add(&stated, " (%s)", text.at);
+    PUSH(k->c, &k->pattern->conditions, (Condition){test, stated.at, span});
 }
 
 static void require(Instance *in, const AstStatement *s)

@@ -15,7 +15,7 @@ static void extent_given(Checker *k, Index *index, const Ast *a)
 {
     index->extent = scalar(k, index, a, "an extent");
     if (!index->extent) { index->extent = node_int(k->c, 1); return; } /* reported: goes on with something */
-    add_condition(k, node_binary(k->c, N_LE, node_int(k->c, 0), index->extent), a->span, E505, "the extent of `%s` is negative",
+    add_condition(k, node_binary(k->c, N_LE, node_int(k->c, 0), index->extent), a->span, E505, "the extent of `%s` must not be negative",
                   index->name);
 }
 
@@ -113,7 +113,7 @@ static void extent_block(Checker *k, Index *block, const AstStatement *s)
     Node *n = scalar(k, block, s->value, s->block_into ? "the number of blocks" : "the length of a block");
     block->extent = lit(k, 1);
     if (!of || !n) return;
-    add_condition(k, op(k, N_LE, lit(k, 1), n), s->value->span, E505, "%s of `%s` is less than 1",
+    add_condition(k, op(k, N_LE, lit(k, 1), n), s->value->span, E505, "%s of `%s` must be at least 1",
                   s->block_into ? "the number of blocks" : "the length of a block", block->name);
     block->block_of = of;
     if (s->block_into) block_into(k, block, of, n);
@@ -171,7 +171,7 @@ static void resolve_extent(Checker *k, Index *index)
     if (s && info->outer && info->outer->id < index->id) {
         Node *size = node_size(k->c, info->outer);
         add_condition(k, node_binary(k->c, N_EQ, index->extent, size), index->span, E403,
-                      "the extent of `%s%s` differs from that of `%s`", info->owner->prefix, index->name, info->outer->name);
+                      "the extent of `%s%s` must be that of `%s`", info->owner->prefix, index->name, info->outer->name);
     }
 }
 

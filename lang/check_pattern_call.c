@@ -194,7 +194,7 @@ static void same_extent(Call *x, Index *a, Index *b, const char *name)
     resolve_index(x->e->k, a);
     resolve_index(x->e->k, b);
     add_condition(x->e->k, node_binary(c, N_EQ, node_size(c, a), node_size(c, b)), x->ast->span, E403,
-                  "`%s` and `%s` are one index `%s` of `%s` and have different extents", a->name, b->name, name, x->callee->name.name);
+                  "`%s` and `%s` are one index `%s` of `%s` and must have one extent", a->name, b->name, name, x->callee->name.name);
 }
 
 /* Puts the dimensions of an argument in the order of the callee's tensor: renamed ones by name, the others by position
@@ -554,7 +554,7 @@ static Value read_output(Call *x, Instance *in, const AstTensor *output)
         resolve_index(k, outer);
         if (outer->id > index->id || node_size(k->c, outer) != node_size(k->c, index))
             add_condition(k, node_binary(k->c, N_EQ, node_size(k->c, index), node_size(k->c, outer)), x->ast->span, E403,
-                          "the extent of `%s%s` differs from that of `%s`", in->prefix, index->name, outer->name);
+                          "the extent of `%s%s` must be that of `%s`", in->prefix, index->name, outer->name);
         at[d] = coordinate(&inner, outer);
         free = set_union(k->c, free, at[d]->free);
     }

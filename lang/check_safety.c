@@ -171,8 +171,8 @@ static void apply(Safety *s, Node *read, unsigned d, const Proof *p)
     bool guard = p->result == PROVED_BY_FACTS || (p->result == PROVED_IF && p->used_facts);
     if (p->result == NOT_PROVED) out_of_range(s, read, d, p);
     if (p->result == PROVED_IF)
-        add_condition(k, p->condition, read->span, E201, "`%s` of `%s` stays in range: %s", read->tensor->dims[d]->name,
-                      read->tensor->name, node_text(c, p->condition));
+        add_condition(k, p->condition, read->span, E201, "subscript `%s` of `%s` must stay in range", read->tensor->dims[d]->name,
+                      read->tensor->name);
     if (guard && !node_memo_get(&s->guarded, read)) node_memo_put(c, &s->guarded, read, read);
 }
 

@@ -63,7 +63,7 @@ static Index *rank_index(const Env *e, const Ast *a)
     Node *n = k->info[r->id].selected == count ? r->extent : elaborate_scalar(&at, count, TYPE_INT, E120, "the extent of a selection");
     if (!n) return NULL;
     add_condition(k, node_binary(k->c, N_EQ, n, node_size(k->c, r)), last->to_span, E505,
-                  "the extent of `%s` differs from the number selected", r->name);
+                  "the extent of `%s` must be the number selected", r->name);
     return r;
 }
 
