@@ -213,7 +213,7 @@ static int measure_file(Bench *b, const char *file)
     pipeline_init(&p, b->c, &options);
     b->c->diags.n = 0;
     options.pattern = NULL;
-    if (!pipeline_check(&p)) return report(&p, b->o);
+    if (!pipeline_check(&p)) return pipeline_report(&p, b->o);
     for (uint32_t k = 0; k < p.program->patterns.n; k++) {
         Pattern *pattern = p.program->patterns.at[k];
         if (b->o->pattern && strcmp(b->o->pattern, pattern->name)) continue;

@@ -40,7 +40,7 @@ int command_bench(Options *o);
 
 /* ---- report.c ---- */
 /* Diagnostics and the error of a pipeline, on stderr. Returns its exit code. */
-int report(Pipeline *p, const Options *o);
+int pipeline_report(Pipeline *p, const Options *o);
 /* `attnc: text` on stderr; returns EXIT_INPUT. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A text file, complete or not at all; path NULL or `-`: stdout. NULL or an error. */

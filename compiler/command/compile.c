@@ -57,15 +57,15 @@ static void print(Pipeline *p, Emit what, const char *path)
 static int compile(Pipeline *p, const Options *o, const char *output, Emit what)
 {
     BackendJob job;
-    if (!pipeline_job(p, &job)) return report(p, o);
+    if (!pipeline_job(p, &job)) return pipeline_report(p, o);
     const Backend *backend = open_backend(p->c, &p->error);
     if (!backend) {
         p->status = PIPELINE_FAILED;
-        return report(p, o);
+        return pipeline_report(p, o);
     }
     bool ok = !(output || o->emit) || emit(p, backend, &job, what, output);
     if (ok && o->header) emit(p, backend, &job, EMIT_HEADER, o->header);
-    return report(p, o);
+    return pipeline_report(p, o);
 }
 
 int command_compile(Compilation *c, const Options *o, const char *file)
@@ -82,7 +82,7 @@ int command_compile(Compilation *c, const Options *o, const char *file)
     pipeline_init(&p, c, &options);
     if (what < EMIT_LLVM) {
         print(&p, what, output);
-        return report(&p, o);
+        return pipeline_report(&p, o);
     }
     return compile(&p, o, output, what);
 }

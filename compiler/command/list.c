@@ -21,7 +21,7 @@ static int list_source(Compilation *c, const Options *o, const char *file)
     PipelineOptions options = pipeline_options(o, file);
     Pipeline p;
     pipeline_init(&p, c, &options);
-    if (!pipeline_check(&p)) return report(&p, o);
+    if (!pipeline_check(&p)) return pipeline_report(&p, o);
     for (uint32_t k = 0; k < p.program->patterns.n; k++) {
         const Pattern *pattern = p.program->patterns.at[k];
         Text text = {.c = c};
@@ -29,7 +29,7 @@ static int list_source(Compilation *c, const Options *o, const char *file)
         if (k) puts("");
         print_pattern(pattern->doc, text.at);
     }
-    return report(&p, o);
+    return pipeline_report(&p, o);
 }
 
 static void print_variants(const AttnPatternDesc *d)

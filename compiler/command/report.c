@@ -23,7 +23,7 @@ static void print_text(const Text *text)
     if (text->n) fwrite(text->at, 1, text->n, stderr);
 }
 
-int report(Pipeline *p, const Options *o)
+int pipeline_report(Pipeline *p, const Options *o)
 {
     if (p->c->diags.n) fputs(diag_render(p->c, o->format), stderr);
     print_text(&p->trace);

@@ -251,7 +251,7 @@ int command_run(Compilation *c, const Options *o, const char *file)
     Run *r = NEW(c, Run);
     *r = (Run){.c = c, .o = o};
     pipeline_init(&r->p, c, &options);
-    if (!pipeline_check(&r->p)) return report(&r->p, o);
+    if (!pipeline_check(&r->p)) return pipeline_report(&r->p, o);
     CallResult result;
     bool fine = true;
     const char *wrong = prepare(r, file);
@@ -260,6 +260,6 @@ int command_run(Compilation *c, const Options *o, const char *file)
     if (!wrong) wrong = write_outputs(r, &result);
     if (!wrong && o->check) wrong = check(r, &result, &fine);
     if (wrong) return complain("%s", wrong);
-    int code = report(&r->p, o);
+    int code = pipeline_report(&r->p, o);
     return fine ? code : EXIT_INPUT;
 }
