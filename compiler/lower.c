@@ -32,13 +32,13 @@ static void lower_buffers(Lower *l)
     }
 }
 
-static void phase_open(Lower *l, Scope *root, unsigned n_tasks, Index **tasks)
+void phase_open(Lower *l, Scope *root, unsigned n_tasks, Index **tasks)
 {
     scope_open(l, root, true);
     for (unsigned k = 0; k < n_tasks; k++) set_add(&root->bound, tasks[k]->id);
 }
 
-static void phase_close(Lower *l, Scope *root, Phase phase)
+void phase_close(Lower *l, Scope *root, Phase phase)
 {
     phase.body = root->block;
     scope_close(l, root);
@@ -101,6 +101,7 @@ static const char *stage_title(Lower *l, const Stage *s)
 
 static void lower_stage(Lower *l, const Stage *s)
 {
+    if (s->kind == STAGE_PAIRWISE && lower_strips(l, s)) return;
     Phase phase = {.name = stage_title(l, s), .n_tasks = s->n_tasks, .tasks = s->tasks};
     IndexSet bound = bound_by(s);
     Scope root;
@@ -110,11 +111,11 @@ static void lower_stage(Lower *l, const Stage *s)
     phase_close(l, &root, phase);
 }
 
-Kernel *lower(Compilation *c, const Plan *plan)
+Kernel *lower(Compilation *c, const Plan *plan, unsigned lanes)
 {
     Kernel *k = NEW(c, Kernel);
     k->pattern = plan->graph->pattern;
-    Lower l = {.c = c, .plan = plan, .kernel = k};
+    Lower l = {.c = c, .plan = plan, .kernel = k, .lanes = lanes};
     lower_checks(&l);
     lower_buffers(&l);
     for (uint32_t t = 0; t < k->pattern->tensors.n; t++)

@@ -5,6 +5,7 @@
 #include "loops.h"
 #include "plan.h"
 
-Kernel *lower(Compilation *c, const Plan *plan);
+/* lanes: queries that one vector strip of a pairwise stage holds on the target, or 0 for none. */
+Kernel *lower(Compilation *c, const Plan *plan, unsigned lanes);
 
 #endif

@@ -136,10 +136,17 @@ static void filter(Lower *l, Solve *s, Range *range, NodeList *tests, const Inde
     tests->n = kept;
 }
 
-Range tighten(Lower *l, Index *variable, Range range, NodeList *tests, const IndexSet *later)
+Range tighten_interval(Lower *l, Index *variable, Range range, NodeList *tests, const IndexSet *later)
 {
     Solve s = {l->c, variable, true};
     filter(l, &s, &range, tests, later, false);
+    return range;
+}
+
+Range tighten(Lower *l, Index *variable, Range range, NodeList *tests, const IndexSet *later)
+{
+    Solve s = {l->c, variable, true};
+    range = tighten_interval(l, variable, range, tests, later);
     filter(l, &s, &range, tests, later, true);
     return range;
 }

@@ -55,11 +55,17 @@ static void branch_set(Lower *l, Node *condition, Local *local, Node *value)
     branch_close(l, &b);
 }
 
+/* Lanes that differ in a condition evaluate both sides. */
+static bool differs(Lower *l, const Node *condition)
+{
+    return l->lane && node_depends_on(condition, l->lane);
+}
+
 /* Only one side is evaluated. */
 static Node *lower_if(Lower *l, Node *n)
 {
     Node *condition = lower_value(l, n->args[0]);
-    if (!is_heavy(l, n->args[1]) && !is_heavy(l, n->args[2]))
+    if (differs(l, n->args[0]) || (!is_heavy(l, n->args[1]) && !is_heavy(l, n->args[2])))
         return node_if(l->c, condition, lower_value(l, n->args[1]), lower_value(l, n->args[2]));
     Local *local = local_new(l, "value", n), *test = local_make(l, "test", TYPE_BOOL, true);
     set_local(l, test, condition);
@@ -73,7 +79,7 @@ static Node *lower_if(Lower *l, Node *n)
 static Node *lower_logic(Lower *l, Node *n)
 {
     Node *left = lower_value(l, n->args[0]);
-    if (!is_heavy(l, n->args[1])) return node_binary(l->c, n->op, left, lower_value(l, n->args[1]));
+    if (differs(l, n->args[0]) || !is_heavy(l, n->args[1])) return node_binary(l->c, n->op, left, lower_value(l, n->args[1]));
     Local *local = local_make(l, "test", TYPE_BOOL, true);
     set_local(l, local, left);
     Node *open = local_get(l, local);

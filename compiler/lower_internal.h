@@ -25,6 +25,8 @@ typedef struct Lower {
     Kernel *kernel;
     Scope *scope;
     Span span;
+    unsigned lanes;     /* of a strip of queries; 0: none */
+    Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
     NodeMap heavy; /* memo of is_heavy */
 } Lower;
 
@@ -55,7 +57,12 @@ void branch_close(Lower *l, Branch *b);
 
 /* lower_bounds.c: the range of `variable` under the conjuncts of `test`; what it covers exactly is taken out of the list.
  * Conjuncts that depend on `later` variables are left alone. */
+Range tighten_interval(Lower *l, Index *variable, Range range, NodeList *test, const IndexSet *later); /* no step */
 Range tighten(Lower *l, Index *variable, Range range, NodeList *test, const IndexSet *later);
+
+/* lower.c */
+void phase_open(Lower *l, Scope *root, unsigned n_tasks, Index **tasks);
+void phase_close(Lower *l, Scope *root, Phase phase);
 
 /* lower_expression.c */
 Node *lower_value(Lower *l, Node *n);
@@ -77,6 +84,14 @@ Node *reduction_identity(Compilation *c, Reduction kind, Type type);
 Node *reduction_combine(Compilation *c, Reduction kind, Node *a, Node *b);
 Node *lower_reduce(Lower *l, Node *n);
 Node *lower_array_reduce(Lower *l, Node *n, unsigned n_dims, Index **dims); /* for all of dims at once; READ of scratch */
+
+/* A sum as a sum of softmaxes over the same elements with factors. `any`: it holds one at all. */
+enum { MOST_SOFTMAXES = 4 };
+typedef struct Softmaxes { Node *softmax[MOST_SOFTMAXES], *factor[MOST_SOFTMAXES]; unsigned n; bool any; } Softmaxes;
+bool find_softmaxes(Lower *l, const Node *sum, Softmaxes *out);
+
+/* lower_strip.c: an equation with queries in vector lanes. False: it does not fit, nothing was emitted. */
+bool lower_strips(Lower *l, const Stage *stage);
 
 /* lower_online.c: a weighted sum by online softmax. NULL: it is not one. dims may be none. */
 Node *lower_online(Lower *l, Node *n, unsigned n_dims, Index **dims);

@@ -5,28 +5,28 @@
 
 #include <math.h>
 
-enum { MOST_SOFTMAXES = 4 };
 typedef struct Term { Node *softmax, *factor; Local *max, *sum; Tensor *total; Local *scalar; } Term;
 typedef struct Online { Lower *l; Node *n, *where; Term terms[MOST_SOFTMAXES]; unsigned count, n_dims; Index **dims; } Online;
 
+/* ---- recognising ---- */
+
 /* The conjuncts of a condition that tell elements apart; the others hold for all or none. */
-static Node *telling(const Online *o, Node *where)
+static Node *telling(Compilation *c, const Node *sum, Node *where)
 {
     NodeList all = {0}, own = {0};
-    IndexSet vars = set_of_vars(o->n);
-    conjuncts(o->l->c, where, &all);
+    IndexSet vars = set_of_vars(sum);
+    conjuncts(c, where, &all);
     for (uint32_t k = 0; k < all.n; k++) {
         IndexSet used = set_and(&vars, all.at[k]->free);
-        if (!set_is_empty(&used)) PUSH(o->l->c, &own, all.at[k]);
+        if (!set_is_empty(&used)) PUSH(c, &own, all.at[k]);
     }
-    return conjunction(o->l->c, &own);
+    return conjunction(c, &own);
 }
 
-static bool same_elements(const Online *o, const Node *softmax)
+static bool same_elements(Compilation *c, const Node *n, const Node *softmax)
 {
-    const Node *n = o->n;
     bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX && softmax->n_vars == n->n_vars &&
-                telling(o, binder_where(softmax)) == telling(o, o->where);
+                telling(c, n, binder_where(softmax)) == telling(c, n, binder_where(n));
     for (unsigned k = 0; same && k < n->n_vars; k++)
         same = softmax->vars[k] == n->vars[k] && binder_lo(softmax, k) == binder_lo(n, k) &&
                binder_hi(softmax, k) == binder_hi(n, k);
@@ -41,36 +41,43 @@ static bool holds_softmax(const Node *n)
     return false;
 }
 
-static bool add_term(Online *o, Node *softmax, Node *factor)
+static bool add_softmax(Compilation *c, const Node *sum, Softmaxes *out, Node *softmax, Node *factor)
 {
-    if (!same_elements(o, softmax)) return false;
-    for (unsigned k = 0; k < o->count; k++) {
-        if (o->terms[k].softmax != softmax) continue;
-        o->terms[k].factor = node_binary(o->l->c, N_ADD, o->terms[k].factor, factor);
+    if (!same_elements(c, sum, softmax)) return false;
+    for (unsigned k = 0; k < out->n; k++) {
+        if (out->softmax[k] != softmax) continue;
+        out->factor[k] = node_binary(c, N_ADD, out->factor[k], factor);
         return true;
     }
-    if (o->count == MOST_SOFTMAXES) return false;
-    o->terms[o->count++] = (Term){.softmax = softmax, .factor = factor};
+    if (out->n == MOST_SOFTMAXES) return false;
+    out->softmax[out->n] = softmax;
+    out->factor[out->n++] = factor;
     return true;
 }
 
-/* Writes `e * factor` as a sum of terms; false if it is not linear in softmaxes. */
-static bool split_terms(Online *o, Node *e, Node *factor)
+/* Writes `e * factor` as a sum of softmaxes with factors; false if it is not linear in them. */
+static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e, Node *factor)
 {
-    Compilation *c = o->l->c;
-    if (e->op == N_NORMALISE) return add_term(o, e, factor);
+    if (e->op == N_NORMALISE) return add_softmax(c, sum, out, e, factor);
     if (!holds_softmax(e)) return false;
     Node *a = e->args[0], *b = e->n_args > 1 ? e->args[1] : NULL;
     switch (e->op) {
-    case N_ADD: return split_terms(o, a, factor) && split_terms(o, b, factor);
-    case N_SUB: return split_terms(o, a, factor) && split_terms(o, b, node_unary(c, N_NEG, factor));
-    case N_NEG: return split_terms(o, a, node_unary(c, N_NEG, factor));
+    case N_ADD: return split_terms(c, sum, out, a, factor) && split_terms(c, sum, out, b, factor);
+    case N_SUB:
+        return split_terms(c, sum, out, a, factor) && split_terms(c, sum, out, b, node_unary(c, N_NEG, factor));
+    case N_NEG: return split_terms(c, sum, out, a, node_unary(c, N_NEG, factor));
     case N_MUL:
-        if (holds_softmax(a)) return !holds_softmax(b) && split_terms(o, a, node_binary(c, N_MUL, factor, b));
-        return split_terms(o, b, node_binary(c, N_MUL, factor, a));
-    case N_DIV: return !holds_softmax(b) && split_terms(o, a, node_binary(c, N_DIV, factor, b));
+        if (!holds_softmax(a)) return split_terms(c, sum, out, b, node_binary(c, N_MUL, factor, a));
+        return !holds_softmax(b) && split_terms(c, sum, out, a, node_binary(c, N_MUL, factor, b));
+    case N_DIV: return !holds_softmax(b) && split_terms(c, sum, out, a, node_binary(c, N_DIV, factor, b));
     default: return false;
     }
+}
+
+bool find_softmaxes(Lower *l, const Node *sum, Softmaxes *out)
+{
+    *out = (Softmaxes){.any = holds_softmax(binder_body(sum))};
+    return sum->kind == REDUCE_SUM && out->any && split_terms(l->c, sum, out, binder_body(sum), node_real(l->c, 1));
 }
 
 static bool depends_on_dims(const Online *o, const Node *n)
@@ -83,12 +90,17 @@ static bool depends_on_dims(const Online *o, const Node *n)
 /* Scores and conditions must be shared by all accumulators. */
 static bool recognise(Online *o)
 {
-    if (o->n->kind != REDUCE_SUM || depends_on_dims(o, o->where)) return false;
-    if (!split_terms(o, binder_body(o->n), node_real(o->l->c, 1))) return false;
-    for (unsigned k = 0; k < o->count; k++)
-        if (depends_on_dims(o, o->terms[k].softmax)) return false;
+    Softmaxes found;
+    if (depends_on_dims(o, o->where) || !find_softmaxes(o->l, o->n, &found)) return false;
+    o->count = found.n;
+    for (unsigned k = 0; k < found.n; k++) {
+        o->terms[k] = (Term){.softmax = found.softmax[k], .factor = found.factor[k]};
+        if (depends_on_dims(o, found.softmax[k])) return false;
+    }
     return true;
 }
+
+/* ---- emitting ---- */
 
 static void start_term(Online *o, Term *t)
 {

@@ -115,7 +115,8 @@ static Node *lower_arg(Lower *l, Node *n)
 static void accumulate(Lower *l, Node *n, Local *total)
 {
     Node *so_far = local_get(l, total);
-    if (n->kind == REDUCE_ANY || n->kind == REDUCE_ALL) {
+    bool lanes = l->lane && node_depends_on(n, l->lane);
+    if ((n->kind == REDUCE_ANY || n->kind == REDUCE_ALL) && !lanes) {
         Branch b;
         branch_open(l, &b, n->kind == REDUCE_ANY ? node_unary(l->c, N_NOT, so_far) : so_far);
         set_local(l, total, lower_value(l, binder_body(n)));

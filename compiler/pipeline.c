@@ -323,7 +323,7 @@ Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern)
 {
     Plan *plan = pipeline_plan(p, pattern);
     double start = now();
-    Kernel *kernel = lower(p->c, plan);
+    Kernel *kernel = lower(p->c, plan, getenv("ATTN_LANES") ? (unsigned)atoi(getenv("ATTN_LANES")) : 0);
     verify(p, "loops", loops_verify(p->c, kernel));
     timed(p, "loops", start);
     Text text = {.c = p->c};

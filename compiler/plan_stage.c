@@ -275,6 +275,10 @@ static void plan_group(Plan *p, unsigned number)
     s->axis = g.axis;
     s->step = g.step;
     scan_tasks(&g, s);
+    for (uint32_t k = 0; k < g.members.n; k++) { /* steps at no fixed distance need them all */
+        Meets m = meets(&g, g.members.at[k]);
+        g.whole = g.whole || m.other || m.last;
+    }
     unsigned depth = depth_of(&g, &g.members), along = depth_of(&g, &g.along);
     for (uint32_t k = 0; k < g.members.n && !g.whole; k++)
         make_state(&g, g.members.at[k], (along > depth ? along : depth) + 1);
