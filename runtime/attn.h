@@ -97,8 +97,8 @@ typedef struct AttnCompileOptions {       /* zeroed means: the defaults; a list 
  *
  * The cache is $XDG_CACHE_HOME/attnc, or ~/.cache/attnc, at most $ATTN_CACHE_SIZE bytes (K, M, G may
  * follow; 256M by default; 0 for none). It is used only if it belongs to this user and nobody else may
- * write there. The compiler, libattn_jit.so, is $ATTN_JIT or lies beside this library; a cached pattern
- * needs none. */
+ * write there. The compiler, libattn_jit.so, is $ATTN_JIT or lies beside this library; it is not opened
+ * for a pattern that the cache holds. */
 ATTN_API AttnStatus attn_compile_string(const char *text, const char *path, const AttnCompileOptions *options,
                                         AttnLibrary **library, AttnError *error);
 /* The same for a file. */

@@ -93,8 +93,9 @@ const char *fake_build(const char *name, const char *flags)
     if (fresh(path, source))
         return path;
     snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
-    snprintf(command, sizeof command, "%s -shared -fPIC -O1 -Wall -fvisibility=hidden -I'%s' %s %s '%s' -o '%s'",
-             variable("CC", "cc"), root, flags, extra, source, temporary);
+    snprintf(command, sizeof command,
+             "%s -shared -fPIC -O1 -Wall -fvisibility=hidden -I'%s' %s %s '%s' -o '%s'", variable("CC", "cc"),
+             root, flags, extra, source, temporary);
     cr_assert_eq(system(command), 0, "%s", command);
     if (strstr(name, "module") && !strstr(flags, "FAKE_NO_NOTE"))
         fake_seal(temporary);
@@ -128,14 +129,19 @@ void fake_tensor(Fake *f, void *data, int code, int bits, const int64_t *shape)
         f->shape[n] = shape[n];
     for (uint64_t i = (uint64_t)n, stride = 1; i-- > 0; stride *= (uint64_t)f->shape[i])
         f->strides[i] = (int64_t)stride;
-    f->t = (DLTensor){.data = data, .device = {kDLCPU, 0}, .ndim = n, .shape = f->shape, .strides = f->strides,
+    f->t = (DLTensor){.data = data,
+                      .device = {kDLCPU, 0},
+                      .ndim = n,
+                      .shape = f->shape,
+                      .strides = f->strides,
                       .dtype = {(uint8_t)code, (uint8_t)bits, 1}};
 }
 
-void fake_expect(AttnStatus got, AttnStatus want, const AttnError *error, const char *part, const char *file, int line)
+void fake_expect(AttnStatus got, AttnStatus want, const AttnError *error, const char *part, const char *file,
+                 int line)
 {
-    cr_assert_eq(got, want, "%s:%d: %s instead of %s: %s", file, line, attn_status_text(got), attn_status_text(want),
-                 got ? error->text : "");
+    cr_assert_eq(got, want, "%s:%d: %s instead of %s: %s", file, line, attn_status_text(got),
+                 attn_status_text(want), got ? error->text : "");
     if (got)
         cr_assert(strstr(error->text, part), "%s:%d: `%s` does not say `%s`", file, line, error->text, part);
     if (got)

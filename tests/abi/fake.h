@@ -8,8 +8,8 @@
 #include "runtime/abi.h"
 #include "runtime/attn.h"
 
-/* Path of tests/abi/module/NAME.c compiled to a shared object with `flags` (blanks between), once for all tests. A module
- * has its note's size and checksum set. Ends the test on failure. */
+/* Path of tests/abi/module/NAME.c compiled to a shared object with `flags` (blanks between), once for all
+ * tests. A module has its note's size and checksum set. Ends the test on failure. */
 const char *fake_build(const char *name, const char *flags);
 /* The module of most tests. */
 const char *fake_module(void);
@@ -28,7 +28,8 @@ void fake_tensor(Fake *f, void *data, int code, int bits, const int64_t *shape);
 #define FAKE(f, data, code, bits, ...) fake_tensor(f, data, code, bits, (int64_t[]){__VA_ARGS__, -1})
 
 /* Fails the test unless `got` is `want` and the text holds `part`. */
-void fake_expect(AttnStatus got, AttnStatus want, const AttnError *error, const char *part, const char *file, int line);
+void fake_expect(AttnStatus got, AttnStatus want, const AttnError *error, const char *part, const char *file,
+                 int line);
 #define EXPECT(want, error, part, call) fake_expect(call, ATTN_STATUS_##want, error, part, __FILE__, __LINE__)
 #define OK(call) fake_expect(call, ATTN_OK, &error, "", __FILE__, __LINE__)
 

@@ -52,8 +52,9 @@ static double expected(const Score *s, int b, int h, int i, int j, int k_heads, 
 {
     double sum = 0;
     for (int d = 0; d < ND; d++)
-        sum += s->q[b][h][i][d] * ((&s->k[0][0][0][0])[(((b % k_batch) * k_heads + h / (NH / k_heads)) * NJ + j) * ND + d] +
-                                   s->pool[s->table[b][j]][d]);
+        sum += s->q[b][h][i][d] *
+               ((&s->k[0][0][0][0])[(((b % k_batch) * k_heads + h / (NH / k_heads)) * NJ + j) * ND + d] +
+                s->pool[s->table[b][j]][d]);
     return 0.5 * sum;
 }
 
@@ -89,7 +90,8 @@ Test(bind, heads_in_groups)
         check(s, heads, NB, false);
     }
     EXPECT(SHAPE, &error, "extent of h is 4 in q, but 3 in k; there it must be the same or 1 or a divisor",
-           (OK(attn_bind_dense(s->b, "k", s->k, 4, (int64_t[]){NB, 3, NJ, ND}, &error)), attn_run(s->b, NULL, &error)));
+           (OK(attn_bind_dense(s->b, "k", s->k, 4, (int64_t[]){NB, 3, NJ, ND}, &error)),
+            attn_run(s->b, NULL, &error)));
     done(s);
 }
 
@@ -203,11 +205,13 @@ Test(bind, types)
     f.t.dtype.lanes = 4;
     EXPECT(TYPE, &error, "unknown type", attn_bind(s->b, "q", &f.t, &error));
     FAKE(&f, s->table, kDLFloat, 32, NB, NJ);
-    EXPECT(TYPE, &error, "table has elements of f32; it takes an integer type", attn_bind(s->b, "table", &f.t, &error));
+    EXPECT(TYPE, &error, "table has elements of f32; it takes an integer type",
+           attn_bind(s->b, "table", &f.t, &error));
     FAKE(&f, s->q, kDLFloat, 32, NB, NH, NI, ND);
     f.t.device.device_type = kDLCUDA;
     EXPECT(TYPE, &error, "lies on a device", attn_bind(s->b, "q", &f.t, &error));
-    EXPECT(TYPE, &error, "parameter window is an int, not a float", attn_set_float(s->b, "window", 1, &error));
+    EXPECT(TYPE, &error, "parameter window is an int, not a float",
+           attn_set_float(s->b, "window", 1, &error));
     EXPECT(TYPE, &error, "parameter flip is a bool, not an int", attn_set_int(s->b, "flip", 1, &error));
     OK(attn_set_int(s->b, "scale", 2, &error));
     done(s);
@@ -227,8 +231,8 @@ Test(bind, shapes)
     EXPECT(SHAPE, &error, "q is larger than the address space", attn_bind(s->b, "q", &f.t, &error));
     FAKE(&f, s->q, kDLFloat, 32, NB, NH, NI, ND);
     f.strides[0] = INT64_MAX / 16;
-    EXPECT(SHAPE, &error, "q reaches beyond the address space", (f.t.data = (void *)(UINTPTR_MAX - 63),
-           attn_bind(s->b, "q", &f.t, &error)));
+    EXPECT(SHAPE, &error, "q reaches beyond the address space",
+           (f.t.data = (void *)(UINTPTR_MAX - 63), attn_bind(s->b, "q", &f.t, &error)));
     FAKE(&f, s->q, kDLFloat, 32, 1 << 30, 1 << 30, 1 << 30, 1 << 30);
     memset(f.strides, 0, sizeof f.strides);
     EXPECT(SHAPE, &error, "larger than the address space", attn_bind(s->b, "q", &f.t, &error));
@@ -246,7 +250,8 @@ Test(bind, extents_agree)
     EXPECT(SHAPE, &error, "score: the extent of d is 6 in q, but 4 in k", attn_run(s->b, NULL, &error));
     OK(attn_bind_dense(s->b, "k", s->k, 4, (int64_t[]){NB, NH, NJ, ND}, &error));
     OK(attn_set_extent(s->b, "j", 6, &error));
-    EXPECT(SHAPE, &error, "the extent of j is 6 in attn_set_extent, but 5 in k", attn_run(s->b, NULL, &error));
+    EXPECT(SHAPE, &error, "the extent of j is 6 in attn_set_extent, but 5 in k",
+           attn_run(s->b, NULL, &error));
     OK(attn_set_extent(s->b, "j", NJ, &error));
     OK(attn_run(s->b, NULL, &error));
     EXPECT(SHAPE, &error, "negative", attn_set_extent(s->b, "j", -2, &error));
@@ -277,8 +282,10 @@ Test(bind, conditions)
 {
     Score *s = score();
     OK(attn_set_int(s->b, "window", -3, &error));
-    EXPECT(CONDITION, &error, "score: size(d) % 2 == 0 and window >= 0 does not hold: size(d) = 6, window = -3 "
-           "(fake.attn:7:5)", attn_run(s->b, NULL, &error));
+    EXPECT(CONDITION, &error,
+           "score: size(d) % 2 == 0 and window >= 0 does not hold: size(d) = 6, window = -3 "
+           "(fake.attn:7:5)",
+           attn_run(s->b, NULL, &error));
     OK(attn_set_int(s->b, "window", 2, &error));
     OK(attn_run(s->b, NULL, &error));
     cr_assert_eq(s->o[0][0][2][0], 0);
@@ -291,25 +298,26 @@ Test(bind, data_ranges)
     Score *s = score();
     memset(s->o, 0x55, sizeof s->o);
     s->table[1][3] = 9;
-    EXPECT(DATA, &error, "score: table[1, 3] = 9 is outside 0..size(page) = 0..7", attn_run(s->b, NULL, &error));
+    EXPECT(DATA, &error, "score: table[1, 3] = 9 is outside 0..size(page) = 0..7",
+           attn_run(s->b, NULL, &error));
     s->table[1][3] = 0, s->table[0][2] = -1;
     EXPECT(DATA, &error, "table[0, 2] = -1 is outside", attn_run(s->b, NULL, &error));
     cr_assert_eq(((unsigned char *)s->o)[0], 0x55, "nothing is written before");
     done(s);
 }
 
-#define INT_TYPE(type, code, bits) \
-    do { \
-        type table[NB * NJ]; \
-        for (int n = 0; n < NB * NJ; n++) \
-            table[n] = (type)s->table[n / NJ][n % NJ]; \
-        FAKE(&f, table, code, bits, NB, NJ); \
-        OK(attn_bind(s->b, "table", &f.t, &error)); \
-        memset(s->o, 0, sizeof s->o); \
-        OK(attn_run(s->b, NULL, &error)); \
-        check(s, NH, NB, false); \
-        table[4] = 100; \
-        EXPECT(DATA, &error, "table[0, 4] = 100", attn_run(s->b, NULL, &error)); \
+#define INT_TYPE(type, code, bits)                                                                           \
+    do {                                                                                                     \
+        type table[NB * NJ];                                                                                 \
+        for (int n = 0; n < NB * NJ; n++)                                                                    \
+            table[n] = (type)s->table[n / NJ][n % NJ];                                                       \
+        FAKE(&f, table, code, bits, NB, NJ);                                                                 \
+        OK(attn_bind(s->b, "table", &f.t, &error));                                                          \
+        memset(s->o, 0, sizeof s->o);                                                                        \
+        OK(attn_run(s->b, NULL, &error));                                                                    \
+        check(s, NH, NB, false);                                                                             \
+        table[4] = 100;                                                                                      \
+        EXPECT(DATA, &error, "table[0, 4] = 100", attn_run(s->b, NULL, &error));                             \
     } while (0)
 
 Test(bind, any_integer_type)

@@ -67,7 +67,8 @@ Test(load, refuses_what_is_no_module)
     EXPECT(FILE, &error, "empty", attn_open(path, &l, &error));
     fake_write(path, "hello", 5);
     EXPECT(FILE, &error, "not a shared object", attn_open(path, &l, &error));
-    EXPECT(FILE, &error, "not made by attnc", attn_open(fake_build("fake_module", "-DFAKE_NO_NOTE"), &l, &error));
+    EXPECT(FILE, &error, "not made by attnc",
+           attn_open(fake_build("fake_module", "-DFAKE_NO_NOTE"), &l, &error));
     EXPECT(USAGE, &error, "NULL", attn_open(NULL, &l, &error));
     cr_assert_eq(attn_open("/nowhere/x.so", &l, NULL), ATTN_STATUS_IO);
     cr_assert_eq(l, (void *)1, "a failed call changes nothing");
@@ -76,8 +77,10 @@ Test(load, refuses_what_is_no_module)
 Test(load, refuses_other_versions)
 {
     AttnLibrary *l;
-    EXPECT(ABI, &error, "ABI 0 by an older attnc", attn_open(fake_build("fake_module", "-DFAKE_ABI=0"), &l, &error));
-    EXPECT(ABI, &error, "ABI 99 by a newer attnc", attn_open(fake_build("fake_module", "-DFAKE_ABI=99"), &l, &error));
+    EXPECT(ABI, &error, "ABI 0 by an older attnc",
+           attn_open(fake_build("fake_module", "-DFAKE_ABI=0"), &l, &error));
+    EXPECT(ABI, &error, "ABI 99 by a newer attnc",
+           attn_open(fake_build("fake_module", "-DFAKE_ABI=99"), &l, &error));
 }
 
 /* In exact allocations, so that the address sanitizer sees reads past the end. */
@@ -153,8 +156,8 @@ static void copy(const char *from, const char *to)
     cr_assert_eq(rename(temporary, to), 0);
 }
 
-/* The dynamic loader knows files by name: a file that was replaced, or a descriptor that was used before, must not bring
- * back old code. */
+/* The dynamic loader knows files by name: a file that was replaced, or a descriptor that was used before,
+ * must not bring back old code. */
 Test(load, a_replaced_file_is_new)
 {
     char path[600], one[600], two[600];

@@ -9,7 +9,11 @@
 static AttnError error;
 enum { SPACE = 4096, RANK = 4 };
 
-typedef struct Random { int64_t shape[RANK], strides[RANK]; RtTensor t; int rank; } Random;
+typedef struct Random {
+    int64_t shape[RANK], strides[RANK];
+    RtTensor t;
+    int rank;
+} Random;
 
 static unsigned draw(unsigned *state, unsigned n)
 {
@@ -83,8 +87,9 @@ Test(overlap, bounded_effort)
     int64_t sa[8] = {1000003, 2000029, 3000017, 5000011, 7000003, 11000027, 13000027, 17000023};
     int64_t sb[8] = {1000033, 2000003, 3000029, 5000077, 7000009, 11000081, 13000133, 17000069};
     static char space[1];
-    RtTensor a = {.data = space, .type = ATTN_F32, .shape = shape, .strides = sa, .count = 1 << 20, .high = 1},
-             b = {.data = space, .type = ATTN_F32, .shape = shape, .strides = sb, .count = 1 << 20, .high = 1};
+    RtTensor
+        a = {.data = space, .type = ATTN_F32, .shape = shape, .strides = sa, .count = 1 << 20, .high = 1},
+        b = {.data = space, .type = ATTN_F32, .shape = shape, .strides = sb, .count = 1 << 20, .high = 1};
     for (int i = 0; i < 8; i++)
         a.high += (shape[i] - 1) * sa[i] * 4, b.high += (shape[i] - 1) * sb[i] * 4;
     cr_assert(rt_overlap(&a, 8, &b, 8));
@@ -147,7 +152,8 @@ Test(overlap, last_may_be_start)
     cr_assert_eq(state[2], 35);
     s.strides[0] = 1;
     OK(attn_bind(b, "S.last", &s.t, &error));
-    EXPECT(OVERLAP, &error, "output S.last overlaps S.start in memory without being the same", attn_run(b, NULL, &error));
+    EXPECT(OVERLAP, &error, "output S.last overlaps S.start in memory without being the same",
+           attn_run(b, NULL, &error));
     OK(attn_bind_dense(b, "S.last", y, 1, (int64_t[]){2}, &error));
     EXPECT(OVERLAP, &error, "output y overlaps S.last", attn_run(b, NULL, &error));
     attn_binding_free(b);

@@ -13,7 +13,11 @@
 static AttnError error;
 enum { N = 1000 };
 
-typedef struct Busy { AttnLibrary *library; AttnBinding *b; int64_t o[N]; } Busy;
+typedef struct Busy {
+    AttnLibrary *library;
+    AttnBinding *b;
+    int64_t o[N];
+} Busy;
 
 static Busy *busy(void)
 {
@@ -40,7 +44,12 @@ static void done(Busy *s)
 }
 
 /* A pool that uses a thread for every part, and one that uses none. */
-typedef struct Part { void (*work)(void *, int); void *data; int n; pthread_t thread; } Part;
+typedef struct Part {
+    void (*work)(void *, int);
+    void *data;
+    int n;
+    pthread_t thread;
+} Part;
 static void *run_part(void *data)
 {
     Part *p = data;
@@ -93,7 +102,8 @@ Test(run, pools)
     OK(attn_run(s->b, &options, &error));
     cr_assert(complete(s));
     options.parallel = lazy;
-    EXPECT(USAGE, &error, "the thread pool returned before the work was done", attn_run(s->b, &options, &error));
+    EXPECT(USAGE, &error, "the thread pool returned before the work was done",
+           attn_run(s->b, &options, &error));
     options.threads = 0;
     EXPECT(USAGE, &error, "a thread pool needs threads", attn_run(s->b, &options, &error));
     done(s);
@@ -109,9 +119,11 @@ static void *run_many(void *data)
     int calls = 0;
     bool good = attn_binding_new(library, "busy", &b, &e) == ATTN_OK;
     for (int i = 0; i < 20 && good; i++) {
-        AttnRunOptions options = {.threads = 1 + i % 3, .parallel = i % 2 ? pool : backwards, .parallel_context = &calls};
+        AttnRunOptions options = {
+            .threads = 1 + i % 3, .parallel = i % 2 ? pool : backwards, .parallel_context = &calls};
         memset(o, 0, sizeof o);
-        good = attn_bind_dense(b, "o", o, 1, (int64_t[]){N}, &e) == ATTN_OK && attn_run(b, &options, &e) == ATTN_OK;
+        good = attn_bind_dense(b, "o", o, 1, (int64_t[]){N}, &e) == ATTN_OK &&
+               attn_run(b, &options, &e) == ATTN_OK;
         for (int k = 0; k < N; k++)
             good = good && o[k] == 1;
     }
@@ -189,7 +201,11 @@ Test(run, after_fork, .timeout = 60)
     done(s);
 }
 
-typedef struct Heap { size_t bytes; int live, calls; bool refuse; } Heap;
+typedef struct Heap {
+    size_t bytes;
+    int live, calls;
+    bool refuse;
+} Heap;
 static void *heap_allocate(void *context, size_t bytes, size_t alignment)
 {
     Heap *h = context;
@@ -214,8 +230,8 @@ Test(run, allocator)
     Busy *s = busy();
     Heap heap = {0};
     size_t bytes;
-    AttnRunOptions options = {.threads = 3, .allocate = heap_allocate, .release = heap_release,
-                              .allocate_context = &heap};
+    AttnRunOptions options = {
+        .threads = 3, .allocate = heap_allocate, .release = heap_release, .allocate_context = &heap};
     OK(attn_workspace(s->b, &options, &bytes, &error));
     OK(attn_run(s->b, &options, &error));
     cr_assert(complete(s));
@@ -233,8 +249,8 @@ Test(run, own_workspace)
     Busy *s = busy();
     Heap heap = {.refuse = true};
     size_t bytes;
-    AttnRunOptions options = {.threads = 3, .allocate = heap_allocate, .release = heap_release,
-                              .allocate_context = &heap};
+    AttnRunOptions options = {
+        .threads = 3, .allocate = heap_allocate, .release = heap_release, .allocate_context = &heap};
     OK(attn_workspace(s->b, &options, &bytes, &error));
     cr_assert_eq(bytes, (N * 8 + 63) / 64 * 64 + 3 * 64);
     options.workspace = aligned_alloc(64, bytes);

@@ -1,5 +1,5 @@
-/* A module written by hand, as the compiler would have made it: what the tests of the runtime run. -DFAKE_ABI=N and
- * -DFAKE_NUMBER=N vary it. */
+/* A module written by hand, as the compiler would have made it: what the tests of the runtime run.
+ * -DFAKE_ABI=N and -DFAKE_NUMBER=N vary it. */
 #include "runtime/abi.h"
 
 #include <stddef.h>
@@ -18,11 +18,11 @@
 __asm__(".pushsection .note.attnc,\"a\",@note\n"
         ".balign 4\n"
         ".long 6, 40, " TEXT(ATTN_NOTE_TYPE) "\n"
-        ".asciz \"" ATTN_NOTE_NAME "\"\n"
-        ".balign 4\n"
-        ".long " TEXT(FAKE_ABI) ", 0\n"
-        ".quad 0, 0, 0, 0\n"
-        ".popsection");
+                                             ".asciz \"" ATTN_NOTE_NAME "\"\n"
+                                             ".balign 4\n"
+                                             ".long " TEXT(FAKE_ABI) ", 0\n"
+                                                                     ".quad 0, 0, 0, 0\n"
+                                                                     ".popsection");
 #endif
 
 /* Element of a tensor of up to four dimensions; `heads`: the dimension that groups, or -1. */
@@ -57,8 +57,8 @@ static int64_t load_int(const AttnTensor *t, int64_t at)
 
 enum { B, H, I, J, D, PAGE };
 static const AttnIndexInfo score_indices[] = {{"b"}, {"h"}, {"i"}, {"j"}, {"d"}, {"page"}};
-static const int32_t bhid[] = {B, H, I, D}, bhjd[] = {B, H, J, D}, bhij[] = {B, H, I, J}, page_d[] = {PAGE, D},
-                     bj[] = {B, J}, only_h[] = {H};
+static const int32_t bhid[] = {B, H, I, D}, bhjd[] = {B, H, J, D}, bhij[] = {B, H, I, J},
+                     page_d[] = {PAGE, D}, bj[] = {B, J}, only_h[] = {H};
 static const AttnTensorInfo score_tensors[] = {
     {"q", ATTN_INPUT, ATTN_F32, 4, 2, 1, 0, bhid, NULL, "Queries."},
     {"k", ATTN_INPUT, ATTN_F32, 4, 2, 1, 0, bhjd, NULL, NULL},
@@ -115,8 +115,10 @@ static double score_one(const AttnCall *c, const int64_t *at)
     double sum = 0, scale;
     __builtin_memcpy(&scale, &c->params[SCALE], sizeof scale);
     for (int64_t d = 0; d < n[D]; d++) {
-        float q = ((float *)c->tensors[0].data)[offset(&c->tensors[0], 4, 1, (int64_t[]){at[0], at[1], at[2], d})];
-        float k = ((float *)c->tensors[1].data)[offset(&c->tensors[1], 4, 1, (int64_t[]){at[0], at[1], at[3], d})];
+        float q =
+            ((float *)c->tensors[0].data)[offset(&c->tensors[0], 4, 1, (int64_t[]){at[0], at[1], at[2], d})];
+        float k =
+            ((float *)c->tensors[1].data)[offset(&c->tensors[1], 4, 1, (int64_t[]){at[0], at[1], at[3], d})];
         sum += q * (k + ((float *)c->workspace)[(at[0] * n[J] + at[3]) * n[D] + d]);
     }
     return (c->params[FLIP] ? -1 : 1) * scale * sum;
@@ -131,7 +133,8 @@ static void score_row(const AttnCall *c, int64_t task, double *row)
         float bias = c->tensors[4].data ? ((float *)c->tensors[4].data)[c->tensors[4].strides[0] * h] : 0;
         if (row[j] == 12345)
             fail(c, 2);
-        ((float *)c->tensors[5].data)[offset(&c->tensors[5], 4, -1, (int64_t[]){b, h, i, j})] = (float)row[j] + bias;
+        ((float *)c->tensors[5].data)[offset(&c->tensors[5], 4, -1, (int64_t[]){b, h, i, j})] =
+            (float)row[j] + bias;
     }
 }
 
@@ -205,11 +208,11 @@ static void put_int(const AttnTensor *t, int64_t value)
     else
         *(int64_t *)t->data = value;
 }
-#define PICK(number) \
-    static void pick_##number(const AttnCall *c, int32_t phase, int64_t first, int64_t last, void *scratch) \
-    { \
-        (void)phase, (void)first, (void)last, (void)scratch; \
-        put_int(&c->tensors[1], number); \
+#define PICK(number)                                                                                         \
+    static void pick_##number(const AttnCall *c, int32_t phase, int64_t first, int64_t last, void *scratch)  \
+    {                                                                                                        \
+        (void)phase, (void)first, (void)last, (void)scratch;                                                 \
+        put_int(&c->tensors[1], number);                                                                     \
     }
 PICK(1)
 PICK(2)
@@ -240,7 +243,8 @@ static void kinds_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t
 /* ---- busy: counts in o[i] how often task i ran; one phase after the other must see all of the one before ---- */
 
 static const AttnIndexInfo busy_indices[] = {{"i"}};
-static const AttnTensorInfo busy_tensors[] = {{"o", ATTN_OUTPUT, ATTN_I64, 1, 0, -1, 0, pick_dims, NULL, NULL}};
+static const AttnTensorInfo busy_tensors[] = {
+    {"o", ATTN_OUTPUT, ATTN_I64, 1, 0, -1, 0, pick_dims, NULL, NULL}};
 static const AttnParamInfo busy_params[] = {{"fail_at", ATTN_I64, 1, -1}};
 static const AttnCheckInfo busy_checks[] = {{"o[i] in 0..fail_at", ATTN_CHECK_RUN, -1, 3, 1}};
 
@@ -269,22 +273,23 @@ static void busy_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t 
 
 /* ---- */
 
-#define PATTERN(name_, indices_, tensors_) \
-    .name = name_, .signature = "pattern " name_ "(...)", .n_indices = COUNT(indices_), .n_tensors = COUNT(tensors_), \
-    .indices = indices_, .tensors = tensors_, .cpu = "x86-64"
+#define PATTERN(name_, indices_, tensors_)                                                                   \
+    .name = name_, .signature = "pattern " name_ "(...)", .n_indices = COUNT(indices_),                      \
+    .n_tensors = COUNT(tensors_), .indices = indices_, .tensors = tensors_, .cpu = "x86-64"
 static const AttnPattern patterns[] = {
     {PATTERN("score", score_indices, score_tensors), .doc = "Scores.", .params = score_params, .n_params = 3,
      .checks = score_checks, .n_checks = 3, .n_phases = 3, .n_data_checks = 1, .prepare = score_prepare,
      .phase = score_phase},
-    {PATTERN("sums", sums_indices, sums_tensors), .n_phases = 1, .prepare = sums_prepare, .phase = sums_phase},
-    {PATTERN("pick", pick_indices, pick_tensors), .features = UINT64_C(1) << 40, .fixed = free_extents, .n_phases = 1,
-     .prepare = pick_prepare, .phase = pick_1},
+    {PATTERN("sums", sums_indices, sums_tensors), .n_phases = 1, .prepare = sums_prepare,
+     .phase = sums_phase},
+    {PATTERN("pick", pick_indices, pick_tensors), .features = UINT64_C(1) << 40, .fixed = free_extents,
+     .n_phases = 1, .prepare = pick_prepare, .phase = pick_1},
     {PATTERN("pick", pick_indices, pick_tensors), .fixed = fixed_4, .n_phases = 1, .prepare = pick_prepare,
      .phase = pick_2},
-    {PATTERN("pick", pick_indices, pick_tensors), .fixed = free_extents, .n_phases = 1, .prepare = pick_prepare,
-     .phase = pick_3},
-    {PATTERN("only", pick_indices, pick_tensors), .features = UINT64_C(1) << 40, .fixed = fixed_4, .n_phases = 1,
-     .prepare = pick_prepare, .phase = pick_1},
+    {PATTERN("pick", pick_indices, pick_tensors), .fixed = free_extents, .n_phases = 1,
+     .prepare = pick_prepare, .phase = pick_3},
+    {PATTERN("only", pick_indices, pick_tensors), .features = UINT64_C(1) << 40, .fixed = fixed_4,
+     .n_phases = 1, .prepare = pick_prepare, .phase = pick_1},
     {PATTERN("only", pick_indices, pick_tensors), .fixed = fixed_64, .n_phases = 1, .prepare = pick_prepare,
      .phase = pick_2},
     {PATTERN("kinds", pick_indices, kinds_tensors), .params = kinds_params, .n_params = 1, .n_phases = 1,
@@ -294,5 +299,9 @@ static const AttnPattern patterns[] = {
 };
 
 __attribute__((visibility("default"))) extern const AttnModule attn_module;
-const AttnModule attn_module = {.abi = FAKE_ABI, .n_patterns = COUNT(patterns), .patterns = patterns,
-                                .compiler = "by hand", .source = "fake.attn", .source_hash = {1, FAKE_NUMBER}};
+const AttnModule attn_module = {.abi = FAKE_ABI,
+                                .n_patterns = COUNT(patterns),
+                                .patterns = patterns,
+                                .compiler = "by hand",
+                                .source = "fake.attn",
+                                .source_hash = {1, FAKE_NUMBER}};
