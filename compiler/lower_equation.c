@@ -6,7 +6,8 @@ typedef struct FindSum { Lower *l; const IndexSet *inner; Node *found; } FindSum
 static bool is_array_sum(const Node *n, const IndexSet *inner)
 {
     IndexSet own = set_and(n->free, inner);
-    return n->op == N_REDUCE && n->kind != REDUCE_ARGMAX && n->kind != REDUCE_ARGMIN && !set_is_empty(&own);
+    if (n->op != N_REDUCE || n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN || set_is_empty(&own)) return false;
+    return !bounds_depend_on(n, inner);
 }
 
 static void find_sum(void *context, Node *n, const Binding *around)

@@ -109,9 +109,10 @@ static bool recognise(Strip *s)
         if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight) || !fits_lanes(s, t->factor)) return false;
         if (t->softmax && binder_extra(t->softmax) && !fits_lanes(s, binder_extra(t->softmax))) return false;
     }
-    for (unsigned k = 0; k < s->sum->n_vars; k++)
-        if (varies(s, binder_lo(s->sum, k)) || varies(s, binder_hi(s->sum, k))) return false;
-    return fits_lanes(s, s->where);
+    IndexSet own = {{0}};
+    for (unsigned k = 0; k < s->n_dims; k++) set_add(&own, s->dims[k]->id);
+    set_add(&own, s->lane->id);
+    return !bounds_depend_on(s->sum, &own) && fits_lanes(s, s->where);
 }
 
 /* ---- staging ---- */

@@ -22,6 +22,10 @@ static void note_sum(Inner *in, Node *sum)
 {
     if (sum->kind == REDUCE_ARGMAX || sum->kind == REDUCE_ARGMIN) return;
     Heavy h = {sum, in->dims, set_of_vars(sum), &in->inner};
+    for (unsigned k = 0; k < sum->n_vars; k++) { /* what bounds the loops stays outside of them */
+        h.dims = set_minus(&h.dims, binder_lo(sum, k)->free);
+        h.dims = set_minus(&h.dims, binder_hi(sum, k)->free);
+    }
     walk(in->c, binder_body(sum), note_heavy, &h);
 }
 

@@ -52,6 +52,15 @@ IndexSet set_of_vars(const Node *binder)
     return s;
 }
 
+bool bounds_depend_on(const Node *binder, const IndexSet *set)
+{
+    for (unsigned k = 0; k < 2u * binder->n_vars; k++) {
+        IndexSet used = set_and(binder->args[k]->free, set);
+        if (!set_is_empty(&used)) return true;
+    }
+    return false;
+}
+
 typedef struct Walker { Compilation *c; Walk *f; void *context; NodeMap seen; } Walker;
 
 static void walk_in(Walker *w, Node *n, const Binding *around);

@@ -24,6 +24,8 @@ IndexSet set_minus(const IndexSet *a, const IndexSet *b);
 IndexSet set_and(const IndexSet *a, const IndexSet *b);
 IndexSet set_of_vars(const Node *binder);
 
+bool bounds_depend_on(const Node *binder, const IndexSet *set); /* the ranges of its variables */
+
 /* Is coordinate k of this READ the dimension's own index, not bound by a binder around? */
 bool read_is_own(const Node *read, unsigned k, const Binding *around);
 bool read_is_identity(const Node *read); /* every coordinate is INDEX of the dimension, bound or not */
