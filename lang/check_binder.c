@@ -300,8 +300,8 @@ static Value join(const Env *e, const Ast *a)
     const IndexInfo *info = &k->info[whole->id];
     if (!info->join || info->parts.n != a->args.n) {
         Diag *d;
-        Value none = info->join ? fail(e, &d, E117, a->span, "`%s` joins %u indices, and here are %u values", whole->name,
-                                       info->parts.n, a->args.n)
+        Value none = info->join ? fail(e, &d, E117, a->span, "`%s` joins %u indices, and is given %u value%s here", whole->name,
+                                       info->parts.n, a->args.n, a->args.n == 1 ? "" : "s")
                                 : fail(e, &d, E117, a->span, "`%s` joins no indices", whole->name);
         if (!info->join) diag_hint(c, d, "declare it: `index %s: join(c, j)`", whole->name);
         return none;
@@ -329,8 +329,10 @@ Value elaborate_bracket(const Env *e, const Ast *a)
     const Bracket *b = find(a->name);
     if (!b) {
         Diag *d;
-        Value none = fail(e, &d, E102, a->name_span, "`%s[...](...)` is no operation", a->name);
-        hint_name(e->k, d, e->scope, a->name, true);
+        bool function = is_builtin(a->name) || global_find(e->scope->file, a->name);
+        Value none = fail(e, &d, E102, a->name_span, function ? "`%s` binds no indices" : "unknown operation `%s[...](...)`", a->name);
+        if (function) diag_hint(e->k->c, d, "write `%s(...)`", a->name);
+        else hint_name(e->k, d, e->scope, a->name, true);
         return none;
     }
     bool selects = b->op == N_TOP_INDEX || b->op == N_POSITIONS;

@@ -87,8 +87,10 @@ Value call_function(const Env *e, const Ast *a, const Global *g)
     }
     for (uint32_t n = 0; n < f->locals.n; n++) {
         const AstLocal *l = &f->locals.at[n];
+        Scope *earlier = NEW(k->c, Scope); /* a definition sees those above it */
+        *earlier = *s;
         good &= scope_add(k, s, (Symbol){.name = l->name.name, .kind = SYMBOL_CLOSURE, .span = l->name.span,
-                                         .closure = closure_new(k, l->value, s)});
+                                         .closure = closure_new(k, l->value, earlier)});
     }
     if (!good || !enter(e, f, a->span, f->name.name)) return value_none();
     Env inner = *e;

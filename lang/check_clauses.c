@@ -47,7 +47,7 @@ static void require(Instance *in, const AstStatement *s)
     Node *n = elaborate_scalar(&e, s->value, TYPE_BOOL, E120, "a `require`");
     if (!n || node_is_bool(n, true)) return;
     if (node_is_bool(n, false)) {
-        report(k->c, E122, s->value->span, "this can never hold");
+        report(k->c, E121, s->value->span, "this can never hold");
         return;
     }
     const Source *source = &k->c->sources.at[s->value->span.source];

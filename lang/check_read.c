@@ -88,8 +88,9 @@ Value read_bare(const Env *e, Entity *t, Span span)
 static const char *dims_text(Compilation *c, const Entity *t)
 {
     Text text = {.c = c};
-    for (unsigned d = 0; d < t->n_dims; d++) text_add(&text, "%s%s", d ? ", " : "", t->dims[d]->name);
-    return t->n_dims ? text.at : "";
+    for (unsigned d = t->n_ambient; d < t->n_dims; d++)
+        text_add(&text, "%s%s", d > t->n_ambient ? ", " : "", t->dims[d]->name);
+    return text.n ? text.at : "";
 }
 
 static Value subscript_value(const Env *e, const Ast *a)
@@ -191,8 +192,9 @@ static Value read_positional(const Env *e, const Ast *a, Entity *t)
     if (!t->written && !one && !(t->single && n == 1)) return no_order(e, a, t);
     if (!one && n != explicit_dims) {
         Diag *d;
-        Value none = fail(e, &d, E110, a->span, "`%s` has %u %s, and here are %u subscripts", t->name, explicit_dims,
-                          t->n_ambient ? "indices besides the ambient ones" : explicit_dims == 1 ? "index" : "indices", n);
+        Value none = fail(e, &d, E110, a->span, "`%s` has %u %s%s, and is given %u subscript%s here", t->name,
+                          explicit_dims, explicit_dims == 1 ? "index" : "indices",
+                          t->n_ambient ? " besides the ambient ones" : "", n, n == 1 ? "" : "s");
         diag_hint(c, d, "it is %s[%s]; to change only some: `%s[%s = ...]`", t->name, dims_text(c, t), t->name,
                   t->n_dims ? t->dims[t->n_dims - 1]->name : "i");
         return none;

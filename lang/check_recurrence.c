@@ -165,11 +165,15 @@ static bool place_initials(Entity *t, bool *forward, bool *backward)
     for (uint32_t n = 0; n < t->initials.n; n++) {
         Initial *x = &t->initials.at[n];
         good &= place_initial(t, x, forward, backward);
-        for (uint32_t m = 0; good && m < n; m++)
+        for (uint32_t m = 0; good && m < n && !(*forward && *backward); m++)
             if (t->initials.at[m].back == x->back) {
                 report(c, E501, x->statement->span, "this state of `%s` is given twice", t->name);
                 good = false;
             }
+    }
+    if (good && *forward && *backward) {
+        report(c, E305, t->span, "`%s` has first states at both ends of `%s`", t->name, t->axis->name);
+        good = false;
     }
     return good;
 }
@@ -354,10 +358,6 @@ static bool component_steps(Component *g, Axes *x, Index *axis)
     }
     if (!good) return poison(g);
     bool back = first_backward || (backward && !forward && !first_forward);
-    if (first_forward && first_backward) {
-        report(g->in->k->c, E305, g->members[0]->span, "first states at both ends of `%s`", axis->name);
-        return poison(g);
-    }
     for (unsigned n = 0; n < g->n; n++) g->members[n]->step = back ? -1 : 1;
     return true;
 }
