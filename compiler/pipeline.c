@@ -66,15 +66,9 @@ bool pipeline_read(Pipeline *p)
     if (p->source != UINT32_MAX) return true;
     if (o->text) return p->source = compilation_add_source(p->c, o->path, o->text, o->length), true;
     size_t length;
-    char *volatile text = slurp(o->path, SOURCE_MAX, &length);
+    char *text = slurp(o->path, SOURCE_MAX, &length);
     if (!text) return fail(p, PIPELINE_SOURCE, format(p->c, "cannot read %s: %s", o->path, strerror(errno)));
-    jmp_buf outer;
-    memcpy(&outer, &p->c->escape, sizeof outer);
-    bool jumped = setjmp(p->c->escape) != 0;
-    if (!jumped) p->source = compilation_add_source(p->c, o->path, text, length);
-    free(text);
-    memcpy(&p->c->escape, &outer, sizeof outer);
-    if (jumped) longjmp(p->c->escape, 1);
+    p->source = compilation_take_source(p->c, o->path, text, length);
     return true;
 }
 

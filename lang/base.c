@@ -60,6 +60,18 @@ uint32_t compilation_add_source(Compilation *c, const char *path, const char *te
     return c->sources.n - 1;
 }
 
+uint32_t compilation_take_source(Compilation *c, const char *path, char *text, size_t length)
+{
+    jmp_buf outer;
+    memcpy(&outer, &c->escape, sizeof outer);
+    bool failed = setjmp(c->escape) != 0;
+    uint32_t source = failed ? 0 : compilation_add_source(c, path, text, length);
+    free(text);
+    memcpy(&c->escape, &outer, sizeof outer);
+    if (failed) longjmp(c->escape, 1);
+    return source;
+}
+
 static _Noreturn void out_of_memory(Compilation *c)
 {
     c->fatal = "out of memory";

@@ -62,6 +62,8 @@ void compilation_init(Compilation *c);
 void compilation_free(Compilation *c);
 /* Adds a source; the text is copied. Returns its number. */
 uint32_t compilation_add_source(Compilation *c, const char *path, const char *text, size_t length);
+/* The same; `text` is of malloc, and freed in any case. */
+uint32_t compilation_take_source(Compilation *c, const char *path, char *text, size_t length);
 
 void *arena_alloc(Compilation *c, size_t bytes); /* zeroed, aligned to 16; never NULL */
 void *vec_reserve(Compilation *c, void *at, size_t size, uint32_t n, uint32_t *capacity);

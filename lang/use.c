@@ -50,8 +50,7 @@ static bool open_one(Checker *k, const char *path, uint32_t *source)
     size_t length = 0;
     char *text = o && o->read ? o->read(o->read_context, path, &length) : read_file(NULL, path, &length);
     if (!text) return false;
-    *source = compilation_add_source(k->c, path, text, length);
-    free(text);
+    *source = compilation_take_source(k->c, path, text, length);
     return true;
 }
 
