@@ -315,7 +315,7 @@ const char *call_execute(Call *call, const Kernel *kernel, CallResult *result)
 {
     Oracle o = oracle(call, result);
     ExecuteCounts counts = {0};
-    ExecuteOptions options = {.f32 = !call->f64};
+    ExecuteOptions options = {.f32 = !call->f64, .limit = call->limit};
     double start = call_now();
     const char *wrong = execute(call->c, kernel, &o.arguments, o.outputs, o.n_outputs, &options, &counts);
     result->seconds = call_now() - start;
