@@ -5,13 +5,16 @@
 #include <string.h>
 
 static const char *const reserved[] = {
-    "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char",
-    "class", "compl", "const", "constexpr", "continue", "default", "delete", "do", "double", "else", "enum", "explicit",
-    "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "main", "mutable",
-    "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected",
-    "public", "register", "restrict", "return", "short", "signed", "sizeof", "static", "static_assert", "struct", "switch",
-    "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned",
-    "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq", NULL};
+    "alignas",   "alignof",       "and",      "and_eq",   "asm",      "auto",    "bitand",       "bitor",
+    "bool",      "break",         "case",     "catch",    "char",     "class",   "compl",        "const",
+    "constexpr", "continue",      "default",  "delete",   "do",       "double",  "else",         "enum",
+    "explicit",  "export",        "extern",   "false",    "float",    "for",     "friend",       "goto",
+    "if",        "inline",        "int",      "long",     "main",     "mutable", "namespace",    "new",
+    "noexcept",  "not",           "not_eq",   "nullptr",  "operator", "or",      "or_eq",        "private",
+    "protected", "public",        "register", "restrict", "return",   "short",   "signed",       "sizeof",
+    "static",    "static_assert", "struct",   "switch",   "template", "this",    "thread_local", "throw",
+    "true",      "try",           "typedef",  "typeid",   "typename", "union",   "unsigned",     "using",
+    "virtual",   "void",          "volatile", "wchar_t",  "while",    "xor",     "xor_eq",       NULL};
 
 static bool is_reserved(const char *name)
 {
@@ -134,10 +137,12 @@ static void print_fields(const BackendJob *job, Text *out, const Pattern *p)
         case FIELD_EXTENT: text_add(out, "    int64_t %s;\n", f->name); break;
         case FIELD_PARAM: print_param(out, p->params.at[f->number], f->name); break;
         case FIELD_DATA: print_data(job, out, p->tensors.at[f->number], f->name); break;
-        case FIELD_STRIDES: text_add(out, "    const int64_t *%s; /* in elements; NULL: dense, row-major */\n", f->name); break;
+        case FIELD_STRIDES:
+            text_add(out, "    const int64_t *%s; /* in elements; NULL: dense, row-major */\n", f->name);
+            break;
         case FIELD_GROUP:
-            text_add(out, "    int64_t %s; /* this many consecutive %s share one; 0: each has its own */\n", f->name,
-                     p->tensors.at[f->number]->dims[header_heads(p->tensors.at[f->number])]->name);
+            text_add(out, "    int64_t %s; /* this many consecutive %s share one; 0: each has its own */\n",
+                     f->name, p->tensors.at[f->number]->dims[header_heads(p->tensors.at[f->number])]->name);
             break;
         }
     }
@@ -160,16 +165,21 @@ static void print_status(Text *out, const Kernel *k)
 static void print_defaults(Text *out, const Pattern *p, const char *name, const Fields *fields)
 {
     text_add(out, "/* Everything 0, parameters at their defaults. */\n");
-    text_add(out, "static inline struct %s_args %s_defaults(void)\n{\n    struct %s_args args;\n", name, name, name);
+    text_add(out, "static inline struct %s_args %s_defaults(void)\n{\n    struct %s_args args;\n", name, name,
+             name);
     text_add(out, "    memset(&args, 0, sizeof args);\n");
     for (unsigned k = 0; k < fields->n; k++) {
         if (fields->at[k].kind != FIELD_PARAM) continue;
         const Param *param = p->params.at[fields->at[k].number];
         if (!param->has_default) continue;
         if (param->type == TYPE_REAL && __builtin_isinf(param->value.real))
-            text_add(out, "    args.%s = %sHUGE_VAL;\n", fields->at[k].name, param->value.real < 0 ? "-" : "");
-        else if (param->type == TYPE_REAL) text_add(out, "    args.%s = %.17g;\n", fields->at[k].name, param->value.real);
-        else text_add(out, "    args.%s = INT64_C(%lld);\n", fields->at[k].name, (long long)param->value.integer);
+            text_add(out, "    args.%s = %sHUGE_VAL;\n", fields->at[k].name,
+                     param->value.real < 0 ? "-" : "");
+        else if (param->type == TYPE_REAL)
+            text_add(out, "    args.%s = %.17g;\n", fields->at[k].name, param->value.real);
+        else
+            text_add(out, "    args.%s = INT64_C(%lld);\n", fields->at[k].name,
+                     (long long)param->value.integer);
     }
     text_add(out, "    return args;\n}\n\n");
 }
@@ -185,17 +195,24 @@ static void print_pattern(const BackendJob *job, Text *out, const Kernel *kernel
         add_comment_text(out, p->doc);
         text_add(out, "\n *");
     }
-    text_add(out, " Outputs may not overlap other tensors. Runs in the calling thread and keeps no state. */\n");
+    text_add(out,
+             " Outputs may not overlap other tensors. Runs in the calling thread and keeps no state. */\n");
     text_add(out, "struct %s_args {\n", name);
     print_fields(job, out, p);
     text_add(out, "};\n\n");
     print_defaults(out, p, name, &fields);
-    text_add(out, "/* The bytes of workspace that these extents and parameters need (pointers to tensors are not followed);\n"
-                  " * 0 also where %s() would refuse them. */\n", name);
+    text_add(out,
+             "/* The bytes of workspace that these extents and parameters need (pointers to tensors are not "
+             "followed);\n"
+             " * 0 also where %s() would refuse them. */\n",
+             name);
     text_add(out, "size_t %s_workspace(const struct %s_args *args);\n\n", name, name);
     text_add(out, "/* Computes the outputs. Returns\n");
     print_status(out, kernel);
-    text_add(out, " * After a status above 0 the outputs are unspecified. */\nint %s(const struct %s_args *args);\n\n", name, name);
+    text_add(
+        out,
+        " * After a status above 0 the outputs are unspecified. */\nint %s(const struct %s_args *args);\n\n",
+        name, name);
 }
 
 const char *header_print(const BackendJob *job, Text *out)
@@ -206,8 +223,9 @@ const char *header_print(const BackendJob *job, Text *out)
     for (char *at = guard.at; *at; at++) *at = (char)toupper((unsigned char)*at);
     text_add(out, "/* Made by attnc " ATTN_VERSION "%s", job->source_path ? " from " : "");
     if (job->source_path) add_comment_text(out, job->source_path);
-    text_add(out, ". */\n#ifndef %s\n#define %s\n\n#include <math.h>\n#include <stdbool.h>\n#include <stddef.h>\n"
-                  "#include <stdint.h>\n#include <string.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
+    text_add(out,
+             ". */\n#ifndef %s\n#define %s\n\n#include <math.h>\n#include <stdbool.h>\n#include <stddef.h>\n"
+             "#include <stdint.h>\n#include <string.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
              guard.at, guard.at);
     const Pattern *last = NULL;
     for (unsigned k = 0; k < job->variants.n; k++) {

@@ -7,7 +7,8 @@
 /* Prints the header for all patterns of the job. Returns NULL or an error text. */
 const char *header_print(const BackendJob *job, Text *out);
 
-/* The fields of `struct NAME_args`, which the header declares and the entry reads: all are 8 bytes wide, in this order. */
+/* The fields of `struct NAME_args`, which the header declares and the entry reads: all are 8 bytes wide, in
+ * this order. */
 typedef enum FieldKind {
     FIELD_WORKSPACE,  /* void * */
     FIELD_EXTENT,     /* int64_t: Pattern.indices[number] */
@@ -18,7 +19,8 @@ typedef enum FieldKind {
 } FieldKind;
 typedef struct Field { FieldKind kind; unsigned number; const char *name; } Field;
 typedef VEC(Field) Fields;
-const char *header_symbol(Compilation *c, const Pattern *pattern); /* NAME: the pattern's, unless C reserves it */
+const char *header_symbol(Compilation *c,
+                          const Pattern *pattern); /* NAME: the pattern's, unless C reserves it */
 Fields header_fields(Compilation *c, const Pattern *pattern);
 /* The dimension of an input that may have a divisor of its index's extent, or -1. */
 int header_heads(const Tensor *tensor);

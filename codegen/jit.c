@@ -49,7 +49,7 @@ static const char *session_begin(Session *s, const BackendJob *job)
 
 /* --- variants --- */
 
-static bool wants_description(const BackendJob *job, Emit what) { return what != EMIT_OBJ && what != EMIT_ARCHIVE && job; }
+static bool wants_description(Emit what) { return what != EMIT_OBJ && what != EMIT_ARCHIVE; }
 static bool wants_direct(const BackendJob *job, Emit what)
 {
     return job->direct || what == EMIT_OBJ || what == EMIT_ARCHIVE;
@@ -76,7 +76,8 @@ static void sort_cpus(Described *all, unsigned n)
         for (unsigned i = k; i > 0; i--) {
             const Variant *before = all[i - 1].variant;
             if (before->kernel != v->kernel || before->fixed != v->fixed) break;
-            if (__builtin_popcountll(all[i - 1].cpu->features) >= __builtin_popcountll(all[i].cpu->features)) break;
+            if (__builtin_popcountll(all[i - 1].cpu->features) >= __builtin_popcountll(all[i].cpu->features))
+                break;
             Described swap = all[i - 1];
             all[i - 1] = all[i], all[i] = swap;
         }
@@ -99,7 +100,7 @@ static const char *emit_module(Emitter *e, const BackendJob *job, Emit what)
     }
     sort_cpus(all, job->variants.n);
     if (wants_direct(job, what)) emit_direct_entries(e, job, all);
-    if (wants_description(job, what)) describe_module(e, all, job->variants.n);
+    if (wants_description(what)) describe_module(e, all, job->variants.n);
     emit_debug_end(e);
     return NULL;
 }

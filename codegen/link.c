@@ -31,7 +31,8 @@ static bool write_all(int fd, const void *bytes, size_t n)
     return true;
 }
 
-/* A new file beside `path`, with the rights that any new file has; the name is returned, the descriptor left in *fd. */
+/* A new file beside `path`, with the rights that any new file has; the name is returned, the descriptor left
+ * in *fd. */
 static char *temporary(Compilation *c, const char *path, const char *suffix, int *fd)
 {
     char *name = NULL;
@@ -120,11 +121,13 @@ static char *find_note(char *segment, size_t n)
     while (n >= sizeof(Elf64_Nhdr)) {
         Elf64_Nhdr note;
         memcpy(&note, segment, sizeof note);
-        size_t name = ((size_t)note.n_namesz + 3) & ~(size_t)3, text = ((size_t)note.n_descsz + 3) & ~(size_t)3;
+        size_t name = ((size_t)note.n_namesz + 3) & ~(size_t)3,
+               text = ((size_t)note.n_descsz + 3) & ~(size_t)3;
         size_t size = sizeof note + name + text;
         if (size > n) return NULL;
         bool ours = note.n_namesz == sizeof ATTN_NOTE_NAME && note.n_descsz == sizeof(AttnNote) &&
-                    note.n_type == ATTN_NOTE_TYPE && !memcmp(segment + sizeof note, ATTN_NOTE_NAME, sizeof ATTN_NOTE_NAME);
+                    note.n_type == ATTN_NOTE_TYPE &&
+                    !memcmp(segment + sizeof note, ATTN_NOTE_NAME, sizeof ATTN_NOTE_NAME);
         if (ours) return segment + sizeof note + name;
         segment += size;
         n -= size;
@@ -194,7 +197,8 @@ static int run(Compilation *c, char **args, const char **text)
 static const char *run_linkers(Compilation *c, const char *object, const char *output, bool libraries)
 {
     static const char *const linkers[] = {"ld", "ld.lld", "ld.lld-19", "cc", NULL};
-    static const char *const folders[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64"};
+    static const char *const folders[] = {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64",
+                                          "/usr/lib64"};
     const char *text = "";
     for (unsigned k = 0; linkers[k]; k++) {
         bool cc = !strcmp(linkers[k], "cc");
@@ -273,7 +277,8 @@ static void add_big_endian(Text *out, size_t value)
     text_add_bytes(out, bytes, 4);
 }
 
-const char *link_archive(Compilation *c, Bytes object, const char *const *symbols, unsigned n, const char *path)
+const char *link_archive(Compilation *c, Bytes object, const char *const *symbols, unsigned n,
+                         const char *path)
 {
     size_t index = 4 + 4 * (size_t)n;
     for (unsigned k = 0; k < n; k++) index += strlen(symbols[k]) + 1;

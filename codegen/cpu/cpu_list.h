@@ -1,4 +1,5 @@
-/* CPUs by LLVM's name: CPU(name, features). CD, DQ, BW and VL come together on everything that has AVX-512 here. */
+/* CPUs by LLVM's name: CPU(name, features). CD, DQ, BW and VL come together on everything that has AVX-512
+ * here. */
 CPU("x86-64", 0)
 CPU("x86-64-v2", 0)
 CPU("x86-64-v3", V3)

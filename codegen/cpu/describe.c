@@ -1,4 +1,5 @@
-/* What a module says about itself: AttnModule as constant data, and the note that is read before it is opened. */
+/* What a module says about itself: AttnModule as constant data, and the note that is read before it is
+ * opened. */
 #include "emit.h"
 
 #include "compiler/signature.h"
@@ -21,8 +22,6 @@ static LLVMValueRef text(Emitter *e, const char *s)
     LLVMSetUnnamedAddress(g, LLVMGlobalUnnamedAddr);
     return g;
 }
-
-static LLVMValueRef int32(Emitter *e, int64_t value) { return LLVMConstInt(e->i32, (uint64_t)value, true); }
 
 static LLVMValueRef record(Emitter *e, LLVMValueRef *fields, unsigned n)
 {
@@ -64,13 +63,15 @@ static LLVMValueRef tensor_info(Emitter *e, const Pattern *p, const IndexList *d
     int heads = -1;
     bool input = t->role == ROLE_INPUT || t->role == ROLE_CAPTURE;
     for (unsigned d = 0; d < t->n_dims; d++) {
-        dims[d] = int32(e, emit_index_number(p, derived, t->dims[d]));
+        dims[d] = emit_i32(e, emit_index_number(p, derived, t->dims[d]));
         if (input && heads < 0 && t->dims[d]->heads) heads = (int)d;
     }
     AttnRole role = t->role == ROLE_INPUT ? ATTN_INPUT : t->role == ROLE_CAPTURE ? ATTN_CAPTURE : ATTN_OUTPUT;
-    LLVMValueRef fields[] = {text(e, t->name), int32(e, role), int32(e, bound_type(e, t)), int32(e, t->n_dims),
-                             int32(e, t->n_ambient), int32(e, heads), int32(e, t->optional), array(e, dims, t->n_dims),
-                             text(e, range_text(e, t)), text(e, t->doc)};
+    LLVMValueRef fields[] = {
+        text(e, t->name),         emit_i32(e, role),         emit_i32(e, bound_type(e, t)),
+        emit_i32(e, t->n_dims),   emit_i32(e, t->n_ambient), emit_i32(e, heads),
+        emit_i32(e, t->optional), array(e, dims, t->n_dims), text(e, range_text(e, t)),
+        text(e, t->doc)};
     return record(e, fields, sizeof fields / sizeof *fields);
 }
 
@@ -79,7 +80,8 @@ static LLVMValueRef param_info(Emitter *e, const Param *p)
     int64_t value = p->value.integer;
     if (p->type == TYPE_REAL) memcpy(&value, &p->value.real, sizeof value);
     AttnType type = p->type == TYPE_REAL ? ATTN_F64 : p->type == TYPE_INT ? ATTN_I64 : ATTN_BOOL;
-    LLVMValueRef fields[] = {text(e, p->name), int32(e, type), int32(e, p->has_default), emit_int(e, value)};
+    LLVMValueRef fields[] = {text(e, p->name), emit_i32(e, type), emit_i32(e, p->has_default),
+                             emit_int(e, value)};
     return record(e, fields, 4);
 }
 
@@ -87,8 +89,9 @@ static LLVMValueRef check_info(Emitter *e, const Check *check)
 {
     unsigned line = 0, column = 0;
     if (check->span.to) span_position(e->c, check->span, &line, &column);
-    LLVMValueRef fields[] = {text(e, check->text), int32(e, check->kind),
-                             int32(e, check->tensor ? (int64_t)check->tensor->number : -1), int32(e, line), int32(e, column)};
+    LLVMValueRef fields[] = {text(e, check->text), emit_i32(e, check->kind),
+                             emit_i32(e, check->tensor ? (int64_t)check->tensor->number : -1),
+                             emit_i32(e, line), emit_i32(e, column)};
     return record(e, fields, 5);
 }
 
@@ -128,17 +131,19 @@ static LLVMValueRef pattern_info(Emitter *e, const Described *d)
     unsigned bound = p->indices.n, n_indices = bound + derived.n;
     unsigned own = kernel->checks.n, n_checks = own + derived.n;
     const int64_t *extents = d->variant->fixed;
-    TABLE(indices, n_indices, index_info(e, k < bound ? p->indices.at[k] : derived.at[k - bound], k >= bound));
+    TABLE(indices, n_indices,
+          index_info(e, k < bound ? p->indices.at[k] : derived.at[k - bound], k >= bound));
     TABLE(tensors, p->tensors.n, tensor_info(e, p, &derived, p->tensors.at[k]));
     TABLE(params, p->params.n, param_info(e, p->params.at[k]));
-    TABLE(checks, n_checks, k < own ? check_info(e, &kernel->checks.at[k]) : derived_check(e, derived.at[k - own]));
+    TABLE(checks, n_checks,
+          k < own ? check_info(e, &kernel->checks.at[k]) : derived_check(e, derived.at[k - own]));
     TABLE(fixed, n_indices, emit_int(e, extents && k < bound ? extents[k] : -1));
     unsigned data_checks = 0;
     while (data_checks < kernel->phases.n && kernel->phases.at[data_checks].data_check) data_checks++;
     LLVMValueRef fields[] = {
         text(e, p->name), text(e, p->doc), text(e, signature(e, p)),
-        int32(e, n_indices), int32(e, p->tensors.n), int32(e, p->params.n), int32(e, n_checks),
-        int32(e, kernel->phases.n), int32(e, data_checks),
+        emit_i32(e, n_indices), emit_i32(e, p->tensors.n), emit_i32(e, p->params.n), emit_i32(e, n_checks),
+        emit_i32(e, kernel->phases.n), emit_i32(e, data_checks),
         array(e, indices, n_indices), array(e, tensors, p->tensors.n), array(e, params, p->params.n),
         array(e, checks, n_checks), array(e, fixed, n_indices),
         text(e, d->cpu->name), emit_int(e, (int64_t)d->cpu->features), d->kernel.prepare, d->kernel.phase};
@@ -148,11 +153,12 @@ static LLVMValueRef pattern_info(Emitter *e, const Described *d)
 /* The note: size and checksum are filled in when the file is complete. */
 static void add_note(Emitter *e)
 {
-    LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]), emit_int(e, (int64_t)e->job->source_hash[1])};
+    LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]),
+                            emit_int(e, (int64_t)e->job->source_hash[1])};
     LLVMValueRef fields[] = {
-        int32(e, sizeof ATTN_NOTE_NAME), int32(e, sizeof(AttnNote)), int32(e, ATTN_NOTE_TYPE),
+        emit_i32(e, sizeof ATTN_NOTE_NAME), emit_i32(e, sizeof(AttnNote)), emit_i32(e, ATTN_NOTE_TYPE),
         LLVMConstStringInContext2(e->context, ATTN_NOTE_NAME "\0\0", 8, true),
-        int32(e, ATTN_ABI_VERSION), int32(e, 0), emit_int(e, 0), emit_int(e, 0), hash[0], hash[1]};
+        emit_i32(e, ATTN_ABI_VERSION), emit_i32(e, 0), emit_int(e, 0), emit_int(e, 0), hash[0], hash[1]};
     LLVMValueRef note = LLVMConstStructInContext(e->context, fields, sizeof fields / sizeof *fields, true);
     LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(note), "attn.note");
     LLVMSetInitializer(g, note);
@@ -169,9 +175,10 @@ static void add_note(Emitter *e)
 void describe_module(Emitter *e, const Described *variants, unsigned n)
 {
     TABLE(patterns, n, pattern_info(e, &variants[k]));
-    LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]), emit_int(e, (int64_t)e->job->source_hash[1])};
+    LLVMValueRef hash[2] = {emit_int(e, (int64_t)e->job->source_hash[0]),
+                            emit_int(e, (int64_t)e->job->source_hash[1])};
     LLVMValueRef fields[] = {
-        int32(e, ATTN_ABI_VERSION), int32(e, n), array(e, patterns, n),
+        emit_i32(e, ATTN_ABI_VERSION), emit_i32(e, n), array(e, patterns, n),
         text(e, "attnc " ATTN_VERSION ", LLVM " LLVM_VERSION_STRING),
         text(e, e->job->source_path), LLVMConstArray2(e->i64, hash, 2)};
     LLVMValueRef module = record(e, fields, sizeof fields / sizeof *fields);

@@ -1,8 +1,8 @@
-/* A kernel of Loops -> internal functions `ENTRY.prepare` and `ENTRY.phase` as runtime/abi.h describes them, with one
- * more function for every phase.
+/* A kernel of Loops -> internal functions `ENTRY.prepare` and `ENTRY.phase` as runtime/abi.h describes them,
+ * with one more function for every phase.
  *
- * Requires: a verified Kernel. Ensures: a module that verifies; nothing is loaded or stored outside the buffers as long
- * as extents are not negative. */
+ * Requires: a verified Kernel. Ensures: a module that verifies; nothing is loaded or stored outside the
+ * buffers as long as extents are not negative. */
 #include "emit.h"
 
 #include <string.h>
@@ -23,8 +23,10 @@ void emitter_init(Emitter *e, const BackendJob *job, LLVMContextRef context, LLV
     e->f64 = LLVMDoubleTypeInContext(context);
     e->ptr = LLVMPointerTypeInContext(context, 0);
     e->real = job->f64 ? e->f64 : e->f32;
-    e->tensor_type = LLVMStructTypeInContext(context, (LLVMTypeRef[]){e->ptr, e->ptr, e->i64, e->i64}, 4, false);
-    e->call_type = LLVMStructTypeInContext(context, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr, e->ptr, e->ptr}, 5, false);
+    e->tensor_type =
+        LLVMStructTypeInContext(context, (LLVMTypeRef[]){e->ptr, e->ptr, e->i64, e->i64}, 4, false);
+    e->call_type =
+        LLVMStructTypeInContext(context, (LLVMTypeRef[]){e->ptr, e->ptr, e->ptr, e->ptr, e->ptr}, 5, false);
     e->plan_type = LLVMStructTypeInContext(context, (LLVMTypeRef[]){e->i64, e->i64, e->ptr}, 3, false);
 #define KIND(field, name) e->field = LLVMGetMDKindIDInContext(context, name, (unsigned)strlen(name))
     KIND(kind_scope, "alias.scope");
@@ -83,7 +85,8 @@ static void set_extent_range(Emitter *e, LLVMValueRef load)
 {
     LLVMMetadataRef bounds[2] = {LLVMValueAsMetadata(emit_int(e, 0)),
                                  LLVMValueAsMetadata(emit_int(e, (int64_t)1 << 62))};
-    LLVMSetMetadata(load, e->kind_range, LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, bounds, 2)));
+    LLVMSetMetadata(load, e->kind_range,
+                    LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, bounds, 2)));
 }
 
 void emit_call_values(Emitter *e, LLVMValueRef call)
@@ -100,14 +103,14 @@ void emit_call_values(Emitter *e, LLVMValueRef call)
             e->extents[k] = emit_int(e, e->fixed[k]);
             continue;
         }
-        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, extents, (LLVMValueRef[]){emit_int(e, k)}, 1, "");
+        LLVMValueRef at = emit_nth(e, e->i64, extents, k);
         e->extents[k] = LLVMBuildLoad2(e->b, e->i64, at, p->indices.at[k]->name);
         set_extent_range(e, e->extents[k]);
     }
     for (unsigned k = 0; k < p->params.n; k++) {
         const Param *param = p->params.at[k];
         LLVMTypeRef type = param->type == TYPE_REAL ? e->f64 : e->i64;
-        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, params, (LLVMValueRef[]){emit_int(e, k)}, 1, "");
+        LLVMValueRef at = emit_nth(e, e->i64, params, k);
         e->params[k] = LLVMBuildLoad2(e->b, type, at, param->name);
         if (param->type == TYPE_BOOL)
             e->params[k] = LLVMBuildICmp(e->b, LLVMIntNE, e->params[k], emit_int(e, 0), "");
@@ -147,7 +150,7 @@ static void prepare_condition(Emitter *e, LLVMValueRef holds, unsigned check)
     LLVMBasicBlockRef bad = emit_block(e, "fails"), good = emit_block(e, "holds");
     LLVMBuildCondBr(e->b, holds, good, bad);
     LLVMPositionBuilderAtEnd(e->b, bad);
-    LLVMBuildRet(e->b, LLVMConstInt(e->i32, check + 1, false));
+    LLVMBuildRet(e->b, emit_i32(e, check + 1));
     LLVMPositionBuilderAtEnd(e->b, good);
 }
 
@@ -163,7 +166,7 @@ static void prepare_conditions(Emitter *e)
     LLVMValueRef extents = derived.n ? emit_field(e, e->call_type, e->call, 1, e->ptr) : NULL;
     for (unsigned k = 0; k < derived.n; k++) {
         LLVMValueRef number = emit_int(e, (int64_t)e->pattern->indices.n + k);
-        LLVMValueRef n = LLVMBuildLoad2(e->b, e->i64, LLVMBuildInBoundsGEP2(e->b, e->i64, extents, &number, 1, ""), "");
+        LLVMValueRef n = LLVMBuildLoad2(e->b, e->i64, emit_at(e, e->i64, extents, number), "");
         LLVMValueRef same = LLVMBuildICmp(e->b, LLVMIntEQ, n, emit_extent(e, derived.at[k]), "");
         LLVMValueRef unknown = LLVMBuildICmp(e->b, LLVMIntSLT, n, emit_int(e, 0), "");
         prepare_condition(e, LLVMBuildOr(e->b, same, unknown, ""), e->kernel->checks.n + k);
@@ -174,7 +177,7 @@ static void prepare_conditions(Emitter *e)
 static LLVMValueRef count_tasks(Emitter *e, const Phase *phase)
 {
     LLVMValueRef count = emit_int(e, 1), most = emit_int(e, INT64_MAX), zero = emit_int(e, 0);
-    LLVMValueRef empty = LLVMConstInt(e->i1, 0, false);
+    LLVMValueRef empty = emit_flag(e, false);
     for (unsigned k = 0; k < phase->n_tasks; k++) {
         LLVMValueRef n = emit_extent(e, phase->tasks[k]);
         LLVMValueRef pair = emit_intrinsic2(e, "llvm.smul.with.overflow", count, n);
@@ -201,15 +204,15 @@ static LLVMValueRef emit_prepare(Emitter *e)
     LLVMValueRef offsets = e->layout ? call_layout(e, e->call) : NULL;
     for (unsigned k = 0; k < 2; k++) {
         LLVMValueRef bytes = emit_int(e, 0), where = emit_int(e, (int64_t)e->n_buffers + k);
-        if (offsets) bytes = LLVMBuildLoad2(e->b, e->i64, LLVMBuildInBoundsGEP2(e->b, e->i64, offsets, &where, 1, ""), "");
+        if (offsets) bytes = LLVMBuildLoad2(e->b, e->i64, emit_at(e, e->i64, offsets, where), "");
         LLVMBuildStore(e->b, bytes, LLVMBuildStructGEP2(e->b, e->plan_type, plan, k, ""));
     }
     LLVMValueRef tasks = emit_field(e, e->plan_type, plan, 2, e->ptr);
     for (unsigned k = 0; k < e->kernel->phases.n; k++) {
-        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, tasks, (LLVMValueRef[]){emit_int(e, k)}, 1, "");
+        LLVMValueRef at = emit_nth(e, e->i64, tasks, k);
         LLVMBuildStore(e->b, count_tasks(e, &e->kernel->phases.at[k]), at);
     }
-    LLVMBuildRet(e->b, LLVMConstInt(e->i32, 0, false));
+    LLVMBuildRet(e->b, emit_i32(e, 0));
     return f;
 }
 
@@ -229,8 +232,10 @@ static void set_task_coordinates(Emitter *e, const Phase *phase, LLVMValueRef *s
 static LLVMValueRef emit_phase_function(Emitter *e, unsigned number)
 {
     const Phase *phase = &e->kernel->phases.at[number];
-    LLVMTypeRef type = LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64, e->i64, e->ptr, e->ptr}, 5, false);
-    LLVMValueRef f = emit_function(e, format(e->c, "%s.%u.%s", e->entry, number, phase->name ? phase->name : ""), type);
+    LLVMTypeRef type =
+        LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->i64, e->i64, e->ptr, e->ptr}, 5, false);
+    LLVMValueRef f =
+        emit_function(e, format(e->c, "%s.%u.%s", e->entry, number, phase->name ? phase->name : ""), type);
     emit_attribute(e, f, "noinline");
     e->scratch = LLVMGetParam(f, 3);
     e->offsets = LLVMGetParam(f, 4);
@@ -271,7 +276,7 @@ static LLVMValueRef emit_phase(Emitter *e)
     LLVMValueRef choice = LLVMBuildSwitch(e->b, LLVMGetParam(f, 1), done, n);
     for (unsigned k = 0; k < n; k++) {
         LLVMBasicBlockRef block = emit_block(e, "phase");
-        LLVMAddCase(choice, LLVMConstInt(e->i32, k, false), block);
+        LLVMAddCase(choice, emit_i32(e, k), block);
         LLVMPositionBuilderAtEnd(e->b, block);
         LLVMValueRef args[] = {call, LLVMGetParam(f, 2), LLVMGetParam(f, 3), LLVMGetParam(f, 4), offsets};
         emit_call(e, phases[k], args, 5);
@@ -304,7 +309,8 @@ void emit_begin(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cp
     e->locals = NEW_ARRAY(c, LLVMValueRef, kernel->n_locals + 1);
 }
 
-EmittedKernel emit_kernel(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu, const char *entry)
+EmittedKernel emit_kernel(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu,
+                          const char *entry)
 {
     emit_begin(e, kernel, fixed, cpu, entry);
     emit_support(e);

@@ -1,8 +1,8 @@
 /* Loops -> LLVM IR, shared by the emit_*.c files.
- *   emit.c            a kernel: layout, prepare, phases        emit_support.c  functions that every module needs
- *   emit_node.c       expressions                              emit_debug.c    line tables
- *   emit_tensor.c     buffers: addresses, loads, stores        emit_direct.c   the direct C entry
- *   emit_statement.c  statements                               emit_check.c    what prepare tests
+ *   emit.c            a kernel: layout, prepare, phases    emit_tensor.c   buffers: addresses, loads, stores
+ *   emit_node.c       expressions                          emit_support.c  what every kernel needs
+ *   emit_statement.c  statements                           emit_debug.c    line tables
+ *   describe.c        what the module says of itself       emit_direct.c   the direct C entries
  * An Emitter lives for one module; its `function` part is reset for every function. */
 #ifndef ATTN_CODEGEN_CPU_EMIT_H
 #define ATTN_CODEGEN_CPU_EMIT_H
@@ -70,10 +70,11 @@ void emitter_init(Emitter *e, const BackendJob *job, LLVMContextRef context, LLV
 void emitter_free(Emitter *e);
 /* Functions `ENTRY.prepare` (AttnPrepare) and `ENTRY.phase` (AttnPhase), internal. */
 typedef struct EmittedKernel { LLVMValueRef prepare, phase; } EmittedKernel;
-EmittedKernel emit_kernel(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu, const char *entry);
+EmittedKernel emit_kernel(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu,
+                          const char *entry);
 /* Turns to another kernel or entry: forgets all values. */
 void emit_begin(Emitter *e, const Kernel *kernel, const int64_t *fixed, const Cpu *cpu, const char *entry);
-/* A new internal function, with an entry block for allocas that falls into a block where the builder stands. */
+/* A new internal function, with an entry block for allocas that falls into a block where the builder is. */
 LLVMValueRef emit_function(Emitter *e, const char *name, LLVMTypeRef type);
 LLVMTypeRef emit_phase_type(Emitter *e);   /* of AttnPhase */
 LLVMTypeRef emit_prepare_type(Emitter *e); /* of AttnPrepare */
@@ -81,14 +82,21 @@ LLVMTypeRef emit_prepare_type(Emitter *e); /* of AttnPrepare */
 void emit_call_values(Emitter *e, LLVMValueRef call);
 LLVMValueRef emit_field(Emitter *e, LLVMTypeRef record, LLVMValueRef at, unsigned field, LLVMTypeRef type);
 
-/* Indices of tensors of the signature whose extents follow from others, in order of appearance: they stand behind
- * Pattern.indices in AttnPattern.indices and AttnCall.extents, and each adds a check behind those of the kernel. */
+/* Indices of tensors of the signature whose extents follow from others, in order of appearance: they stand
+ * behind Pattern.indices in AttnPattern.indices and AttnCall.extents, and each adds a check behind those of
+ * the kernel. */
 typedef VEC(const Index *) IndexList;
 IndexList emit_derived_indices(Compilation *c, const Pattern *pattern);
 int emit_index_number(const Pattern *pattern, const IndexList *derived, const Index *index);
 
 /* --- emit_support.c: small things */
 LLVMValueRef emit_int(Emitter *e, int64_t value);
+LLVMValueRef emit_i32(Emitter *e, int64_t value);
+LLVMValueRef emit_flag(Emitter *e, bool value);
+/* The address of an element; emit_load_nth: the element. */
+LLVMValueRef emit_at(Emitter *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef offset);
+LLVMValueRef emit_nth(Emitter *e, LLVMTypeRef type, LLVMValueRef base, int64_t offset);
+LLVMValueRef emit_load_nth(Emitter *e, LLVMTypeRef type, LLVMValueRef base, int64_t offset);
 LLVMValueRef emit_alloca(Emitter *e, LLVMTypeRef type, const char *name);
 LLVMBasicBlockRef emit_block(Emitter *e, const char *name);
 LLVMBasicBlockRef emit_here(Emitter *e);
@@ -102,7 +110,8 @@ LLVMValueRef emit_intrinsic2(Emitter *e, const char *name, LLVMValueRef a, LLVMV
 LLVMValueRef emit_call(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n);
 void emit_attribute(Emitter *e, LLVMValueRef function, const char *name);
 void emit_cpu_attributes(Emitter *e, LLVMValueRef function);
-void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key); /* key: llvm.loop... = true; or NULL */
+/* key: llvm.loop... = true; or NULL */
+void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key);
 void emit_support(Emitter *e); /* load_int, store_int, fail, philox of this kernel */
 
 /* --- emit_node.c */
@@ -120,7 +129,8 @@ void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check);
 /* --- emit_tensor.c */
 void emit_buffers_init(Emitter *e);
 void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up those that the phase touches */
-/* The variable has a new value: divides it at once where it is a coordinate of heads, as LLVM does not hoist divisions. */
+/* The variable has a new value: divides it at once where it is a coordinate of heads, as LLVM does not hoist
+ * divisions. */
 void emit_divide_heads(Emitter *e, const Index *variable);
 LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
 LLVMValueRef emit_read(Emitter *e, const Node *n);
@@ -135,8 +145,12 @@ void emit_debug_function(Emitter *e, LLVMValueRef function, Span span);
 void emit_debug_place(Emitter *e, Span span);
 void emit_debug_end(Emitter *e);
 
-/* --- emit_direct.c: `int NAME(const struct NAME_args *)`, `size_t NAME_workspace(const struct NAME_args *)` */
-typedef struct DirectVariant { const int64_t *fixed; EmittedKernel kernel; const Kernel *loops; } DirectVariant;
+/* --- emit_direct.c: the entries that codegen/header.h declares */
+typedef struct DirectVariant {
+    const int64_t *fixed;
+    EmittedKernel kernel;
+    const Kernel *loops;
+} DirectVariant;
 void emit_direct(Emitter *e, const Cpu *cpu, const DirectVariant *variants, unsigned n); /* of one pattern */
 
 /* --- describe.c: the exported AttnModule and the note */

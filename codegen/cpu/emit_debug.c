@@ -1,5 +1,5 @@
-/* -g: line tables that lead from machine code to the equations. Only functions and places are described; variables and
- * types are not. */
+/* -g: line tables that lead from machine code to the equations. Only functions and places are described;
+ * variables and types are not. */
 #include "emit.h"
 
 #include <string.h>
@@ -11,12 +11,13 @@ static LLVMMetadataRef file_of(Emitter *e, uint32_t source)
     const char *path = e->c->sources.at[source].path, *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
     size_t folder = slash ? (size_t)(slash - path) : 0;
-    return e->di_files[source] = LLVMDIBuilderCreateFile(e->di, name, strlen(name), folder ? path : ".", folder ? folder : 1);
+    return e->di_files[source] =
+               LLVMDIBuilderCreateFile(e->di, name, strlen(name), folder ? path : ".", folder ? folder : 1);
 }
 
 static void add_flag(Emitter *e, const char *name, unsigned value)
 {
-    LLVMMetadataRef v = LLVMValueAsMetadata(LLVMConstInt(e->i32, value, false));
+    LLVMMetadataRef v = LLVMValueAsMetadata(emit_i32(e, value));
     LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, name, strlen(name), v);
 }
 
@@ -29,9 +30,9 @@ void emit_debug_begin(Emitter *e)
     e->di = LLVMCreateDIBuilder(e->module);
     e->di_files = NEW_ARRAY(e->c, LLVMMetadataRef, e->c->sources.n);
     e->di_scopes = NEW_ARRAY(e->c, LLVMMetadataRef, e->c->sources.n);
-    e->di_unit = LLVMDIBuilderCreateCompileUnit(e->di, LLVMDWARFSourceLanguageC99, file_of(e, 0), producer,
-                                                sizeof producer - 1, true, "", 0, 0, "", 0,
-                                                LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+    e->di_unit = LLVMDIBuilderCreateCompileUnit(
+        e->di, LLVMDWARFSourceLanguageC99, file_of(e, 0), producer, sizeof producer - 1, true, "", 0, 0, "",
+        0, LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
     e->di_type = LLVMDIBuilderCreateSubroutineType(e->di, file_of(e, 0), NULL, 0, LLVMDIFlagZero);
 }
 
@@ -43,12 +44,13 @@ void emit_debug_function(Emitter *e, LLVMValueRef function, Span span)
     size_t length;
     const char *name = LLVMGetValueName2(function, &length);
     LLVMMetadataRef file = file_of(e, span.to ? span.source : 0);
-    e->di_scope = LLVMDIBuilderCreateFunction(e->di, file, name, length, name, length, file, line, e->di_type, true, true,
-                                              line, LLVMDIFlagZero, true);
+    e->di_scope = LLVMDIBuilderCreateFunction(e->di, file, name, length, name, length, file, line, e->di_type,
+                                              true, true, line, LLVMDIFlagZero, true);
     LLVMSetSubprogram(function, e->di_scope);
     memset(e->di_scopes, 0, sizeof(LLVMMetadataRef) * e->c->sources.n);
     e->di_scopes[span.to && span.source < e->c->sources.n ? span.source : 0] = e->di_scope;
-    LLVMSetCurrentDebugLocation2(e->b, LLVMDIBuilderCreateDebugLocation(e->context, line, column, e->di_scope, NULL));
+    LLVMSetCurrentDebugLocation2(
+        e->b, LLVMDIBuilderCreateDebugLocation(e->context, line, column, e->di_scope, NULL));
 }
 
 void emit_debug_place(Emitter *e, Span span)
@@ -58,7 +60,8 @@ void emit_debug_place(Emitter *e, Span span)
     if (!*scope) *scope = LLVMDIBuilderCreateLexicalBlockFile(e->di, e->di_scope, file_of(e, span.source), 0);
     unsigned line, column;
     span_position(e->c, span, &line, &column);
-    LLVMSetCurrentDebugLocation2(e->b, LLVMDIBuilderCreateDebugLocation(e->context, line, column, *scope, NULL));
+    LLVMSetCurrentDebugLocation2(e->b,
+                                 LLVMDIBuilderCreateDebugLocation(e->context, line, column, *scope, NULL));
 }
 
 void emit_debug_end(Emitter *e)

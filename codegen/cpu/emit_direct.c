@@ -1,5 +1,5 @@
-/* The direct C entries of codegen/header.h: the arguments' struct becomes an AttnCall on the stack, then prepare and all
- * phases run in the calling thread.
+/* The direct C entries of codegen/header.h: the arguments' struct becomes an AttnCall on the stack, then
+ * prepare and all phases run in the calling thread.
  *
  * `NAME.direct(args, run)` does the work of both: it returns the bytes of workspace, or the status. */
 #include "emit.h"
@@ -12,11 +12,6 @@ typedef struct Direct {
     const Pattern *pattern;
     LLVMValueRef args, run, tensors, call, plan, status;
 } Direct;
-
-static LLVMValueRef element(Emitter *e, LLVMTypeRef type, LLVMValueRef base, unsigned k)
-{
-    return LLVMBuildInBoundsGEP2(e->b, type, base, (LLVMValueRef[]){emit_int(e, k)}, 1, "");
-}
 
 static void store_field(Emitter *e, LLVMTypeRef record, LLVMValueRef at, unsigned field, LLVMValueRef value)
 {
@@ -35,9 +30,10 @@ static void return_if(Emitter *e, const Direct *d, LLVMValueRef condition, LLVMV
 
 static LLVMValueRef dense_strides(Emitter *e, const Tensor *t, LLVMValueRef group)
 {
-    LLVMValueRef table = emit_alloca(e, LLVMArrayType2(e->i64, t->n_dims + 1), "dense"), stride = emit_int(e, 1);
+    LLVMValueRef table = emit_alloca(e, LLVMArrayType2(e->i64, t->n_dims + 1), "dense"),
+                 stride = emit_int(e, 1);
     for (unsigned k = t->n_dims; k-- > 0;) {
-        LLVMBuildStore(e->b, stride, element(e, e->i64, table, k));
+        LLVMBuildStore(e->b, stride, emit_nth(e, e->i64, table, k));
         LLVMValueRef extent = emit_extent(e, t->dims[k]);
         if (header_heads(t) == (int)k) extent = LLVMBuildUDiv(e->b, extent, group, "");
         stride = LLVMBuildMul(e->b, stride, extent, "");
@@ -50,15 +46,15 @@ static LLVMValueRef dense_strides(Emitter *e, const Tensor *t, LLVMValueRef grou
 static void bind_tensor(Emitter *e, const Direct *d, unsigned number, unsigned *at)
 {
     const Tensor *t = d->pattern->tensors.at[number];
-    LLVMValueRef data = LLVMBuildLoad2(e->b, e->ptr, element(e, e->i64, d->args, (*at)++), t->name);
-    LLVMValueRef strides = LLVMBuildLoad2(e->b, e->ptr, element(e, e->i64, d->args, (*at)++), "");
+    LLVMValueRef data = emit_load_nth(e, e->ptr, d->args, (*at)++);
+    LLVMValueRef strides = emit_load_nth(e, e->ptr, d->args, (*at)++);
     LLVMValueRef group = emit_int(e, 1);
     if (header_heads(t) >= 0) {
-        group = LLVMBuildLoad2(e->b, e->i64, element(e, e->i64, d->args, (*at)++), "");
+        group = emit_load_nth(e, e->i64, d->args, (*at)++);
         group = emit_intrinsic2(e, "llvm.smax", group, emit_int(e, 1));
     }
     LLVMValueRef dense = dense_strides(e, t, group), none = LLVMBuildIsNull(e->b, strides, "");
-    LLVMValueRef tensor = element(e, e->tensor_type, d->tensors, number);
+    LLVMValueRef tensor = emit_nth(e, e->tensor_type, d->tensors, number);
     store_field(e, e->tensor_type, tensor, 0, data);
     store_field(e, e->tensor_type, tensor, 1, LLVMBuildSelect(e->b, none, dense, strides, ""));
     store_field(e, e->tensor_type, tensor, 2, group);
@@ -77,16 +73,18 @@ static void bind(Emitter *e, Direct *d)
     LLVMValueRef extents = emit_alloca(e, LLVMArrayType2(e->i64, n_indices + 1), "extents");
     for (unsigned k = 0; k < n_indices; k++) { /* derived ones: not known, so not compared */
         LLVMValueRef n = emit_int(e, -1);
-        if (k < p->indices.n) n = LLVMBuildLoad2(e->b, e->i64, element(e, e->i64, d->args, 1 + k), "");
-        LLVMBuildStore(e->b, n, element(e, e->i64, extents, k));
-        if (k < p->indices.n) return_if(e, d, LLVMBuildICmp(e->b, LLVMIntSLT, n, emit_int(e, 0), ""), emit_int(e, DIRECT_BAD_ARGUMENT));
+        if (k < p->indices.n) n = emit_load_nth(e, e->i64, d->args, 1 + k);
+        LLVMBuildStore(e->b, n, emit_nth(e, e->i64, extents, k));
+        if (k < p->indices.n)
+            return_if(e, d, LLVMBuildICmp(e->b, LLVMIntSLT, n, emit_int(e, 0), ""),
+                      emit_int(e, DIRECT_BAD_ARGUMENT));
     }
     for (unsigned k = 0; k < p->params.n; k++)
         if (!p->params.at[k]->fixed)
-            LLVMBuildStore(e->b, LLVMBuildLoad2(e->b, e->i64, element(e, e->i64, d->args, at++), ""),
-                           element(e, e->i64, params, k));
+            LLVMBuildStore(e->b, emit_load_nth(e, e->i64, d->args, at++),
+                           emit_nth(e, e->i64, params, k));
     LLVMValueRef workspace = LLVMBuildLoad2(e->b, e->ptr, d->args, "workspace");
-    LLVMBuildStore(e->b, LLVMConstInt(e->i32, 0, false), d->status);
+    LLVMBuildStore(e->b, emit_i32(e, 0), d->status);
     LLVMValueRef parts[5] = {d->tensors, extents, params, workspace, d->status};
     for (unsigned k = 0; k < 5; k++) store_field(e, e->call_type, d->call, k, parts[k]);
     emit_call_values(e, d->call);
@@ -109,10 +107,11 @@ static Choice choose(Emitter *e, Direct *d, const DirectVariant *variants, unsig
     phi[2] = LLVMBuildPhi(e->b, e->i32, "phases");
     LLVMPositionBuilderAtEnd(e->b, here);
     for (unsigned v = 0; v < n; v++) {
-        LLVMValueRef match = LLVMConstInt(e->i1, 1, false);
+        LLVMValueRef match = emit_flag(e, true);
         for (unsigned k = 0; variants[v].fixed && k < d->pattern->indices.n; k++) {
             if (variants[v].fixed[k] < 0) continue;
-            LLVMValueRef same = LLVMBuildICmp(e->b, LLVMIntEQ, e->extents[k], emit_int(e, variants[v].fixed[k]), "");
+            LLVMValueRef same =
+                LLVMBuildICmp(e->b, LLVMIntEQ, e->extents[k], emit_int(e, variants[v].fixed[k]), "");
             match = LLVMBuildAnd(e->b, match, same, "");
         }
         LLVMValueRef values[3] = {variants[v].kernel.prepare, variants[v].kernel.phase,
@@ -135,17 +134,18 @@ static void run_phases(Emitter *e, const Direct *d, Choice choice, LLVMValueRef 
     LLVMBasicBlockRef end = emit_block(e, "end");
     LLVMBuildBr(e->b, head);
     LLVMPositionBuilderAtEnd(e->b, head);
-    LLVMValueRef k = LLVMBuildPhi(e->b, e->i32, "phase"), zero = LLVMConstInt(e->i32, 0, false);
+    LLVMValueRef k = LLVMBuildPhi(e->b, e->i32, "phase"), zero = emit_i32(e, 0);
     LLVMAddIncoming(k, &zero, &before, 1);
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, k, choice.n_phases, ""), body, end);
     LLVMPositionBuilderAtEnd(e->b, body);
     LLVMValueRef wide = LLVMBuildZExt(e->b, k, e->i64, "");
-    LLVMValueRef count = LLVMBuildLoad2(e->b, e->i64, LLVMBuildInBoundsGEP2(e->b, e->i64, tasks, &wide, 1, ""), "");
+    LLVMValueRef count = LLVMBuildLoad2(e->b, e->i64, emit_at(e, e->i64, tasks, wide), "");
     LLVMValueRef args[] = {d->call, k, emit_int(e, 0), count, scratch};
     LLVMBuildCall2(e->b, emit_phase_type(e), choice.phase, args, 5, "");
     LLVMValueRef status = LLVMBuildLoad2(e->b, e->i32, d->status, "");
-    return_if(e, d, LLVMBuildICmp(e->b, LLVMIntNE, status, zero, ""), LLVMBuildSExt(e->b, status, e->i64, ""));
-    LLVMValueRef next = LLVMBuildAdd(e->b, k, LLVMConstInt(e->i32, 1, false), "");
+    return_if(e, d, LLVMBuildICmp(e->b, LLVMIntNE, status, zero, ""),
+              LLVMBuildSExt(e->b, status, e->i64, ""));
+    LLVMValueRef next = LLVMBuildAdd(e->b, k, emit_i32(e, 1), "");
     LLVMBasicBlockRef latch = emit_here(e);
     LLVMAddIncoming(k, &next, &latch, 1);
     LLVMBuildBr(e->b, head);
@@ -170,11 +170,13 @@ static LLVMValueRef emit_both(Emitter *e, const Pattern *p, const DirectVariant 
     bind(e, &d);
     Choice choice = choose(e, &d, variants, n);
     store_field(e, e->plan_type, d.plan, 2, tasks);
-    LLVMValueRef code = LLVMBuildCall2(e->b, emit_prepare_type(e), choice.prepare, (LLVMValueRef[]){d.call, d.plan}, 2, "");
-    LLVMValueRef refused = LLVMBuildICmp(e->b, LLVMIntNE, code, LLVMConstInt(e->i32, 0, false), "");
+    LLVMValueRef code =
+        LLVMBuildCall2(e->b, emit_prepare_type(e), choice.prepare, (LLVMValueRef[]){d.call, d.plan}, 2, "");
+    LLVMValueRef refused = LLVMBuildICmp(e->b, LLVMIntNE, code, emit_i32(e, 0), "");
     return_if(e, &d, refused, LLVMBuildSExt(e->b, code, e->i64, ""));
     LLVMValueRef shared = emit_field(e, e->plan_type, d.plan, 0, e->i64);
-    LLVMValueRef bytes = emit_intrinsic2(e, "llvm.uadd.sat", shared, emit_field(e, e->plan_type, d.plan, 1, e->i64));
+    LLVMValueRef bytes =
+        emit_intrinsic2(e, "llvm.uadd.sat", shared, emit_field(e, e->plan_type, d.plan, 1, e->i64));
     LLVMBasicBlockRef go = emit_block(e, "go"), tell = emit_block(e, "tell");
     LLVMBuildCondBr(e->b, d.run, go, tell);
     LLVMPositionBuilderAtEnd(e->b, tell);
@@ -192,7 +194,7 @@ static void emit_entry(Emitter *e, LLVMValueRef both, const char *name, LLVMType
 {
     LLVMValueRef f = emit_function(e, name, LLVMFunctionType(result, &e->ptr, 1, false));
     LLVMSetLinkage(f, LLVMExternalLinkage);
-    LLVMValueRef args[] = {LLVMGetParam(f, 0), LLVMConstInt(e->i1, run, false)};
+    LLVMValueRef args[] = {LLVMGetParam(f, 0), emit_flag(e, run)};
     LLVMBuildRet(e->b, LLVMBuildIntCast2(e->b, emit_call(e, both, args, 2), result, true, ""));
 }
 

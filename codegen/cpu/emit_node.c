@@ -16,7 +16,8 @@ static unsigned op_cost(const Node *n)
 {
     switch (n->op) {
     case N_READ: case N_CHECK: return COST_MAX + 1;
-    case N_EXP: case N_EXP2: case N_EXPM1: case N_LOG: case N_LOG2: case N_LOG1P: case N_TANH: case N_ERF: return 20;
+    case N_EXP: case N_EXP2: case N_EXPM1: case N_LOG: case N_LOG2: case N_LOG1P: case N_TANH: case N_ERF:
+        return 20;
     case N_SIN: case N_COS: case N_ATAN: case N_POW: case N_RAND: return COST_MAX + 1;
     case N_FLOORDIV: case N_MOD: return n->args[1]->op == N_INT ? 4 : 12;
     case N_DIV: case N_SQRT: case N_RSQRT: return 5;
@@ -313,8 +314,7 @@ static LLVMValueRef emit_bool(Emitter *e, const Node *n)
     case N_NOT: return LLVMBuildNot(e->b, emit_node(e, n->args[0]), "");
     case N_STOP: return emit_node(e, n->args[0]);
     case N_GIVEN: {
-        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->tensor_type, e->tensors,
-                                                (LLVMValueRef[]){emit_int(e, n->tensor->number)}, 1, "");
+        LLVMValueRef at = emit_nth(e, e->tensor_type, e->tensors, n->tensor->number);
         LLVMValueRef data = emit_field(e, e->tensor_type, at, 0, e->ptr);
         return LLVMBuildIsNotNull(e->b, data, "");
     }

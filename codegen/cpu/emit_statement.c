@@ -1,4 +1,5 @@
-/* Statements of Loops -> LLVM IR. A loop variable is a phi; a local is an alloca that mem2reg turns into values. */
+/* Statements of Loops -> LLVM IR. A loop variable is a phi; a local is an alloca that mem2reg turns into
+ * values. */
 #include "emit.h"
 
 static bool has_loop(const Block *block)
@@ -20,7 +21,8 @@ static const char *loop_hint(const Statement *s)
 static void emit_for(Emitter *e, const Statement *s)
 {
     uint32_t mark = emit_mark(e);
-    LLVMValueRef lo = emit_node(e, s->lo), hi = emit_node(e, s->hi), step = s->step ? emit_node(e, s->step) : emit_int(e, 1);
+    LLVMValueRef lo = emit_node(e, s->lo), hi = emit_node(e, s->hi),
+                 step = s->step ? emit_node(e, s->step) : emit_int(e, 1);
     emit_forget(e, mark);
     LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "head"), body = emit_block(e, "body");
     LLVMBasicBlockRef end = emit_block(e, "end");
@@ -73,7 +75,8 @@ static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
                   (n->args[1]->op == N_LOCAL && n->args[1]->local == s->local));
     LLVMOpcode op = LLVMIsAInstruction(value) ? LLVMGetInstructionOpcode(value) : LLVMRet;
     if (grows && !emit_exact(e, n) && (op == LLVMFAdd || op == LLVMFMul))
-        LLVMSetFastMathFlags(value, LLVMFastMathAllowContract | LLVMFastMathAllowReassoc | LLVMFastMathNoSignedZeros);
+        LLVMSetFastMathFlags(value, LLVMFastMathAllowContract | LLVMFastMathAllowReassoc |
+                                        LLVMFastMathNoSignedZeros);
 }
 
 static void emit_set(Emitter *e, const Statement *s)

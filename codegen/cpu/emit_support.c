@@ -1,10 +1,28 @@
-/* Small things for building IR, and the internal functions that a kernel calls: integers of any element type, the
- * status word, random numbers. */
+/* Small things for building IR, and the internal functions that a kernel calls: integers of any element type,
+ * the status word, random numbers. */
 #include "emit.h"
 
 #include <string.h>
 
 LLVMValueRef emit_int(Emitter *e, int64_t value) { return LLVMConstInt(e->i64, (uint64_t)value, true); }
+
+LLVMValueRef emit_i32(Emitter *e, int64_t value) { return LLVMConstInt(e->i32, (uint64_t)value, true); }
+LLVMValueRef emit_flag(Emitter *e, bool value) { return LLVMConstInt(e->i1, value, false); }
+
+LLVMValueRef emit_at(Emitter *e, LLVMTypeRef type, LLVMValueRef base, LLVMValueRef offset)
+{
+    return LLVMBuildInBoundsGEP2(e->b, type, base, &offset, 1, "");
+}
+
+LLVMValueRef emit_nth(Emitter *e, LLVMTypeRef type, LLVMValueRef base, int64_t offset)
+{
+    return emit_at(e, type, base, emit_int(e, offset));
+}
+
+LLVMValueRef emit_load_nth(Emitter *e, LLVMTypeRef type, LLVMValueRef base, int64_t offset)
+{
+    return LLVMBuildLoad2(e->b, type, emit_nth(e, type, base, offset), "");
+}
 
 LLVMValueRef emit_alloca(Emitter *e, LLVMTypeRef type, const char *name)
 {
@@ -80,7 +98,7 @@ void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key)
     parts[n++] = LLVMMDNodeInContext2(e->context, &progress, 1);
     if (key) {
         LLVMMetadataRef pair[2] = {LLVMMDStringInContext2(e->context, key, strlen(key)),
-                                   LLVMValueAsMetadata(LLVMConstInt(e->i1, 1, false))};
+                                   LLVMValueAsMetadata(emit_flag(e, true))};
         parts[n++] = LLVMMDNodeInContext2(e->context, pair, 2);
     }
     /* A loop is named by a node that holds itself; replacing the placeholder makes it distinct. */
@@ -98,7 +116,8 @@ static const IntType int_types[] = {
 };
 enum { N_INT_TYPES = sizeof int_types / sizeof *int_types };
 
-static LLVMValueRef support_function(Emitter *e, const char *name, LLVMTypeRef result, LLVMTypeRef *args, unsigned n)
+static LLVMValueRef support_function(Emitter *e, const char *name, LLVMTypeRef result, LLVMTypeRef *args,
+                                     unsigned n)
 {
     LLVMTypeRef type = LLVMFunctionType(result, args, n, false);
     LLVMValueRef f = emit_function(e, format(e->c, "%s.%s", e->entry, name), type);
@@ -110,7 +129,8 @@ static LLVMValueRef support_function(Emitter *e, const char *name, LLVMTypeRef r
 static LLVMValueRef int_access(Emitter *e, bool store)
 {
     LLVMTypeRef args[] = {e->ptr, e->i64, e->i64, e->i64};
-    LLVMValueRef f = support_function(e, store ? "store_int" : "load_int", store ? e->none : e->i64, args, store ? 4 : 3);
+    LLVMValueRef f =
+        support_function(e, store ? "store_int" : "load_int", store ? e->none : e->i64, args, store ? 4 : 3);
     LLVMValueRef data = LLVMGetParam(f, 0), type = LLVMGetParam(f, 1), offset = LLVMGetParam(f, 2);
     LLVMBasicBlockRef other = emit_block(e, "other");
     LLVMValueRef choice = LLVMBuildSwitch(e->b, type, other, N_INT_TYPES);
@@ -121,7 +141,7 @@ static LLVMValueRef int_access(Emitter *e, bool store)
         LLVMAddCase(choice, emit_int(e, int_types[k].type), block);
         LLVMPositionBuilderAtEnd(e->b, block);
         LLVMTypeRef element = LLVMIntTypeInContext(e->context, int_types[k].bits);
-        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, element, data, &offset, 1, "");
+        LLVMValueRef at = emit_at(e, element, data, offset);
         if (store) {
             LLVMBuildStore(e->b, LLVMBuildTrunc(e->b, LLVMGetParam(f, 3), element, ""), at);
             LLVMBuildRetVoid(e->b);
@@ -138,7 +158,7 @@ static LLVMValueRef fail_function(Emitter *e)
 {
     LLVMValueRef f = support_function(e, "fail", e->none, (LLVMTypeRef[]){e->ptr, e->i32}, 2);
     emit_attribute(e, f, "cold");
-    LLVMBuildAtomicCmpXchg(e->b, LLVMGetParam(f, 0), LLVMConstInt(e->i32, 0, false), LLVMGetParam(f, 1),
+    LLVMBuildAtomicCmpXchg(e->b, LLVMGetParam(f, 0), emit_i32(e, 0), LLVMGetParam(f, 1),
                            LLVMAtomicOrderingMonotonic, LLVMAtomicOrderingMonotonic, false);
     LLVMBuildRetVoid(e->b);
     return f;
@@ -172,10 +192,10 @@ static LLVMValueRef philox_function(Emitter *e)
         wide_multiply(e, x[2], 0xCD9E8D57, &high1, &low1);
         LLVMValueRef next[4] = {xor3(e, high1, x[1], key[0]), low1, xor3(e, high0, x[3], key[1]), low0};
         memcpy(x, next, sizeof x);
-        key[0] = LLVMBuildAdd(e->b, key[0], LLVMConstInt(e->i32, 0x9E3779B9, false), "");
-        key[1] = LLVMBuildAdd(e->b, key[1], LLVMConstInt(e->i32, 0xBB67AE85, false), "");
+        key[0] = LLVMBuildAdd(e->b, key[0], emit_i32(e, 0x9E3779B9), "");
+        key[1] = LLVMBuildAdd(e->b, key[1], emit_i32(e, 0xBB67AE85), "");
     }
-    LLVMBuildRet(e->b, LLVMBuildLShr(e->b, x[0], LLVMConstInt(e->i32, 8, false), ""));
+    LLVMBuildRet(e->b, LLVMBuildLShr(e->b, x[0], emit_i32(e, 8), ""));
     return f;
 }
 

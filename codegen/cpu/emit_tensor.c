@@ -1,9 +1,9 @@
 /* Buffers of Loops: where they lie, how an element is loaded and stored.
  *
- * The layout function writes the offset of every workspace and scratch buffer and the two totals (multiples of 64, all
- * arithmetic saturating, so that too large a size stays too large). A phase sets up the buffers it touches on entry.
- * Each buffer has an alias scope of its own: the runtime lets no output overlap another tensor, but for a carried state's
- * end, which may be its start. */
+ * The layout function writes the offset of every workspace and scratch buffer and the two totals (multiples
+ * of 64, all arithmetic saturating, so that too large a size stays too large). A phase sets up the buffers it
+ * touches on entry. Each buffer has an alias scope of its own: the runtime lets no output overlap another
+ * tensor, but for a carried state's end, which may be its start. */
 #include "emit.h"
 
 enum { ALIGNMENT = 64 };
@@ -89,7 +89,8 @@ static void use_block(Emitter *e, const Block *block)
 
 static void set_up_extents(Emitter *e, EmitBuffer *b)
 {
-    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) b->extents[d] = emit_extent(e, b->buffer->tensor->dims[d]);
+    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++)
+        b->extents[d] = emit_extent(e, b->buffer->tensor->dims[d]);
 }
 
 static LLVMValueRef kept_extent(Emitter *e, const EmitBuffer *b, unsigned d)
@@ -104,8 +105,7 @@ static void set_up_dense(Emitter *e, EmitBuffer *b, unsigned number)
         b->strides[d] = stride;
         if (d) stride = LLVMBuildNSWMul(e->b, stride, kept_extent(e, b, d), "");
     }
-    LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, e->offsets, (LLVMValueRef[]){emit_int(e, number)}, 1, "");
-    LLVMValueRef offset = LLVMBuildLoad2(e->b, e->i64, at, "");
+    LLVMValueRef offset = emit_load_nth(e, e->i64, e->offsets, number);
     LLVMValueRef base = b->buffer->kind == BUFFER_SCRATCH ? e->scratch : e->workspace;
     b->data = LLVMBuildInBoundsGEP2(e->b, e->i8, base, &offset, 1, b->buffer->tensor->name);
 }
@@ -113,14 +113,12 @@ static void set_up_dense(Emitter *e, EmitBuffer *b, unsigned number)
 static void set_up_bound(Emitter *e, EmitBuffer *b)
 {
     const Tensor *t = b->buffer->tensor;
-    LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->tensor_type, e->tensors,
-                                            (LLVMValueRef[]){emit_int(e, t->number)}, 1, "");
+    LLVMValueRef at = emit_nth(e, e->tensor_type, e->tensors, t->number);
     b->data = emit_field(e, e->tensor_type, at, 0, e->ptr);
     LLVMSetValueName2(b->data, t->name, __builtin_strlen(t->name));
     LLVMValueRef strides = emit_field(e, e->tensor_type, at, 1, e->ptr);
     for (unsigned d = 0; d < t->n_dims; d++) {
-        LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, e->i64, strides, (LLVMValueRef[]){emit_int(e, d)}, 1, "");
-        b->strides[d] = LLVMBuildLoad2(e->b, e->i64, p, "stride");
+        b->strides[d] = emit_load_nth(e, e->i64, strides, d);
     }
     if (!b->element) b->type = emit_field(e, e->tensor_type, at, 3, e->i64);
     if (b->heads >= 0) { /* known not to be 0, so that the division may be hoisted */
@@ -133,6 +131,11 @@ static LLVMMetadataRef text_node(Emitter *e, const char *text, LLVMMetadataRef s
 {
     LLVMMetadataRef parts[2] = {LLVMMDStringInContext2(e->context, text, __builtin_strlen(text)), second};
     return LLVMMDNodeInContext2(e->context, parts, second ? 2 : 1);
+}
+
+static LLVMValueRef node_value(Emitter *e, LLVMMetadataRef *parts, unsigned n)
+{
+    return LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, parts, n));
 }
 
 static void set_up_scopes(Emitter *e)
@@ -149,8 +152,8 @@ static void set_up_scopes(Emitter *e)
         unsigned n = 0;
         for (unsigned i = 0; i < e->n_buffers; i++)
             if (scopes[i] && i != b->scope && e->buffers[i].used) others[n++] = scopes[i];
-        b->alias = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, &scopes[b->scope], 1));
-        b->noalias = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, others, n));
+        b->alias = node_value(e, &scopes[b->scope], 1);
+        b->noalias = node_value(e, others, n);
     }
 }
 
@@ -195,7 +198,8 @@ static LLVMValueRef buffer_bytes(Emitter *e, EmitBuffer *b)
 {
     LLVMValueRef bytes = LLVMBuildIntCast2(e->b, LLVMSizeOf(b->element), e->i64, false, "");
     set_up_extents(e, b);
-    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) bytes = saturating_product(e, bytes, kept_extent(e, b, d));
+    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++)
+        bytes = saturating_product(e, bytes, kept_extent(e, b, d));
     bytes = emit_intrinsic2(e, "llvm.uadd.sat", bytes, emit_int(e, ALIGNMENT - 1));
     return LLVMBuildAnd(e->b, bytes, emit_int(e, -ALIGNMENT), "");
 }
@@ -212,9 +216,10 @@ LLVMValueRef emit_layout(Emitter *e)
         LLVMValueRef *sum = &total[k >= e->n_buffers ? k - e->n_buffers
                                                      : e->buffers[k].buffer->kind == BUFFER_SCRATCH];
         if (k < e->n_buffers && e->buffers[k].buffer->kind == BUFFER_BOUND) continue;
-        LLVMValueRef at = LLVMBuildInBoundsGEP2(e->b, e->i64, out, (LLVMValueRef[]){emit_int(e, k)}, 1, "");
+        LLVMValueRef at = emit_nth(e, e->i64, out, k);
         LLVMBuildStore(e->b, *sum, at);
-        if (k < e->n_buffers) *sum = emit_intrinsic2(e, "llvm.uadd.sat", *sum, buffer_bytes(e, &e->buffers[k]));
+        if (k < e->n_buffers)
+            *sum = emit_intrinsic2(e, "llvm.uadd.sat", *sum, buffer_bytes(e, &e->buffers[k]));
     }
     emit_forget(e, mark);
     LLVMBuildRetVoid(e->b);
@@ -235,7 +240,8 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
     for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) {
         LLVMValueRef x = at[d];
         if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int(e, b->buffer->ring_depth), "");
-        if (b->group && b->heads == (int)d) x = x == b->head_of ? b->head : LLVMBuildUDiv(e->b, x, b->group, "");
+        if (b->group && b->heads == (int)d)
+            x = x == b->head_of ? b->head : LLVMBuildUDiv(e->b, x, b->group, "");
         bool unit = LLVMIsAConstantInt(b->strides[d]) && LLVMConstIntGetSExtValue(b->strides[d]) == 1;
         if (!unit) x = LLVMBuildNSWMul(e->b, x, b->strides[d], "");
         sum = sum ? LLVMBuildNSWAdd(e->b, sum, x, "") : x;
@@ -246,18 +252,18 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
 /* bfloat16: the upper half of an f32. */
 static LLVMValueRef from_bf16(Emitter *e, LLVMValueRef x)
 {
-    LLVMValueRef bits = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, x, e->i32, ""), LLVMConstInt(e->i32, 16, false), "");
+    LLVMValueRef bits = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, x, e->i32, ""), emit_i32(e, 16), "");
     return LLVMBuildBitCast(e->b, bits, e->f32, "");
 }
 
 static LLVMValueRef to_bf16(Emitter *e, LLVMValueRef x)
 {
     LLVMBuilderRef b = e->b;
-    LLVMValueRef bits = LLVMBuildBitCast(b, x, e->i32, ""), sixteen = LLVMConstInt(e->i32, 16, false);
+    LLVMValueRef bits = LLVMBuildBitCast(b, x, e->i32, ""), sixteen = emit_i32(e, 16);
     LLVMValueRef top = LLVMBuildLShr(b, bits, sixteen, "");
-    LLVMValueRef odd = LLVMBuildAnd(b, top, LLVMConstInt(e->i32, 1, false), "");
-    LLVMValueRef even = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, odd, ""), LLVMConstInt(e->i32, 0x7fff, false), "");
-    LLVMValueRef quiet = LLVMBuildOr(b, top, LLVMConstInt(e->i32, 0x40, false), "");
+    LLVMValueRef odd = LLVMBuildAnd(b, top, emit_i32(e, 1), "");
+    LLVMValueRef even = LLVMBuildAdd(b, LLVMBuildAdd(b, bits, odd, ""), emit_i32(e, 0x7fff), "");
+    LLVMValueRef quiet = LLVMBuildOr(b, top, emit_i32(e, 0x40), "");
     LLVMValueRef nan = LLVMBuildFCmp(b, LLVMRealUNO, x, x, "");
     LLVMValueRef y = LLVMBuildSelect(b, nan, quiet, LLVMBuildLShr(b, even, sixteen, ""), "");
     return LLVMBuildTrunc(b, y, e->i16, "");
@@ -267,14 +273,16 @@ static LLVMValueRef to_bf16(Emitter *e, LLVMValueRef x)
 static LLVMValueRef from_half(Emitter *e, LLVMValueRef x)
 {
     LLVMBuilderRef b = e->b;
-    if (e->cpu->features & ATTN_FEATURE_F16C) return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, e->half, ""), e->f32, "");
+    if (e->cpu->features & ATTN_FEATURE_F16C)
+        return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, e->half, ""), e->f32, "");
     LLVMValueRef h = LLVMBuildZExt(b, x, e->i32, "");
-    LLVMValueRef size = LLVMBuildAnd(b, h, LLVMConstInt(e->i32, 0x7fff, false), "");
-    LLVMValueRef sign = LLVMBuildShl(b, LLVMBuildXor(b, h, size, ""), LLVMConstInt(e->i32, 16, false), "");
-    LLVMValueRef wide = LLVMBuildShl(b, size, LLVMConstInt(e->i32, 13, false), "");
-    LLVMValueRef value = LLVMBuildFMul(b, LLVMBuildBitCast(b, wide, e->f32, ""), LLVMConstReal(e->f32, 0x1p112), "");
-    LLVMValueRef finite = LLVMBuildICmp(b, LLVMIntULT, size, LLVMConstInt(e->i32, 0x7c00, false), "");
-    LLVMValueRef other = LLVMBuildOr(b, wide, LLVMConstInt(e->i32, 0x7f800000, false), "");
+    LLVMValueRef size = LLVMBuildAnd(b, h, emit_i32(e, 0x7fff), "");
+    LLVMValueRef sign = LLVMBuildShl(b, LLVMBuildXor(b, h, size, ""), emit_i32(e, 16), "");
+    LLVMValueRef wide = LLVMBuildShl(b, size, emit_i32(e, 13), "");
+    LLVMValueRef value =
+        LLVMBuildFMul(b, LLVMBuildBitCast(b, wide, e->f32, ""), LLVMConstReal(e->f32, 0x1p112), "");
+    LLVMValueRef finite = LLVMBuildICmp(b, LLVMIntULT, size, emit_i32(e, 0x7c00), "");
+    LLVMValueRef other = LLVMBuildOr(b, wide, emit_i32(e, 0x7f800000), "");
     LLVMValueRef bits = LLVMBuildSelect(b, finite, LLVMBuildBitCast(b, value, e->i32, ""), other, "");
     return LLVMBuildBitCast(b, LLVMBuildOr(b, bits, sign, ""), e->f32, "");
 }
@@ -282,21 +290,26 @@ static LLVMValueRef from_half(Emitter *e, LLVMValueRef x)
 static LLVMValueRef to_half(Emitter *e, LLVMValueRef x)
 {
     LLVMBuilderRef b = e->b;
-    if (e->cpu->features & ATTN_FEATURE_F16C) return LLVMBuildBitCast(b, LLVMBuildFPTrunc(b, x, e->half, ""), e->i16, "");
-#define C(value) LLVMConstInt(e->i32, (value), false)
-    LLVMValueRef bits = LLVMBuildBitCast(b, x, e->i32, ""), size = LLVMBuildAnd(b, bits, C(0x7fffffff), "");
-    LLVMValueRef sign = LLVMBuildLShr(b, LLVMBuildXor(b, bits, size, ""), C(16), "");
-    LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntUGT, size, C(0x7f800000), "");
-    LLVMValueRef large = LLVMBuildSelect(b, nan, C(0x7e00), C(0x7c00), "");
+    if (e->cpu->features & ATTN_FEATURE_F16C)
+        return LLVMBuildBitCast(b, LLVMBuildFPTrunc(b, x, e->half, ""), e->i16, "");
+#define emit_i32(e, value) emit_i32(e, value)
+    LLVMValueRef bits = LLVMBuildBitCast(b, x, e->i32, ""),
+                 size = LLVMBuildAnd(b, bits, emit_i32(e, 0x7fffffff), "");
+    LLVMValueRef sign = LLVMBuildLShr(b, LLVMBuildXor(b, bits, size, ""), emit_i32(e, 16), "");
+    LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntUGT, size, emit_i32(e, 0x7f800000), "");
+    LLVMValueRef large = LLVMBuildSelect(b, nan, emit_i32(e, 0x7e00), emit_i32(e, 0x7c00), "");
     /* below 2^-14: adding 0.5 lets the unit round to the places of a subnormal */
-    LLVMValueRef shifted = LLVMBuildFAdd(b, LLVMBuildBitCast(b, size, e->f32, ""), LLVMConstReal(e->f32, 0.5), "");
-    LLVMValueRef small = LLVMBuildSub(b, LLVMBuildBitCast(b, shifted, e->i32, ""), C(0x3f000000), "");
-    LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildLShr(b, size, C(13), ""), C(1), "");
-    LLVMValueRef round = LLVMBuildAdd(b, LLVMBuildAdd(b, size, odd, ""), C(0xfff - (112u << 23)), "");
-    LLVMValueRef normal = LLVMBuildLShr(b, round, C(13), "");
-    LLVMValueRef y = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntULT, size, C(0x38800000), ""), small, normal, "");
-    y = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntUGE, size, C(0x47800000), ""), large, y, "");
-#undef C
+    LLVMValueRef shifted =
+        LLVMBuildFAdd(b, LLVMBuildBitCast(b, size, e->f32, ""), LLVMConstReal(e->f32, 0.5), "");
+    LLVMValueRef small =
+        LLVMBuildSub(b, LLVMBuildBitCast(b, shifted, e->i32, ""), emit_i32(e, 0x3f000000), "");
+    LLVMValueRef odd = LLVMBuildAnd(b, LLVMBuildLShr(b, size, emit_i32(e, 13), ""), emit_i32(e, 1), "");
+    LLVMValueRef round =
+        LLVMBuildAdd(b, LLVMBuildAdd(b, size, odd, ""), emit_i32(e, 0xfff - (112 << 23)), "");
+    LLVMValueRef normal = LLVMBuildLShr(b, round, emit_i32(e, 13), "");
+    LLVMValueRef y = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntULT, size, emit_i32(e, 0x38800000), ""),
+                                     small, normal, "");
+    y = LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntUGE, size, emit_i32(e, 0x47800000), ""), large, y, "");
     return LLVMBuildTrunc(b, LLVMBuildOr(b, y, sign, ""), e->i16, "");
 }
 
@@ -310,10 +323,10 @@ static LLVMValueRef load_element(Emitter *e, const EmitBuffer *b, LLVMValueRef *
         return v;
     }
     LLVMTypeRef type = b->element == e->half ? e->i16 : b->element;
-    LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, type, b->data, &offset, 1, "");
+    LLVMValueRef p = emit_at(e, type, b->data, offset);
     LLVMValueRef v = LLVMBuildLoad2(e->b, type, p, "");
     mark_access(e, b, v);
-    if (b->constant) LLVMSetMetadata(v, e->kind_invariant, LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, NULL, 0)));
+    if (b->constant) LLVMSetMetadata(v, e->kind_invariant, node_value(e, NULL, 0));
     if (t->type == TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstInt(e->i8, 0, false), "");
     if (t->type == TYPE_INT) return v;
     if (b->element == e->half) v = from_half(e, v);
@@ -350,7 +363,8 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
     for (unsigned d = 0; d < tensor->n_dims; d++) at[d] = emit_node(e, subscripts[d]);
     LLVMTypeRef type = b->element;
     bool narrow = type == e->half || type == e->i16;
-    LLVMValueRef v = tensor->type == TYPE_REAL ? emit_real(e, value, narrow ? e->f32 : type) : emit_node(e, value);
+    LLVMValueRef v =
+        tensor->type == TYPE_REAL ? emit_real(e, value, narrow ? e->f32 : type) : emit_node(e, value);
     LLVMValueRef offset = element_offset(e, b, at);
     if (!type) {
         mark_access(e, b, emit_call(e, e->store_int, (LLVMValueRef[]){b->data, b->type, offset, v}, 4));

@@ -7,8 +7,9 @@
 #include "runtime/abi.h"
 
 #define V3 (ATTN_FEATURE_AVX | ATTN_FEATURE_AVX2 | ATTN_FEATURE_FMA | ATTN_FEATURE_F16C | ATTN_FEATURE_BMI2)
-#define V4 (V3 | ATTN_FEATURE_AVX512F | ATTN_FEATURE_AVX512BW | ATTN_FEATURE_AVX512DQ | ATTN_FEATURE_AVX512VL | \
-            ATTN_FEATURE_AVX512CD)
+#define V4                                                                                                   \
+    (V3 | ATTN_FEATURE_AVX512F | ATTN_FEATURE_AVX512BW | ATTN_FEATURE_AVX512DQ | ATTN_FEATURE_AVX512VL |     \
+     ATTN_FEATURE_AVX512CD)
 
 static const struct { const char *name; uint64_t features; } cpus[] = {
 #define CPU(name, features) {name, (uint64_t)(features)},
@@ -32,7 +33,10 @@ static const Cpu *make_cpu(Compilation *c, const char *name, const char *tune, u
     Text text = {.c = c};
     for (unsigned k = 0; k < N_FEATURES; k++)
         if (bits & features[k].bit) text_add(&text, "%s+%s", text.n ? "," : "", features[k].name);
-    const char *base = bits & ATTN_FEATURE_AVX512F ? "x86-64-v4" : bits ? "x86-64-v3" : v2 ? "x86-64-v2" : "x86-64";
+    const char *base = bits & ATTN_FEATURE_AVX512F ? "x86-64-v4"
+                       : bits                      ? "x86-64-v3"
+                       : v2                        ? "x86-64-v2"
+                                                   : "x86-64";
     *cpu = (Cpu){name, base, tune, text.n ? text.at : "", bits};
     return cpu;
 }
@@ -123,11 +127,14 @@ const char *target_verify(Compilation *c, LLVMModuleRef module)
 /* Measured on the pattern library: a pattern takes 40 to 180 ms of processor time, LLVM's start included. */
 static const char *pipeline(int level)
 {
-    return level <= 0 ? "default<O0>" : level == 1 ? "default<O1>" : level == 2 ? "default<O2>" : "default<O3>";
+    return level <= 0   ? "default<O0>"
+           : level == 1 ? "default<O1>"
+           : level == 2 ? "default<O2>"
+                        : "default<O3>";
 }
 
-/* Copies of loop bodies cost compile time and, with the small extents of features, more time in remainders than they
- * save; loops that ask for it are unrolled all the same. */
+/* Copies of loop bodies cost compile time and, with the small extents of features, more time in remainders
+ * than they save; loops that ask for it are unrolled all the same. */
 static LLVMPassBuilderOptionsRef pass_options(void)
 {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -149,8 +156,8 @@ const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMMo
     return copy;
 }
 
-LLVMMemoryBufferRef target_emit(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, bool assembly,
-                                const char **error)
+LLVMMemoryBufferRef target_emit(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module,
+                                bool assembly, const char **error)
 {
     char *message = NULL;
     LLVMMemoryBufferRef bytes = NULL;

@@ -5,8 +5,8 @@
 #include "codegen/cpu/llvm.h"
 #include "lang/base.h"
 
-/* What a variant is compiled for. Code uses nothing beyond `features` (AttnFeature bits and what they stand on:
- * x86-64-v2 for AVX, v3 for AVX2), so that the check at load is exact; `tune` only schedules. */
+/* What a variant is compiled for. Code uses nothing beyond `features` (AttnFeature bits and what they stand
+ * on: x86-64-v2 for AVX, v3 for AVX2), so that the check at load is exact; `tune` only schedules. */
 typedef struct Cpu {
     const char *name;          /* as asked, or this machine's */
     const char *base, *tune;   /* LLVM's target-cpu and tune-cpu */
@@ -18,15 +18,15 @@ typedef struct Cpu {
 const Cpu *target_cpu(Compilation *c, const char *name, const char **known);
 const char *target_host_text(Compilation *c); /* name and features, for cache keys */
 
-/* A target machine for position-independent x86-64 objects (functions carry their CPU as attributes), or NULL and an
- * error text. */
+/* A target machine for position-independent x86-64 objects (functions carry their CPU as attributes), or NULL
+ * and an error text. */
 LLVMTargetMachineRef target_machine(Compilation *c, int level, const char **error);
 /* Layout and triple of the machine; then verification (always) and the passes. NULL, or an error text. */
 const char *target_prepare_module(LLVMTargetMachineRef machine, LLVMModuleRef module);
 const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, int level);
 const char *target_verify(Compilation *c, LLVMModuleRef module);
 /* Object or assembly as bytes. Changes the module: print it before. NULL and an error text on failure. */
-LLVMMemoryBufferRef target_emit(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, bool assembly,
-                                const char **error);
+LLVMMemoryBufferRef target_emit(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module,
+                                bool assembly, const char **error);
 
 #endif

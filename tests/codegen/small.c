@@ -44,7 +44,8 @@ Index *small_index(Small *s, const char *name)
     return index;
 }
 
-static Tensor *new_tensor(Small *s, const char *name, Role role, StorageType storage, Type type, Index *const *dims)
+static Tensor *new_tensor(Small *s, const char *name, Role role, StorageType storage, Type type,
+                          Index *const *dims)
 {
     Tensor *t = NEW(&s->c, Tensor);
     *t = (Tensor){.name = name, .id = s->c.next_tensor++, .role = role, .storage = storage, .type = type,
@@ -55,7 +56,8 @@ static Tensor *new_tensor(Small *s, const char *name, Role role, StorageType sto
     return t;
 }
 
-Tensor *small_tensor(Small *s, const char *name, Role role, StorageType storage, Type type, Index *const *dims)
+Tensor *small_tensor(Small *s, const char *name, Role role, StorageType storage, Type type,
+                     Index *const *dims)
 {
     Tensor *t = new_tensor(s, name, role, storage, type, dims);
     t->number = s->pattern.tensors.n;
@@ -162,7 +164,8 @@ void small_open(Small *s, const char *cpu)
     if (!s->module) stop(path, dlerror());
 }
 
-int small_run(Small *s, unsigned number, const AttnTensor *tensors, const int64_t *extents, const int64_t *params)
+int small_run(Small *s, unsigned number, const AttnTensor *tensors, const int64_t *extents,
+              const int64_t *params)
 {
     const AttnPattern *p = &s->module->patterns[number];
     int32_t status = 0;
@@ -182,7 +185,8 @@ int small_run(Small *s, unsigned number, const AttnTensor *tensors, const int64_
 void small_attention(Small *s)
 {
     Compilation *c = &s->c;
-    Index *h = small_index(s, "h"), *i = small_index(s, "i"), *j = small_index(s, "j"), *d = small_index(s, "d");
+    Index *h = small_index(s, "h"), *i = small_index(s, "i"), *j = small_index(s, "j"),
+          *d = small_index(s, "d");
     h->heads = h->ambient = true;
     Tensor *q = small_tensor(s, "q", ROLE_INPUT, F, TYPE_REAL, DIMS(h, i, d));
     Tensor *k = small_tensor(s, "k", ROLE_INPUT, F, TYPE_REAL, DIMS(h, j, d));
@@ -198,7 +202,8 @@ void small_attention(Small *s)
     small_set(s, body, l, node_real(c, 0));
     small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, sum, node_real(c, 0));
     Statement *keys = small_for(s, body, j, LOOP_SERIAL);
-    keys->hi = node_binary(c, N_MIN, node_size(c, j), node_binary(c, N_ADD, node_index(c, i), node_int(c, 1)));
+    keys->hi =
+        node_binary(c, N_MIN, node_size(c, j), node_binary(c, N_ADD, node_index(c, i), node_int(c, 1)));
     small_set(s, &keys->body, x, node_real(c, 0));
     Block *dot = &small_for(s, &keys->body, d, LOOP_SERIAL)->body;
     small_set(s, dot, x, node_binary(c, N_ADD, nx, node_binary(c, N_MUL, small_at(s, q), small_at(s, k))));
@@ -213,5 +218,6 @@ void small_attention(Small *s)
     Node *grown = node_binary(c, N_ADD, node_binary(c, N_MUL, small_at(s, sum), node_local(c, up)),
                               node_binary(c, N_MUL, nw, small_at(s, v)));
     small_store_at(s, add, sum, grown);
-    small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, o, node_binary(c, N_DIV, small_at(s, sum), nl));
+    small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, o,
+                   node_binary(c, N_DIV, small_at(s, sum), nl));
 }

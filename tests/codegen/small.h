@@ -25,7 +25,8 @@ void small_begin(Small *s, const char *name, bool f64);
 void small_end(Small *s);
 Index *small_index(Small *s, const char *name);
 /* dims end with NULL. */
-Tensor *small_tensor(Small *s, const char *name, Role role, StorageType storage, Type type, Index *const *dims);
+Tensor *small_tensor(Small *s, const char *name, Role role, StorageType storage, Type type,
+                     Index *const *dims);
 Tensor *small_buffer(Small *s, const char *name, BufferKind kind, Type type, bool exact, Index *const *dims);
 Param *small_param(Small *s, const char *name, Type type);
 Local *small_local(Small *s, const char *name, Type type, bool exact);
@@ -41,13 +42,14 @@ Node *small_read(Small *s, Tensor *t, Node **subscripts);
 Node *small_at(Small *s, Tensor *t);
 Statement *small_store_at(Small *s, Block *block, Tensor *t, Node *value);
 
-/* o[h, i, d] from q, k, v, causal, the positions of i and j from 0: streaming softmax with one pass over the keys, the
- * maximum and the sum rescaled as they go. */
+/* o[h, i, d] from q, k, v, causal, the positions of i and j from 0: streaming softmax with one pass over the
+ * keys, the maximum and the sum rescaled as they go. */
 void small_attention(Small *s);
 
 /* Compiles for `cpu` (NULL: this machine), links, opens. */
 void small_open(Small *s, const char *cpu);
 /* Prepares and runs all phases of variant `number`, one thread. Returns the status. */
-int small_run(Small *s, unsigned number, const AttnTensor *tensors, const int64_t *extents, const int64_t *params);
+int small_run(Small *s, unsigned number, const AttnTensor *tensors, const int64_t *extents,
+              const int64_t *params);
 
 #endif

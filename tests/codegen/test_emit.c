@@ -12,12 +12,14 @@ static double attention_error(Small *s, int64_t group, int64_t n, int64_t m, int
 {
     enum { H = 4 };
     size_t q_size = (size_t)(H * n * e), k_size = (size_t)(H / group * m * 2 * e);
-    float *q = calloc(q_size + 1, 4), *k = calloc(k_size + 1, 4), *v = calloc(k_size + 1, 4), *o = calloc(q_size + 1, 4);
+    float *q = calloc(q_size + 1, 4), *k = calloc(k_size + 1, 4), *v = calloc(k_size + 1, 4),
+          *o = calloc(q_size + 1, 4);
     for (unsigned z = 0; z < q_size; z++) q[z] = noise(z);
     for (unsigned z = 0; z < k_size; z++) k[z] = noise(z + 77), v[z] = noise(z + 999);
     /* keys stand 2 e apart; values are laid out e-major */
     int64_t sq[3] = {n * e, e, 1}, sk[3] = {m * 2 * e, 2 * e, 1}, sv[3] = {m * 2 * e, 1, m};
-    AttnTensor tensors[] = {{q, sq, 1, ATTN_F32}, {k, sk, group, ATTN_F32}, {v, sv, group, ATTN_F32}, {o, sq, 1, ATTN_F32}};
+    AttnTensor tensors[] = {
+        {q, sq, 1, ATTN_F32}, {k, sk, group, ATTN_F32}, {v, sv, group, ATTN_F32}, {o, sq, 1, ATTN_F32}};
     cr_assert_eq(small_run(s, 0, tensors, (int64_t[]){H, n, m, e}, NULL), 0);
     double worst = 0;
     double *score = calloc((size_t)m + 1, sizeof *score);
@@ -73,10 +75,29 @@ Test(emit, attention_for_older_processors_and_fixed_extents)
 
 /* --- integers --- */
 
-static const Op int_ops[] = {N_ADD, N_SUB, N_MUL, N_FLOORDIV, N_MOD, N_BITAND, N_BITOR, N_BITXOR, N_SHL, N_SHR, N_MIN, N_MAX};
+static const Op int_ops[] = {N_ADD,   N_SUB,    N_MUL, N_FLOORDIV, N_MOD, N_BITAND,
+                             N_BITOR, N_BITXOR, N_SHL, N_SHR,      N_MIN, N_MAX};
 static const Op int_unary[] = {N_NEG, N_ABS, N_SIGN, N_POPCOUNT};
-static const int64_t int_values[] = {0, 1, -1, 2, -2, 3, -3, 7, -7, 63, 64, 65, -64, 1000003, INT64_MAX, INT64_MIN,
-                                     INT64_MAX - 1, INT64_MIN + 1, 1LL << 31, -(1LL << 31)};
+static const int64_t int_values[] = {0,
+                                     1,
+                                     -1,
+                                     2,
+                                     -2,
+                                     3,
+                                     -3,
+                                     7,
+                                     -7,
+                                     63,
+                                     64,
+                                     65,
+                                     -64,
+                                     1000003,
+                                     INT64_MAX,
+                                     INT64_MIN,
+                                     INT64_MAX - 1,
+                                     INT64_MIN + 1,
+                                     1LL << 31,
+                                     -(1LL << 31)};
 enum { N_INT_OPS = sizeof int_ops / sizeof *int_ops, N_INT_UNARY = sizeof int_unary / sizeof *int_unary };
 enum { N_VALUES = sizeof int_values / sizeof *int_values };
 
@@ -122,7 +143,8 @@ Test(emit, integers)
     Block *body = &small_for(&s, &small_phase(&s, DIMS(i))->body, j, LOOP_LANE)->body;
     for (unsigned k = 0; k < N_INT_OPS + N_INT_UNARY; k++) {
         Node *a = small_at(&s, x), *b = small_at(&s, y);
-        Node *r = k < N_INT_OPS ? node_binary(c, int_ops[k], a, b) : node_unary(c, int_unary[k - N_INT_OPS], a);
+        Node *r =
+            k < N_INT_OPS ? node_binary(c, int_ops[k], a, b) : node_unary(c, int_unary[k - N_INT_OPS], a);
         small_store(&s, body, out, NODES(node_int(c, k), node_index(c, i), node_index(c, j)), r);
     }
     small_open(&s, NULL);
@@ -130,14 +152,16 @@ Test(emit, integers)
     int64_t one = 1, so[3] = {N_VALUES * N_VALUES, N_VALUES, 1};
     AttnTensor tensors[] = {{(void *)(uintptr_t)int_values, &one, 1, ATTN_I64},
                             {(void *)(uintptr_t)int_values, &one, 1, ATTN_I64}, {got, so, 1, ATTN_I64}};
-    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){N_INT_OPS + N_INT_UNARY, N_VALUES, N_VALUES}, NULL), 0);
+    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){N_INT_OPS + N_INT_UNARY, N_VALUES, N_VALUES}, NULL),
+                 0);
     for (unsigned k = 0; k < N_INT_OPS + N_INT_UNARY; k++)
         for (unsigned a = 0; a < N_VALUES; a++)
             for (unsigned b = 0; b < N_VALUES; b++) {
                 Op op = k < N_INT_OPS ? int_ops[k] : int_unary[k - N_INT_OPS];
                 int64_t expected = int_result(op, int_values[a], int_values[b]);
-                cr_assert_eq(got[k][a][b], expected, "%lld %s %lld: %lld, not %lld", (long long)int_values[a], op_name(op),
-                             (long long)int_values[b], (long long)got[k][a][b], (long long)expected);
+                cr_assert_eq(got[k][a][b], expected, "%lld %s %lld: %lld, not %lld", (long long)int_values[a],
+                             op_name(op), (long long)int_values[b], (long long)got[k][a][b],
+                             (long long)expected);
             }
     small_end(&s);
 }
@@ -204,9 +228,12 @@ Test(emit, every_integer_type)
 
 static const Op real_ops[] = {N_ADD, N_SUB, N_MUL, N_DIV, N_MIN, N_MAX};
 static const Op real_unary[] = {N_NEG, N_ABS, N_SIGN, N_FLOOR, N_CEIL, N_ROUND, N_SQRT};
-static const double real_values[] = {0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.75, 1e30, -1e30, INFINITY, -INFINITY, NAN,
-                                     0x1p-130, 8388609.0, -7.0};
-enum { N_REAL_OPS = sizeof real_ops / sizeof *real_ops, N_REAL_UNARY = sizeof real_unary / sizeof *real_unary };
+static const double real_values[] = {0.0,  -0.0,  0.5,      -0.5,      1.5, 2.5,      -2.5,      3.75,
+                                     1e30, -1e30, INFINITY, -INFINITY, NAN, 0x1p-130, 8388609.0, -7.0};
+enum {
+    N_REAL_OPS = sizeof real_ops / sizeof *real_ops,
+    N_REAL_UNARY = sizeof real_unary / sizeof *real_unary
+};
 enum { N_REALS = sizeof real_values / sizeof *real_values };
 
 static float real_result(Op op, float x, float y)
@@ -243,7 +270,8 @@ static void check_reals(const char *cpu)
     small_store_at(&s, body, ints, node_unary(c, N_TO_INT, small_at(&s, x)));
     static const Op compares[] = {N_EQ, N_NE, N_LT, N_LE};
     for (unsigned k = 0; k < N_REAL_OPS + N_REAL_UNARY + 4; k++) {
-        Node *a = small_at(&s, x), *b = small_at(&s, y), **at = NODES(node_int(c, k), node_index(c, i), node_index(c, j));
+        Node *a = small_at(&s, x), *b = small_at(&s, y),
+             **at = NODES(node_int(c, k), node_index(c, i), node_index(c, j));
         if (k < N_REAL_OPS) small_store(&s, inner, out, at, node_binary(c, real_ops[k], a, b));
         else if (k < N_REAL_OPS + N_REAL_UNARY)
             small_store(&s, inner, out, at, node_unary(c, real_unary[k - N_REAL_OPS], a));
@@ -260,20 +288,22 @@ static void check_reals(const char *cpu)
     for (unsigned k = 0; k < N_REALS; k++) values[k] = (float)real_values[k];
     AttnTensor tensors[] = {{values, &one, 1, ATTN_F32}, {values, &one, 1, ATTN_F32}, {got, so, 1, ATTN_F32},
                             {flag, so, 1, ATTN_BOOL}, {whole, &one, 1, ATTN_I64}};
-    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){N_REAL_OPS + N_REAL_UNARY, N_REALS, N_REALS}, NULL), 0);
+    cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){N_REAL_OPS + N_REAL_UNARY, N_REALS, N_REALS}, NULL),
+                 0);
     for (unsigned a = 0; a < N_REALS; a++)
         for (unsigned b = 0; b < N_REALS; b++) {
             float u = values[a], v = values[b];
             for (unsigned k = 0; k < N_REAL_OPS + N_REAL_UNARY; k++) {
                 Op op = k < N_REAL_OPS ? real_ops[k] : real_unary[k - N_REAL_OPS];
                 float expected = real_result(op, u, v), r = got[k][a][b];
-                cr_assert(r == expected || (isnan(r) && isnan(expected)), "%g %s %g: %g, not %g", (double)u, op_name(op),
-                          (double)v, (double)r, (double)expected);
+                cr_assert(r == expected || (isnan(r) && isnan(expected)), "%g %s %g: %g, not %g", (double)u,
+                          op_name(op), (double)v, (double)r, (double)expected);
             }
             bool expected[4] = {u == v, u != v, u < v, u <= v};
             for (unsigned k = 0; k < 4; k++) cr_assert_eq(flag[k][a][b], expected[k]);
         }
-    static const int64_t truncated[] = {0, 0, 0, 0, 1, 2, -2, 3, INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, 0, 0, 8388609, -7};
+    static const int64_t truncated[] = {0,         0,         0,         0,         1, 2, -2,      3,
+                                        INT64_MAX, INT64_MIN, INT64_MAX, INT64_MIN, 0, 0, 8388609, -7};
     for (unsigned k = 0; k < N_REALS; k++) cr_assert_eq(whole[k], truncated[k]);
     small_end(&s);
 }
@@ -304,7 +334,8 @@ static void check_narrow(StorageType storage, AttnType type, const char *cpu)
         memcpy(&sums[k], &pattern, 4);
     }
     int64_t one = 1;
-    AttnTensor tensors[] = {{bits, &one, 1, type}, {floats, &one, 1, ATTN_F32}, {sums, &one, 1, ATTN_F32}, {back, &one, 1, type}};
+    AttnTensor tensors[] = {
+        {bits, &one, 1, type}, {floats, &one, 1, ATTN_F32}, {sums, &one, 1, ATTN_F32}, {back, &one, 1, type}};
     cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){N}, NULL), 0);
     for (unsigned k = 0; k < N; k++) {
         float expected;
@@ -317,7 +348,8 @@ static void check_narrow(StorageType storage, AttnType type, const char *cpu)
             uint32_t pattern = k << 16;
             memcpy(&expected, &pattern, 4);
         }
-        cr_assert(floats[k] == expected || (isnan(floats[k]) && isnan(expected)), "%x widens to %g", k, (double)floats[k]);
+        cr_assert(floats[k] == expected || (isnan(floats[k]) && isnan(expected)), "%x widens to %g", k,
+                  (double)floats[k]);
     }
     for (unsigned k = 0; k < N; k++) { /* the nearest, ties to even: no neighbour is closer */
         if (isnan(sums[k])) {
@@ -332,9 +364,11 @@ static void check_narrow(StorageType storage, AttnType type, const char *cpu)
             continue;
         }
         unsigned magnitude = back[k] & 0x7fff;
-        double up = fabs((double)floats[magnitude + 1]), down = magnitude ? fabs((double)floats[magnitude - 1]) : 0;
+        double up = fabs((double)floats[magnitude + 1]),
+               down = magnitude ? fabs((double)floats[magnitude - 1]) : 0;
         if (isinf(up)) up = largest + step;
-        cr_assert(size <= (r + up) / 2 && (!magnitude || size >= (r + down) / 2), "%a narrows to %a", size, r);
+        cr_assert(size <= (r + up) / 2 && (!magnitude || size >= (r + down) / 2), "%a narrows to %a", size,
+                  r);
         if (size == (r + up) / 2 || (magnitude && size == (r + down) / 2)) cr_assert_eq(magnitude & 1, 0);
     }
     small_end(&s);
@@ -468,7 +502,8 @@ Test(emit, rings_and_loops_downwards)
     double data[N], got[N], sum = 0;
     int64_t one = 1, stride = -1;
     for (unsigned k = 0; k < N; k++) data[k] = k * k;
-    AttnTensor tensors[] = {{data + N - 1, &stride, 1, ATTN_F64}, {got, &one, 1, ATTN_F64}}; /* x read backwards */
+    AttnTensor tensors[] = {{data + N - 1, &stride, 1, ATTN_F64},
+                            {got, &one, 1, ATTN_F64}}; /* x read backwards */
     cr_assert_eq(small_run(&s, 0, tensors, (int64_t[]){N}, NULL), 0);
     for (unsigned k = 0; k < N; k++) {
         sum += data[k];
@@ -506,7 +541,8 @@ Test(emit, sizes_that_overflow_stay_too_large)
     small_end(&s);
 }
 
-/* o[c] over an index whose extent follows from another: it stands behind the bound ones and is compared if known. */
+/* o[c] over an index whose extent follows from another: it stands behind the bound ones and is compared if
+ * known. */
 Test(emit, derived_extents_are_compared)
 {
     Small s;
@@ -520,7 +556,8 @@ Test(emit, derived_extents_are_compared)
     small_store_at(&s, &small_phase(&s, DIMS(twice))->body, o, small_read(&s, x, NODES(half)));
     small_open(&s, NULL);
     const AttnPattern *p = s.module->patterns;
-    cr_assert(p->n_indices == 2 && p->indices[1].derived && !p->indices[0].derived && p->tensors[1].dims[0] == 1);
+    cr_assert(p->n_indices == 2 && p->indices[1].derived && !p->indices[0].derived &&
+              p->tensors[1].dims[0] == 1);
     float data[] = {1, 2}, got[4];
     int64_t one = 1;
     AttnTensor tensors[] = {{data, &one, 1, ATTN_F32}, {got, &one, 1, ATTN_F32}};
@@ -533,8 +570,8 @@ Test(emit, derived_extents_are_compared)
     small_end(&s);
 }
 
-/* x[n + 1] = if i & 2^n then exp(x[n]) else log(x[n]): both sides need x[n], so it must stand before the branch, else the
- * code doubles with every step. */
+/* x[n + 1] = if i & 2^n then exp(x[n]) else log(x[n]): both sides need x[n], so it must stand before the
+ * branch, else the code doubles with every step. */
 Test(emit, what_both_sides_need_is_emitted_once)
 {
     enum { STEPS = 40 };
@@ -547,7 +584,8 @@ Test(emit, what_both_sides_need_is_emitted_once)
     Node *value = small_at(&s, x);
     for (int64_t k = 0; k < STEPS; k++) {
         Node *bit = node_binary(c, N_BITAND, node_index(c, i), node_int(c, (int64_t)1 << k % 3));
-        Node *up = node_binary(c, N_POW, value, node_real(c, 1.5)), *down = node_binary(c, N_POW, value, node_real(c, 0.5));
+        Node *up = node_binary(c, N_POW, value, node_real(c, 1.5)),
+             *down = node_binary(c, N_POW, value, node_real(c, 0.5));
         value = node_if(c, node_binary(c, N_EQ, bit, node_int(c, 0)), up, down);
     }
     small_store_at(&s, &small_phase(&s, DIMS(i))->body, o, value);

@@ -1,4 +1,5 @@
-/* Files: shared objects, objects with their header, archives, line tables, texts. Uses cc and readelf where there are. */
+/* Files: shared objects, objects with their header, archives, line tables, texts. Uses cc and readelf where
+ * there are. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +82,8 @@ Test(link, shared_object_stands_alone)
     const AttnPattern *p = s.module->patterns;
     cr_assert_str_eq(p->signature, "attention(scale: float = 0.5, fixed: int is 0)\n"
                                    "    over h: q[h, i, d], k[h, j, d], v[h, j, d] -> o[h, i, d]");
-    cr_assert(p->n_tensors == 4 && p->tensors[1].heads == 0 && p->tensors[3].heads == -1 && p->tensors[3].rank == 3);
+    cr_assert(p->n_tensors == 4 && p->tensors[1].heads == 0 && p->tensors[3].heads == -1 &&
+              p->tensors[3].rank == 3);
     cr_assert_eq(p->tensors[2].dims[1], 2);
     cr_assert_str_eq(p->indices[2].name, "j");
     cr_assert_eq(s.module->source_hash[1], 0x5678);
@@ -112,7 +114,8 @@ Test(link, note_tells_size_and_checksum)
     end(&s);
 }
 
-/* A program that calls the function of the header; prints the status, the bytes of workspace and two numbers. */
+/* A program that calls the function of the header; prints the status, the bytes of workspace and two numbers.
+ */
 static const char program[] =
     "#include <stdio.h>\n"
     "#include <stdlib.h>\n"
@@ -149,8 +152,11 @@ static void check_direct(Emit what, const char *name, const char *link)
     write_text(file(&s, "k.h"), header.at);
     write_text(file(&s, "main.c"), program);
     int status;
-    const char *said = shell(&s, &status, format(&s.c, "cd %s && ${CC:-cc} -std=c11 -Wall -Wextra -Wconversion -Werror main.c "
-                                                       "%s -lm -o main 2>&1 && ./main", s.folder, link));
+    const char *said = shell(&s, &status,
+                             format(&s.c,
+                                    "cd %s && ${CC:-cc} -std=c11 -Wall -Wextra -Wconversion -Werror main.c "
+                                    "%s -lm -o main 2>&1 && ./main",
+                                    s.folder, link));
     cr_assert_eq(status, 0, "%s", said);
     cr_assert_str_eq(said, "0 64 0 4 14;1 0;-1");
     end(&s);
@@ -171,8 +177,11 @@ Test(link, header_is_cpp_too)
     write_text(file(&s, "k.h"), header.at);
     write_text(file(&s, "main.cc"), "#include \"k.h\"\n");
     int status;
-    const char *said = shell(&s, &status, format(&s.c, "command -v c++ >/dev/null || exit 0; cd %s && c++ -Wall -Werror "
-                                                       "-fsyntax-only main.cc 2>&1", s.folder));
+    const char *said = shell(&s, &status,
+                             format(&s.c,
+                                    "command -v c++ >/dev/null || exit 0; cd %s && c++ -Wall -Werror "
+                                    "-fsyntax-only main.cc 2>&1",
+                                    s.folder));
     cr_assert_eq(status, 0, "%s", said);
     end(&s);
 }
