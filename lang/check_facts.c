@@ -55,13 +55,28 @@ static bool binds(const Node *binder, const Index *index)
     return false;
 }
 
+/* `fact` inside of a binder, where its ranges are not empty; NULL: nothing. */
+static Node *not_empty(Compilation *c, Node *fact, const Node *n)
+{
+    if (fact->op == N_OR) {
+        Node *a = not_empty(c, fact->args[0], n), *b = not_empty(c, fact->args[1], n);
+        return !a ? b : !b ? a : node_binary(c, N_OR, a, b);
+    }
+    for (unsigned k = 0; k < n->n_vars; k++)
+        if (fact == node_binary(c, N_LE, binder_hi(n, k), binder_lo(n, k))) return NULL;
+    return fact;
+}
+
 /* What is known outside of a binder and does not speak of its variables. */
 static ProveScope scope_inside(FactWalk *w, const Node *n)
 {
     Compilation *c = w->k->c;
     ProveScope s = {.conditions = w->scope.conditions};
     for (uint32_t f = 0; f < w->scope.facts.n; f++)
-        if (!mentions_variable(w->scope.facts.at[f], n)) PUSH(c, &s.facts, w->scope.facts.at[f]);
+        if (!mentions_variable(w->scope.facts.at[f], n)) {
+            Node *fact = not_empty(c, w->scope.facts.at[f], n);
+            if (fact) fact_add(c, &s, fact);
+        }
     for (uint32_t r = 0; r < w->scope.ranges.n; r++) {
         ProveRange range = w->scope.ranges.at[r];
         if (!binds(n, range.index) && !mentions_variable(range.lo, n) && !mentions_variable(range.hi, n)) PUSH(c, &s.ranges, range);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const mode_names[MODES] = {"default", "syntax", "check", "ast", "tokens"};
+const char *const mode_names[MODES] = {"default", "syntax", "check", "ast", "tokens", "program"};
 
 const char *read_file(Compilation *c, const char *path, size_t *length)
 {
@@ -119,11 +119,11 @@ static void add_diagnostics(TextTest *t, Text *out)
         for (uint32_t j = 0; j < d->notes.n; j++) add_note(out, c, d, &d->notes.at[j]);
     }
     for (uint32_t i = 0; i < c->sources.n; i++) c->sources.at[i].path = base_name(c->sources.at[i].path);
-    if (t->carets && t->mode != MODE_AST && t->mode != MODE_TOKENS)
+    if (t->carets && t->mode != MODE_AST && t->mode != MODE_TOKENS && t->mode != MODE_PROGRAM)
         add_commented(out, diag_render(c, DIAG_CARETS));
 }
 
-static void check(TextTest *t, uint32_t source)
+static void check(TextTest *t, uint32_t source, Text *print)
 {
 #ifdef ATTN_HAS_CHECK
     static const char *const include[] = {ATTN_PATTERN_DIR_SOURCE, NULL};
@@ -131,8 +131,10 @@ static void check(TextTest *t, uint32_t source)
                            .definitions = t->definitions.at,
                            .n_definitions = t->definitions.n,
                            .pattern = t->pattern};
-    lang_check(t->c, source, &options);
+    const Program *program = lang_check(t->c, source, &options);
+    if (program && t->mode == MODE_PROGRAM) program_print(print, program);
 #else
+    (void)print;
     ast_parse(t->c, source);
 #endif
 }
@@ -146,7 +148,7 @@ void text_test_run(TextTest *t, Text *out)
     uint32_t number = compilation_add_source(c, t->path, source.at, source.n);
     text_add(&print, "%s", "");
     if (t->mode == MODE_TOKENS) ast_print_tokens(&print, c, number);
-    else if (t->mode == MODE_CHECK) check(t, number);
+    else if (t->mode == MODE_CHECK || t->mode == MODE_PROGRAM) check(t, number, &print);
     else {
         AstFile *file = ast_parse(c, number);
         if (t->mode == MODE_AST && !c->errors && strncmp(t->expected.at, "#! ok", 5)) ast_print(&print, file);
