@@ -30,7 +30,6 @@ typedef struct Call {
     Scalar *params;    /* by Param.number */
     bool *param_set;
     CallTensor *tensors; /* by Tensor.number; outputs have no data */
-    uint64_t limit;    /* of operations of the oracles; 0: none */
     uint64_t limit;    /* of the interpreter's operations; 0: none */
 } Call;
 
