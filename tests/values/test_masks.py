@@ -1,0 +1,157 @@
+"""Masks and scores: every row by NumPy, with the mask as an array."""
+import unittest
+
+import numpy as np
+
+from attn import Rng, attention, causal, close, main, places, run, scores, softmax
+
+U32 = 0xFFFFFFFF
+
+
+def philox(seed, *counter):
+    """Random123's Philox4x32-10, one word, as a number in [0, 1)."""
+    c = [x & U32 for x in counter] + [0] * (4 - len(counter))
+    k = [seed & U32, seed >> 32 & U32]
+    for _ in range(10):
+        p, r = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(r >> 32) ^ c[1] ^ k[0], r & U32, (p >> 32) ^ c[3] ^ k[1], p & U32]
+        k = [(k[0] + 0x9E3779B9) & U32, (k[1] + 0xBB67AE85) & U32]
+    return (c[0] >> 8) * 2.0**-24
+
+
+class Masks(unittest.TestCase):
+    def setUp(self):
+        self.r = Rng()
+        self.q, self.k, self.v = self.r.qkv(i=9, j=13)
+        self.i, self.j = places(9, 13)
+        self.t = {"q": self.q, "k": self.k, "v": self.v}
+
+    def is_masked(self, name, where, params=None, bias=0.0, pattern=None, **more):
+        o = run(name, "o", pattern, params=params, **self.t, **more)
+        close(o, attention(self.q, self.k, self.v, where, bias), name)
+
+    def test_full(self):
+        self.is_masked("score/full", True)
+
+    def test_causal(self):
+        self.is_masked("mask/causal", causal(9, 13))
+
+    def test_sliding_window(self):
+        near = causal(9, 13) & (self.i - self.j < 4)
+        self.is_masked("window/sliding_window", near, {"window": 4})
+        self.is_masked("window/sliding_window", causal(9, 13), {"window": 13})
+        self.is_masked("window/sliding_window", False & near, {"window": 0})
+
+    def test_dilated(self):
+        d = self.i - self.j
+        self.is_masked("window/dilated", (d >= 0) & (d < 9) & (d % 3 == 0), {"window": 3, "rate": 3})
+
+    def test_prefix(self):
+        self.is_masked("mask/prefix_lm", causal(9, 13) | (self.j < 7), {"prefix": 7})
+
+    def test_global_tokens(self):
+        i = np.arange(9)[:, None]
+        seen = (np.abs(i - self.j) <= 2) | (i < 3) | (self.j < 3)
+        self.is_masked("mask/global_tokens", seen, {"reach": 2, "globals": 3})
+
+    def test_documents(self):
+        q, k, v = self.r.qkv(i=12, j=12)
+        doc = np.sort(self.r.integers(0, 4, 2, 12))
+        same = (doc[:, None, :, None] == doc[:, None, None, :]) & causal(12, 12)
+        close(run("mask/documents", "o", q=q, k=k, v=v, doc=doc), attention(q, k, v, same))
+
+    def test_block_sparse(self):
+        keep = self.r.chance(0.5, 2, 3, 4)
+        i = np.arange(9)[:, None]
+        self.is_masked("mask/block_sparse", keep[:, i // 4, self.j // 4], {"size_of_block": 4}, keep=keep)
+
+    def test_alibi(self):
+        slope = np.array([0.5, 0.1])
+        bias = -slope[:, None, None] * (self.i - self.j)
+        self.is_masked("score/alibi", causal(9, 13), bias=bias, slope=slope)
+
+    def test_relative(self):
+        rel = self.r.normal(2, 13, 4)
+        at = np.clip(self.j - self.i + 12, 0, 12)
+        bias = np.einsum("bhid,hijd->bhij", self.q, rel[:, at]) / 2
+        self.is_masked("score/relative", causal(9, 13), bias=bias, rel=rel)
+
+    def test_soft_cap(self):
+        s = 2.0 * np.tanh(scores(self.q, self.k) / 2.0)
+        o = run("score/soft_cap", "o", params={"cap": 2.0}, **self.t)
+        close(o, softmax(s, where=causal(9, 13)) @ self.v)
+
+    def test_sink(self):
+        """A sink is one more key of the given score whose value is 0."""
+        sinks = self.r.normal(2)
+        seen = causal(9, 13) & (self.i - self.j < 5)
+        s = np.concatenate([scores(self.q, self.k), np.broadcast_to(sinks[:, None, None], (2, 2, 9, 1))], -1)
+        w = softmax(s, where=np.concatenate([seen, np.ones((9, 1), bool)], 1))[..., :-1]
+        close(run("score/sink", "o", params={"window": 5}, sinks=sinks, **self.t), w @ self.v)
+
+    def test_mssa(self):
+        z = self.r.normal(2, 2, 7, 4)
+        close(run("score/mssa", "o", z=z), attention(z, z, z))
+
+    def test_illama(self):
+        w = softmax(scores(self.q, self.k)) * np.where(causal(9, 13), 1, 0.25)
+        close(run("score/illama", "o", params={"alpha": 0.25}, **self.t), w @ self.v)
+
+    def test_monotone(self):
+        s = scores(self.q, self.k)
+        o, peak = run("score/monotone", ("o", "peak"), **self.t)
+        close(o, softmax(np.maximum.accumulate(s, -1), where=causal(9, 13)) @ self.v)
+        close(peak, np.argmax(np.where(causal(9, 13), s, -np.inf), -1))
+
+    def test_groups(self):
+        """Grouped heads: every key head serves as many consecutive query heads."""
+        q = self.r.normal(2, 6, 9, 4)
+        k, v = self.r.normal(2, 2, 13, 4), self.r.normal(2, 2, 13, 3)
+        o = run("mask/causal", "o", q=q, k=k, v=v)
+        wide = attention(q, np.repeat(k, 3, 1), np.repeat(v, 3, 1), causal(9, 13))
+        close(o, wide)
+        close(run("mask/causal", "o", q=q, k=k[:, :1], v=v[:1]), attention(q, k[:, :1], np.repeat(v, 3, 1)[:1],
+                                                                         causal(9, 13)))
+
+    def test_queries_are_the_last(self):
+        """Decoding one position is the last row of all."""
+        whole = run("window/sliding_window", "o", params={"window": 5}, q=self.q, k=self.k, v=self.v)
+        last = run("window/sliding_window", "o", params={"window": 5}, q=self.q[:, :, -1:], k=self.k, v=self.v)
+        close(last, whole[:, :, -1:])
+
+    def test_s2(self):
+        q = self.r.normal(1, 4, 150, 2)
+        k, v = self.r.normal(1, 2, 150, 2), self.r.normal(1, 2, 150, 2)
+        i, j = places(150, 150)
+        g = np.arange(4)[:, None, None] // 2
+        keep = (j <= i) & ((i // 64 - j // 64 < 1) | ((j // 64 + g) % 2 == 0))
+        o = run("mask/s2_attention", "o", params={"local": 1, "stride": 2}, q=q, k=k, v=v)
+        close(o, attention(q, np.repeat(k, 2, 1), np.repeat(v, 2, 1), keep))
+
+    def test_subsampled(self):
+        draws = np.array([[[philox(5, b, h, j) for j in range(13)] for h in range(2)] for b in range(2)])
+        rank = np.argsort(np.argsort(-draws, -1), -1)
+        self.is_masked("mask/subsampled", (rank < 4)[:, :, None, :], {"seed": 5, "kept": 4}, pattern="ssa")
+        self.is_masked("mask/subsampled", True, {"seed": 5, "kept": 13}, pattern="ssa")
+
+    def test_subsampled_local(self):
+        near = np.zeros((2, 2, 9, 13), bool)
+        for b, h, i, j in np.ndindex(near.shape):
+            a, c = i // 4, j // 4
+            near[b, h, i, j] = a == c or philox(3, b, h, a, c) < 0.9 * np.exp(-abs(a - c) / 2.0)
+        params = {"seed": 3, "tile": 4, "reach": 2.0, "rate": 0.9}
+        self.is_masked("mask/subsampled", near, params, pattern="ssa_local")
+
+    def test_frame_causal(self):
+        q, k, v = self.r.normal(2, 3, 2, 4, 4), self.r.normal(2, 3, 2, 10, 4), self.r.normal(2, 3, 2, 10, 5)
+        frame = self.r.integers(-1, 10, 2, 10)
+        seen = (frame[:, None, :] >= 0) & (frame[:, None, :] <= 6 + np.arange(4)[:, None])
+        o = run("mask/frame_causal", "o", "frame_causal", {"first": 6}, q=q, k=k, v=v, frame=frame)
+        close(o, attention(q, k, v, seen[:, None, None]))
+        u, table = self.r.normal(2, 3, 7, 4), self.r.normal(5, 4)
+        o = run("mask/frame_causal", "o", "cyclic_embed", {"first": 3}, u=u, table=table)
+        close(o, u + table[(3 + np.arange(7)) % 5])
+
+
+if __name__ == "__main__":
+    main()
