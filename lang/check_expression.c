@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 1200, WORK_MAX = 2000000 };
+enum { DEPTH_MAX = 1200, WORK_MAX = 400000 };
 
 static Value unknown_name(const Env *e, const Ast *a)
 {

@@ -225,7 +225,7 @@ static Inferred infer(const Env *e, const Ast *a)
 {
     Checker *k = e->k;
     Inferred x = nothing(k);
-    if (k->work > 1000000) return x;
+    if (k->work > 300000) return x;
     k->work++;
     switch (a->kind) {
     case AST_INTEGER: x.type = TYPE_INT; return x;
