@@ -18,22 +18,39 @@ static Prover *begin(Compilation *c, const ProveScope *scope)
     return p;
 }
 
+/* The variables of a term exist where it is evaluated, those inside subscripts too. */
+static void know_variables(Prover *p, Node *n, unsigned *budget)
+{
+    Poly x;
+    if (!*budget || n->free == set_empty(p->c)) return;
+    --*budget;
+    if (n->op == N_INDEX) (void)poly_of(p, n, &x);
+    if (node_is_binder(n)) return;
+    for (unsigned k = 0; k < n->n_args; k++) know_variables(p, n->args[k], budget);
+}
+
+/* The other variables in scope exist here, but not wherever a term without them may be moved. */
 static void assume_facts(Prover *p)
 {
+    Poly x;
     p->context = FROM_FACT;
+    for (unsigned k = 0; p->scope && k < p->scope->ranges.n; k++)
+        (void)poly_of(p, node_index(p->c, p->scope->ranges.at[k].index), &x);
     for (unsigned k = 0; p->scope && k < p->scope->facts.n; k++)
         assume(p, p->scope->facts.at[k], true, (Origin){.from = FROM_FACT, .rules = BIT(S3)});
     p->context = 0;
 }
 
 /* lo <= x as `slack` 0, x < hi as hi - x with `slack` 1: a - b >= slack. */
-typedef struct Claim { Node *a, *b; int64_t slack; } Claim;
+typedef struct Claim { Node *x, *a, *b; int64_t slack; } Claim; /* about x */
 
 static bool deny(Prover *p, const Claim *claim)
 {
     Poly a, b, d;
     if (!poly_of(p, claim->a, &a) || !poly_of(p, claim->b, &b)) return false;
     if (!poly_scale_add(p, &b, 1, &a, -1, &d) || !poly_add_constant(&d, claim->slack - 1)) return false;
+    unsigned budget = 64;
+    know_variables(p, claim->x, &budget);
     if (p->n_known == MAX_KNOWN) return false;
     poly_tighten(&d);
     p->known[p->n_known++] = (Known){.p = d, .start = true};
@@ -54,7 +71,7 @@ static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim
 {
     for (unsigned attempt = 0; attempt < 4; attempt++) {
         const bool facts = attempt == 1 || attempt == 2, weak = attempt >= 2;
-        if (facts && !(scope && scope->facts.n)) continue;
+        if (facts && !(scope && (scope->facts.n || scope->ranges.n))) continue;
         Prover *p = begin(c, scope);
         Origin used;
         p->weak = weak;
@@ -169,7 +186,7 @@ static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
 
 Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi)
 {
-    const Answer low = settle(c, scope, &(Claim){x, lo, 0}), high = settle(c, scope, &(Claim){hi, x, 1});
+    const Answer low = settle(c, scope, &(Claim){x, x, lo, 0}), high = settle(c, scope, &(Claim){x, hi, x, 1});
     const bool low_proved = low.result != NOT_PROVED, high_proved = high.result != NOT_PROVED;
     if (low_proved && high_proved) {
         Proof proof = join_answers(c, &low, &high);

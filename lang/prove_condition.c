@@ -89,7 +89,7 @@ static bool opposite(const Poly *a, Poly *out) { /* not (a >= 0) */
 /* ---- is a condition worth stating? ---- */
 
 enum { MAX_SIDE = 4 * MAX_TERMS };
-typedef struct Sides { unsigned n; Poly at[MAX_SIDE]; } Sides;
+typedef struct Sides { unsigned n; int64_t least; Poly at[MAX_SIDE]; } Sides; /* least: of extents */
 
 /* What is supposed of a factor of a condition: two elements along every extent, the defaults of the
  * parameters (2 or more for those without). */
@@ -116,26 +116,59 @@ static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
     bool exact;
     Poly x;
     if (!supposed(p, symbol, &least, &exact) || !poly_symbol(p, symbol, &x)) return;
+    if (p->symbols[symbol].op == N_SIZE) least = s->least;
     if (!poly_multiply(p, &x, rest, &x) || !poly_scale_add(p, &x, 1, rest, -least, &x)) return;
     if (s->n < MAX_SIDE) s->at[s->n++] = x;
     if (exact && s->n < MAX_SIDE && poly_scale_add(p, &x, -1, &x, 0, &x)) s->at[s->n++] = x;
 }
 
-/* Made of extents, parameters and products of two, and possible with two elements along every extent and
- * with the defaults of the parameters. */
+/* a // b >= 0 and a // b <= a for what is supposed of a and b. */
+static void suppose_quotient(Prover *p, Sides *s, unsigned symbol)
+{
+    const Symbol y = p->symbols[symbol];
+    Sides inner = {.n = 1, .least = s->least};
+    Poly q;
+    if (y.op != N_FLOORDIV || (!y.b.n && y.b.constant < 1) || !poly_symbol(p, symbol, &q)) return;
+    for (unsigned t = 0; t < y.a.n + y.b.n; t++) {
+        const Mono *m = &p->monos[t < y.a.n ? y.a.mono[t] : y.b.mono[t - y.a.n]];
+        const Poly one = poly_constant(1);
+        for (unsigned k = 0; k < m->n; k++) suppose(p, &inner, m->symbol[k], &one);
+    }
+    if (!opposite(&y.a, &inner.at[0]) || !pure_contradiction(p, inner.at, inner.n)) return;
+    if (y.b.n && (!opposite(&y.b, &inner.at[0]) || !poly_add_constant(&inner.at[0], 1))) return;
+    if (y.b.n && !pure_contradiction(p, inner.at, inner.n)) return;
+    if (s->n + 2 > MAX_SIDE || !poly_scale_add(p, &y.a, 1, &q, -1, &s->at[s->n + 1])) return;
+    s->at[s->n] = q;
+    s->n += 2;
+}
+
+/* Bounds extents from above, by a number. */
+static bool is_absolute(const Prover *p, const Poly *condition)
+{
+    for (unsigned t = 0; t < condition->n; t++) {
+        const Mono *m = &p->monos[condition->mono[t]];
+        for (unsigned k = 0; k < m->n; k++)
+            if (condition->k[t] > 0 || p->symbols[m->symbol[k]].op == N_PARAM) return false;
+    }
+    return true;
+}
+
+/* Possible with two elements along every extent (16 if it compares extents with a number alone) and with the defaults
+ * of the parameters; products are of two extents or parameters. */
 static bool is_sensible(Prover *p, const Poly *condition)
 {
-    Sides s = {.n = 1, .at = {*condition}};
+    Sides s = {.n = 1, .least = is_absolute(p, condition) ? 16 : 2, .at = {*condition}};
     for (unsigned t = 0; t < condition->n; t++) {
         const Mono m = p->monos[condition->mono[t]];
         if (m.n > 2) return false;
         for (unsigned k = 0; k < m.n; k++) {
             const Poly one = poly_constant(1);
             const unsigned other = m.symbol[m.n - 1 - k];
+            Poly rest;
             int64_t least;
             bool exact;
-            Poly rest;
             suppose(p, &s, m.symbol[k], &one);
+            suppose_quotient(p, &s, m.symbol[k]);
             if (m.n < 2) continue;
             if (!supposed(p, other, &least, &exact)) return false;
             if (least >= 0 && poly_symbol(p, other, &rest)) suppose(p, &s, m.symbol[k], &rest);
@@ -174,14 +207,13 @@ static Node *allow_empty(Prover *p, const Poly *condition, const Poly *failing, 
     return test;
 }
 
-/* From the denied claim, then from what the present cases add. */
-static void eliminate_all(Prover *p, Elimination *e)
+/* From the denied claim, or from what the present cases add. */
+static void eliminate_from(Prover *p, Elimination *e, bool claim)
 {
-    for (unsigned k = 0; k < p->n_known; k++)
-        if (p->known[k].start) reach(e, &p->known[k].p, p->known[k].origin);
-    for (unsigned k = p->n_known; k-- > 0;)
-        if (!p->known[k].start && p->known[k].origin.from & ~FROM_FACT)
-            reach(e, &p->known[k].p, p->known[k].origin);
+    for (unsigned k = p->n_known; k-- > 0;) {
+        const Known *y = &p->known[k];
+        if (claim ? y->start : !y->start && y->origin.from & ~FROM_FACT) reach(e, &y->p, y->origin);
+    }
     eliminate(p, e);
 }
 
@@ -234,28 +266,6 @@ static void choose_weaker(Prover *p, Choice *c, const Poly *condition, Origin or
     if (c->n < MAX_CHOICE) c->at[c->n++] = (Reached){*condition, origin};
 }
 
-bool find_condition(Prover *p, Origin *used)
-{
-    Elimination *e = begin_elimination(p);
-    Choice c = {0};
-    Node *any = NULL;
-    saturate(p);
-    eliminate_all(p, e);
-    for (unsigned k = 0; k < e->n_left; k++) {
-        Poly condition;
-        if (opposite(&e->left[k].p, &condition) && is_sensible(p, &condition))
-            choose_weaker(p, &c, &condition, e->left[k].origin);
-    }
-    *used = (Origin){.rules = BIT(S2) | BIT(S12)};
-    for (unsigned k = 0; k < c.n; k++) {
-        Node *one = condition_node(p, &c.at[k].p, c.at[k].origin);
-        any = add_part(p->c, N_OR, any, one);
-        *used = origin_join(*used, c.at[k].origin);
-    }
-    if (any) PUSH(p->c, &p->found, any);
-    return any != NULL;
-}
-
 /* Is a <= b for sure, with an element along every extent? */
 static bool never_above(Prover *p, const Poly *a, const Poly *b)
 {
@@ -275,20 +285,21 @@ static bool mentions(const Prover *p, const Poly *a, unsigned symbol)
     return false;
 }
 
-/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is
- * chosen. */
-Node *find_bound(Prover *p, const Poly *x, bool upper)
+/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is chosen. */
+static bool pure_bound(Prover *p, const Poly *x, bool upper, bool thorough, Reached *best)
 {
-    if (p->n_symbols == MAX_SYMBOLS) return NULL;
+    if (p->n_symbols == MAX_SYMBOLS) return false;
     Elimination *e = begin_elimination(p);
     const unsigned symbol = p->n_symbols++;
     p->symbols[symbol] = (Symbol){.op = N_OPS, .pure = true};
-    Poly z, start, best;
+    Poly z, start;
     bool found = false;
-    if (!poly_symbol(p, symbol, &z) || !poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start))
-        return NULL;
-    if (p->n_known < MAX_KNOWN) p->known[p->n_known++] = (Known){.p = start, .start = true};
-    saturate(p);
+    if (!poly_symbol(p, symbol, &z)) return false;
+    if (!poly_scale_add(p, x, upper ? 1 : -1, &z, upper ? -1 : 1, &start)) return false;
+    if (thorough) {
+        p->known[p->n_known < MAX_KNOWN ? p->n_known++ : 0] = (Known){.p = start, .start = true};
+        saturate(p, true);
+    }
     reach(e, &start, (Origin){0});
     eliminate(p, e);
     for (unsigned k = 0; k < e->n_left; k++) { /* bound - z >= 0, or z - bound >= 0 */
@@ -298,8 +309,66 @@ Node *find_bound(Prover *p, const Poly *x, bool upper)
             if (bound.mono[t] == z.mono[0]) factor = bound.k[t];
         if (factor != (upper ? -1 : 1) || !poly_scale_add(p, &bound, upper ? 1 : -1, &z, 1, &bound)) continue;
         if (mentions(p, &bound, symbol)) continue;
-        if (!found || (upper ? never_above(p, &bound, &best) : never_above(p, &best, &bound))) best = bound;
+        if (!found || (upper ? never_above(p, &bound, &best->p) : never_above(p, &best->p, &bound)))
+            *best = (Reached){bound, e->left[k].origin};
         found = true;
     }
-    return found ? poly_node(p, &best) : NULL;
+    p->n_symbols--;
+    return found;
+}
+
+Node *find_bound(Prover *p, const Poly *x, bool upper)
+{
+    Reached best;
+    return pure_bound(p, x, upper, true, &best) ? poly_node(p, &best.p) : NULL;
+}
+
+/* x <= y gives x // n <= y // n for n >= 1: bounds over extents and parameters of quotients by those. */
+static void bound_quotients(Prover *p)
+{
+    for (unsigned k = 0, n = p->n_symbols; k < n; k++) {
+        const Symbol y = p->symbols[k];
+        const Poly one = poly_constant(1);
+        Origin positive;
+        Poly s, q;
+        if (y.op != N_FLOORDIV || y.pure || !poly_symbol(p, k, &s)) continue;
+        if (!known_at_least(p, &y.b, &one, &positive)) continue;
+        for (unsigned upper = 0; upper < 2; upper++) {
+            Reached bound;
+            if (!pure_bound(p, &y.a, upper, false, &bound) || !poly_quotient(p, &bound.p, &y.b, &q)) continue;
+            Origin origin = origin_join(bound.origin, positive);
+            origin.rules |= BIT(S6);
+            know_difference(p, upper ? &q : &s, upper ? &s : &q, 0, origin);
+        }
+    }
+}
+
+static void choose_conditions(Prover *p, Choice *c, bool claim)
+{
+    Elimination *e = begin_elimination(p);
+    eliminate_from(p, e, claim);
+    for (unsigned k = 0; k < e->n_left; k++) {
+        Poly condition;
+        if (opposite(&e->left[k].p, &condition) && is_sensible(p, &condition))
+            choose_weaker(p, c, &condition, e->left[k].origin);
+    }
+}
+
+bool find_condition(Prover *p, Origin *used)
+{
+    Choice c = {0};
+    Node *any = NULL;
+    for (unsigned attempt = 0; attempt < 4 && !c.n; attempt++) {
+        if (attempt == 2) bound_quotients(p);
+        if (attempt % 2 == 0) saturate(p, true);
+        choose_conditions(p, &c, attempt % 2 == 0);
+    }
+    *used = (Origin){.rules = BIT(S2) | BIT(S12)};
+    for (unsigned k = 0; k < c.n; k++) {
+        Node *one = condition_node(p, &c.at[k].p, c.at[k].origin);
+        any = add_part(p->c, N_OR, any, one);
+        *used = origin_join(*used, c.at[k].origin);
+    }
+    if (any) PUSH(p->c, &p->found, any);
+    return any != NULL;
 }

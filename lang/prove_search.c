@@ -105,10 +105,10 @@ static void add_products(Prover *p, bool all)
         if (number[k] >= n_known) know(p, &q.at[number[k] - n_known].p, q.at[number[k] - n_known].origin);
 }
 
-void saturate(Prover *p)
+void saturate(Prover *p, bool all)
 {
     relate_quotients(p);
-    add_products(p, true);
+    add_products(p, all);
 }
 
 /* Quotients and products take time: at the beginning, and when there is nothing left to take apart. */

@@ -85,6 +85,7 @@ Node *poly_condition(Prover *p, const Poly *a);         /* a >= 0 as a compariso
 
 /* prove_term.c */
 bool poly_of(Prover *p, Node *n, Poly *out);
+bool poly_quotient(Prover *p, const Poly *a, const Poly *b, Poly *out); /* a // b */
 bool term_pure(const Node *n);
 bool prove_range(Prover *p, Index *v, Node **lo, Node **hi); /* its range; true: all of its extent */
 Node *look_through(Prover *p, const Node *read);             /* body at these coordinates, or NULL */
@@ -115,7 +116,8 @@ void relate_quotients(Prover *p);
 bool may_wrap(Compilation *c, const Node *n);
 
 /* prove_search.c */
-void saturate(Prover *p); /* adds what follows by quotients and products */
+/* Adds what follows by quotients and products; all: also what can take part in no contradiction. */
+void saturate(Prover *p, bool all);
 bool refute(Prover *p, unsigned level, Origin *used);
 
 /* prove_condition.c: the first two add to p->found a condition that makes the present case impossible */

@@ -120,23 +120,25 @@ static int64_t floor_divide(int64_t a, int64_t b)
     return b == -1 ? -a : a / b - (a % b != 0 && (a % b < 0) != (b < 0));
 }
 
-static bool poly_of_division(Prover *p, Node *n, const Poly *a, const Poly *b, Poly *out)
+static bool divided(Prover *p, Op op, Node *n, const Poly *a, const Poly *b, Poly *out)
 {
-    if (!b->n && !b->constant) {
-        *out = n->op == N_MOD ? *a : poly_constant(0);
+    const bool remainder = op == N_MOD;
+    if (!a->n && !a->constant) {
+        *out = *a;
         return true;
     }
-    if (!b->n && !a->n && a->constant != INT64_MIN) {
-        const int64_t q = floor_divide(a->constant, b->constant);
-        *out = poly_constant(n->op == N_MOD ? a->constant - q * b->constant : q);
+    if (b->n || (a->n && b->constant != 1 && b->constant)) return term_symbol(p, op, n, a, b, out);
+    if (!b->constant || b->constant == 1) {
+        *out = remainder == !b->constant ? *a : poly_constant(0);
         return true;
     }
-    if (!b->n && b->constant == 1) {
-        *out = n->op == N_MOD ? poly_constant(0) : *a;
-        return true;
-    }
-    return term_symbol(p, n->op, n, a, b, out);
+    if (a->constant == INT64_MIN) return false;
+    const int64_t q = floor_divide(a->constant, b->constant);
+    *out = poly_constant(remainder ? a->constant - q * b->constant : q);
+    return true;
 }
+
+bool poly_quotient(Prover *p, const Poly *a, const Poly *b, Poly *out) { return divided(p, N_FLOORDIV, NULL, a, b, out); }
 
 static bool poly_of_binary(Prover *p, Node *n, Poly *out)
 {
@@ -146,7 +148,7 @@ static bool poly_of_binary(Prover *p, Node *n, Poly *out)
     case N_ADD: return poly_scale_add(p, &a, 1, &b, 1, out);
     case N_SUB: return poly_scale_add(p, &a, 1, &b, -1, out);
     case N_MUL: return poly_multiply(p, &a, &b, out);
-    case N_FLOORDIV: case N_MOD: return poly_of_division(p, n, &a, &b, out);
+    case N_FLOORDIV: case N_MOD: return divided(p, n->op, n, &a, &b, out);
     case N_MIN: case N_MAX:
         if (poly_equal(&a, &b)) { *out = a; return true; }
         return term_symbol(p, n->op, n, &a, &b, out);
