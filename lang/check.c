@@ -108,7 +108,11 @@ Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options)
     k->program->file = file->file;
     if (c->errors > errors) return NULL;
     for (uint32_t n = 0; n < k->files.n; n++) check_functions(k, k->files.at[n]);
-    for (uint32_t n = 0; n < file->file->patterns.n; n++)
+    uint32_t indices = 0; /* ids start anew in every pattern; later ones must be new to all of them */
+    for (uint32_t n = 0; n < file->file->patterns.n; n++) {
         if (wanted(options, file->file->patterns.at[n])) check_pattern(k, file->file->patterns.at[n], file);
+        if (c->next_index > indices) indices = c->next_index;
+    }
+    c->next_index = indices;
     return c->errors > errors ? NULL : k->program;
 }

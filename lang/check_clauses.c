@@ -70,6 +70,57 @@ static Param *find_param(const Pattern *p, const char *name)
     return NULL;
 }
 
+/* ---- distributions ---- */
+
+typedef struct Distribution { const char *name; unsigned args; bool bools, ints, reals; } Distribution;
+static const Distribution distributions[] = {
+    {"uniform", 2, false, false, true}, {"normal", 2, false, false, true}, {"integers", 2, false, true, true},
+    {"sorted", 2, false, true, true}, {"sorted", 0, false, true, true}, {"distinct", 0, false, true, true},
+    {"distinct", 2, false, true, true}, {"chance", 1, true, false, false}};
+
+static void bad_distribution(Instance *in, const Ast *a, const char *why)
+{
+    Diag *d = report(in->k->c, E506, a->span, "%s", why);
+    diag_hint(in->k->c, d, "floats: a number, uniform(lo, hi), normal(mean, sd); ints: a number, integers(lo, hi), "
+              "sorted(lo, hi), distinct; bools: true, false, chance(p)");
+}
+
+static void check_distribution(Instance *in, const Env *e, const Tensor *t, const Ast *a)
+{
+    bool named = false;
+    for (size_t n = 0; n < sizeof distributions / sizeof *distributions; n++) {
+        const Distribution *x = &distributions[n];
+        if (strcmp(x->name, a->name)) continue;
+        named = true;
+        bool plain = x->args == a->args.n;
+        for (uint32_t k = 0; k < a->args.n; k++) plain &= !a->args.at[k].name && !a->args.at[k].is_index;
+        if (!plain) continue;
+        bool fits = t->type == TYPE_REAL ? x->reals : t->type == TYPE_INT ? x->ints : x->bools;
+        if (!fits) bad_distribution(in, a, format(in->k->c, "`%s` does not give %ss", a->name, type_name(t->type)));
+        for (uint32_t k = 0; fits && k < a->args.n; k++)
+            elaborate_scalar(e, a->args.at[k].value, TYPE_REAL, E506, "an argument of a distribution");
+        return;
+    }
+    bad_distribution(in, a, named ? format(in->k->c, "`%s` takes other arguments", a->name)
+                                  : format(in->k->c, "`%s` is no distribution", a->name));
+}
+
+static bool is_distribution(const Ast *a)
+{
+    return (a->kind == AST_CALL && !is_builtin(a->name)) ||
+           (a->kind == AST_NAME && (!strcmp(a->name, "distinct") || !strcmp(a->name, "sorted")));
+}
+
+/* Extents, parameters and numbers everywhere are scalars of earlier ones. */
+static void example_value(Instance *in, const Example *x)
+{
+    Env e = {.k = in->k, .scope = &in->scope, .cost = true};
+    if (x->tensor && is_distribution(x->value)) check_distribution(in, &e, x->tensor, x->value);
+    else
+        elaborate_scalar(&e, x->value, x->index ? TYPE_INT : x->param ? x->param->type : x->tensor->type, E506,
+                         "a value of an example");
+}
+
 static void example(Instance *in, const AstExample *a)
 {
     Checker *k = in->k;
@@ -84,6 +135,7 @@ static void example(Instance *in, const AstExample *a)
             return;
         }
     if (x.param || x.index || x.tensor) {
+        example_value(in, &x);
         PUSH(k->c, &k->pattern->examples, x);
         return;
     }
