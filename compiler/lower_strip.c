@@ -525,7 +525,9 @@ static bool open_strip(Strip *s, const Stage *stage, Index **strip, Node **at, N
 {
     Lower *l = s->l;
     Index *query = stage->n_tasks ? stage->tasks[stage->n_tasks - 1] : NULL;
-    if (l->lanes == 0 || !query || query->ambient || stage->equation->tensor->optional) return false;
+    const Tensor *t = stage->equation->tensor;
+    bool narrow = t->storage == STORAGE_F16 || t->storage == STORAGE_BF16;
+    if (l->lanes == 0 || !query || query->ambient || t->optional || narrow) return false;
     Node *size = node_size(l->c, query), *lanes = node_int(l->c, l->lanes);
     *strip = fresh(l, "strip", binary(s, N_FLOORDIV, binary(s, N_ADD, size, node_int(l->c, l->lanes - 1)), lanes));
     s->lane = fresh(l, "lane", lanes);

@@ -60,6 +60,10 @@ typedef struct Emitter {
     LLVMValueRef *locals;    /* by Local.id: its alloca */
     LLVMValueRef *memo;      /* by Node.id: value in the current statement */
     VEC(uint32_t) trail;     /* ids in `memo`, for leaving branches and statements */
+    /* inside a VECTOR loop: emit_lanes.c */
+    unsigned lanes;          /* of its vectors; 0 outside */
+    const Index *lane;       /* its variable */
+    bool *varying;           /* by Local.id: differs between lanes */
     /* -g */
     LLVMDIBuilderRef di;
     LLVMMetadataRef di_unit, di_type, di_scope, *di_files, *di_scopes;
@@ -126,6 +130,20 @@ uint32_t emit_mark(Emitter *e);                          /* values found from he
 void emit_forget(Emitter *e, uint32_t mark);             /* ... are forgotten */
 void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check);
 
+/* --- emit_lanes.c: values that differ between the lanes of a VECTOR loop are vectors, all others stay scalars */
+bool emit_varies(Emitter *e, const Node *n);
+LLVMTypeRef emit_vector(Emitter *e, LLVMTypeRef element);                /* of the current lanes */
+bool emit_is_vector(LLVMValueRef v);
+LLVMValueRef emit_spread(Emitter *e, LLVMValueRef v);                    /* a scalar in all lanes; vectors as they are */
+void emit_match(Emitter *e, LLVMValueRef *x, LLVMValueRef *y);           /* if one is a vector, both become one */
+LLVMTypeRef emit_shape(Emitter *e, LLVMTypeRef element, LLVMValueRef as); /* element, or a vector of it if `as` is one */
+LLVMValueRef emit_int_like(Emitter *e, LLVMValueRef as, int64_t x);      /* a constant of as's int type */
+LLVMValueRef emit_lane_numbers(Emitter *e);                              /* 0, 1, 2, ... */
+/* One scalar call per lane, in a loop: for what has no vector form. Vectors among args give their lanes. */
+LLVMValueRef emit_call_lanes(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n, LLVMTypeRef result);
+void emit_vector_loop(Emitter *e, const Statement *s);
+void emit_jam_loop(Emitter *e, const Statement *s);
+
 /* --- emit_tensor.c */
 void emit_buffers_init(Emitter *e);
 void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up those that the phase touches */
@@ -138,6 +156,7 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
 
 /* --- emit_statement.c */
 void emit_statements(Emitter *e, const Block *block);
+void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *), void *context);
 
 /* --- emit_debug.c: all do nothing without -g */
 void emit_debug_begin(Emitter *e);

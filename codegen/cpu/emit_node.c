@@ -1,9 +1,9 @@
 /* Expressions of Loops -> LLVM values.
  *
  * Requires: every variable, extent, parameter and local that the node mentions has a value in the Emitter.
- * Ensures: IF, AND and OR evaluate what they need: a side with a READ, a CHECK or much work stands in a branch, the rest
- * becomes a select. Integers are total as the language defines them. Values are shared within a statement, and only where
- * the first of them dominates. */
+ * Ensures: IF, AND and OR evaluate what they need: a side with a READ, a CHECK or much work stands in a
+ * branch, the rest becomes a select. Integers are total as the language defines them. Values are shared
+ * within a statement, and only where the first of them dominates. */
 #include "emit.h"
 
 #include "codegen/cpu/math.h"
@@ -70,7 +70,8 @@ static LLVMTypeRef real_type(Emitter *e, const Node *n) { return emit_exact(e, n
 
 static LLVMTypeRef value_type(Emitter *e, const Node *n)
 {
-    return n->type == TYPE_BOOL ? e->i1 : n->type == TYPE_INT ? e->i64 : real_type(e, n);
+    LLVMTypeRef type = n->type == TYPE_BOOL ? e->i1 : n->type == TYPE_INT ? e->i64 : real_type(e, n);
+    return emit_varies(e, n) ? emit_vector(e, type) : type;
 }
 
 uint32_t emit_mark(Emitter *e) { return e->trail.n; }
@@ -82,7 +83,9 @@ void emit_forget(Emitter *e, uint32_t mark)
 
 LLVMTypeRef emit_local_type(Emitter *e, const Local *local)
 {
-    return local->type == TYPE_BOOL ? e->i1 : local->type == TYPE_INT ? e->i64 : local->exact ? e->f64 : e->real;
+    LLVMTypeRef real = local->exact ? e->f64 : e->real;
+    LLVMTypeRef type = local->type == TYPE_BOOL ? e->i1 : local->type == TYPE_INT ? e->i64 : real;
+    return e->lanes && e->varying[local->id] ? emit_vector(e, type) : type;
 }
 
 LLVMValueRef emit_local(Emitter *e, const Local *local)
@@ -104,12 +107,17 @@ LLVMValueRef emit_real(Emitter *e, const Node *n, LLVMTypeRef type)
 {
     if (n->op == N_REAL) return LLVMConstReal(type, n->real);
     LLVMValueRef v = emit_node(e, n);
+    type = emit_shape(e, type, v);
     return LLVMTypeOf(v) == type ? v : LLVMBuildFPCast(e->b, v, type, "");
 }
 
+/* As a scalar of the type, or as a vector of it. */
 static LLVMValueRef emit_as(Emitter *e, const Node *n, LLVMTypeRef type)
 {
-    return n->type == TYPE_REAL ? emit_real(e, n, type) : emit_node(e, n);
+    bool vector = LLVMGetTypeKind(type) == LLVMVectorTypeKind;
+    LLVMTypeRef element = vector ? LLVMGetElementType(type) : type;
+    LLVMValueRef v = n->type == TYPE_REAL ? emit_real(e, n, element) : emit_node(e, n);
+    return vector ? emit_spread(e, v) : v;
 }
 
 void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check)
@@ -117,7 +125,7 @@ void emit_fail_unless(Emitter *e, LLVMValueRef condition, unsigned check)
     LLVMBasicBlockRef bad = emit_block(e, "bad"), good = emit_block(e, "good");
     LLVMBuildCondBr(e->b, condition, good, bad);
     LLVMPositionBuilderAtEnd(e->b, bad);
-    emit_call(e, e->fail, (LLVMValueRef[]){e->status, LLVMConstInt(e->i32, check + 1, false)}, 2);
+    emit_call(e, e->fail, (LLVMValueRef[]){e->status, emit_i32(e, check + 1)}, 2);
     LLVMBuildBr(e->b, good);
     LLVMPositionBuilderAtEnd(e->b, good);
 }
@@ -149,7 +157,8 @@ static void emit_sure(Emitter *e, const Node *n, uint32_t marked, uint32_t visit
     for (unsigned k = 0; k < sure_args(n); k++) emit_sure(e, n->args[k], marked, visited);
 }
 
-/* Emits what both sides of a branch need, so that a chain of branches does not double its code with every one. */
+/* Emits what both sides of a branch need, so that a chain of branches does not double its code with every
+ * one. */
 static void emit_common(Emitter *e, const Node *a, const Node *b)
 {
     uint32_t marked = ++e->stamp, visited = ++e->stamp;
@@ -182,7 +191,8 @@ static LLVMValueRef emit_if(Emitter *e, const Node *n)
 {
     LLVMValueRef condition = emit_node(e, n->args[0]);
     LLVMTypeRef type = value_type(e, n);
-    if (needs_branch(e, n->args[1]) || needs_branch(e, n->args[2])) {
+    bool lazy = !emit_is_vector(condition) && (needs_branch(e, n->args[1]) || needs_branch(e, n->args[2]));
+    if (lazy) {
         emit_common(e, n->args[1], n->args[2]);
         return branch(e, condition, n->args[1], n->args[2], NULL, type);
     }
@@ -195,11 +205,12 @@ static LLVMValueRef emit_and_or(Emitter *e, const Node *n)
     bool is_and = n->op == N_AND;
     LLVMValueRef a = emit_node(e, n->args[0]);
     const Node *right = n->args[1];
-    if (!needs_branch(e, right)) {
+    if (!needs_branch(e, right) || emit_varies(e, n)) { /* lanes do not branch: reads guard themselves */
         LLVMValueRef b = emit_node(e, right);
+        emit_match(e, &a, &b);
         return is_and ? LLVMBuildAnd(e->b, a, b, "") : LLVMBuildOr(e->b, a, b, "");
     }
-    LLVMValueRef decided = LLVMConstInt(e->i1, !is_and, false);
+    LLVMValueRef decided = emit_flag(e, !is_and);
     return branch(e, a, is_and ? right : NULL, is_and ? NULL : right, decided, e->i1);
 }
 
@@ -209,9 +220,9 @@ static LLVMValueRef emit_and_or(Emitter *e, const Node *n)
 static LLVMValueRef floor_divide(Emitter *e, LLVMValueRef x, LLVMValueRef y, bool modulo)
 {
     LLVMBuilderRef b = e->b;
-    LLVMValueRef zero = emit_int(e, 0), one = emit_int(e, 1);
+    LLVMValueRef zero = emit_int_like(e, x, 0), one = emit_int_like(e, x, 1);
     LLVMValueRef is_zero = LLVMBuildICmp(b, LLVMIntEQ, y, zero, "");
-    LLVMValueRef is_minus = LLVMBuildICmp(b, LLVMIntEQ, y, emit_int(e, -1), "");
+    LLVMValueRef is_minus = LLVMBuildICmp(b, LLVMIntEQ, y, emit_int_like(e, x, -1), "");
     LLVMValueRef safe = LLVMBuildSelect(b, LLVMBuildOr(b, is_zero, is_minus, ""), one, y, "");
     LLVMValueRef q = LLVMBuildSDiv(b, x, safe, "");
     LLVMValueRef r = LLVMBuildSub(b, x, LLVMBuildMul(b, q, safe, ""), "");
@@ -230,8 +241,8 @@ static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, 
 {
     if (divisor->op == N_INT && divisor->integer > 0 && !(divisor->integer & (divisor->integer - 1))) {
         int shift = __builtin_ctzll((unsigned long long)divisor->integer);
-        return modulo ? LLVMBuildAnd(e->b, x, emit_int(e, divisor->integer - 1), "")
-                      : LLVMBuildAShr(e->b, x, emit_int(e, shift), "");
+        return modulo ? LLVMBuildAnd(e->b, x, emit_int_like(e, x, divisor->integer - 1), "")
+                      : LLVMBuildAShr(e->b, x, emit_int_like(e, x, shift), "");
     }
     return floor_divide(e, x, y, modulo);
 }
@@ -240,6 +251,7 @@ static LLVMValueRef emit_binary_int(Emitter *e, const Node *n)
 {
     LLVMBuilderRef b = e->b;
     LLVMValueRef x = emit_node(e, n->args[0]), y = emit_node(e, n->args[1]);
+    emit_match(e, &x, &y);
     switch (n->op) {
     case N_ADD: return LLVMBuildAdd(b, x, y, "");
     case N_SUB: return LLVMBuildSub(b, x, y, "");
@@ -249,8 +261,8 @@ static LLVMValueRef emit_binary_int(Emitter *e, const Node *n)
     case N_BITAND: return LLVMBuildAnd(b, x, y, "");
     case N_BITOR: return LLVMBuildOr(b, x, y, "");
     case N_BITXOR: return LLVMBuildXor(b, x, y, "");
-    case N_SHL: return LLVMBuildShl(b, x, LLVMBuildAnd(b, y, emit_int(e, 63), ""), "");
-    case N_SHR: return LLVMBuildAShr(b, x, LLVMBuildAnd(b, y, emit_int(e, 63), ""), "");
+    case N_SHL: return LLVMBuildShl(b, x, LLVMBuildAnd(b, y, emit_int_like(e, y, 63), ""), "");
+    case N_SHR: return LLVMBuildAShr(b, x, LLVMBuildAnd(b, y, emit_int_like(e, y, 63), ""), "");
     case N_MIN: return emit_intrinsic2(e, "llvm.smin", x, y);
     case N_MAX: return emit_intrinsic2(e, "llvm.smax", x, y);
     default: BUG(e->c, "no integer operation %s", op_name(n->op));
@@ -261,21 +273,19 @@ static LLVMValueRef emit_unary_int(Emitter *e, const Node *n)
 {
     LLVMBuilderRef b = e->b;
     LLVMValueRef x = emit_node(e, n->args[0]);
+    LLVMTypeRef type = emit_shape(e, e->i64, x);
     switch (n->op) {
     case N_NEG: return LLVMBuildNeg(b, x, "");
     case N_STOP: return x;
-    case N_ABS: {
-        LLVMTypeRef type = e->i64;
-        return emit_intrinsic(e, "llvm.abs", &type, 1, (LLVMValueRef[]){x, LLVMConstInt(e->i1, 0, false)}, 2);
-    }
+    case N_ABS: return emit_intrinsic(e, "llvm.abs", &type, 1, (LLVMValueRef[]){x, LLVMConstInt(e->i1, 0, false)}, 2);
     case N_SIGN: {
-        LLVMValueRef above = LLVMBuildZExt(b, LLVMBuildICmp(b, LLVMIntSGT, x, emit_int(e, 0), ""), e->i64, "");
-        return LLVMBuildOr(b, LLVMBuildAShr(b, x, emit_int(e, 63), ""), above, "");
+        LLVMValueRef above = LLVMBuildZExt(b, LLVMBuildICmp(b, LLVMIntSGT, x, emit_int_like(e, x, 0), ""), type, "");
+        return LLVMBuildOr(b, LLVMBuildAShr(b, x, emit_int_like(e, x, 63), ""), above, "");
     }
     case N_POPCOUNT: return emit_intrinsic1(e, "llvm.ctpop", x);
     case N_TO_INT:
-        if (n->args[0]->type == TYPE_BOOL) return LLVMBuildZExt(b, x, e->i64, "");
-        return emit_intrinsic(e, "llvm.fptosi.sat", (LLVMTypeRef[]){e->i64, LLVMTypeOf(x)}, 2, &x, 1);
+        if (n->args[0]->type == TYPE_BOOL) return LLVMBuildZExt(b, x, type, "");
+        return emit_intrinsic(e, "llvm.fptosi.sat", (LLVMTypeRef[]){type, LLVMTypeOf(x)}, 2, &x, 1);
     default: BUG(e->c, "no integer operation %s", op_name(n->op));
     }
 }
@@ -283,7 +293,8 @@ static LLVMValueRef emit_unary_int(Emitter *e, const Node *n)
 static LLVMValueRef emit_check(Emitter *e, const Node *n)
 {
     LLVMValueRef x = emit_node(e, n->args[0]), lo = emit_node(e, n->args[1]), hi = emit_node(e, n->args[2]);
-    LLVMValueRef above = LLVMBuildICmp(e->b, LLVMIntSGE, x, lo, ""), below = LLVMBuildICmp(e->b, LLVMIntSLT, x, hi, "");
+    LLVMValueRef above = LLVMBuildICmp(e->b, LLVMIntSGE, x, lo, ""),
+                 below = LLVMBuildICmp(e->b, LLVMIntSLT, x, hi, "");
     emit_fail_unless(e, LLVMBuildAnd(e->b, above, below, ""), n->check);
     LLVMValueRef last = LLVMBuildSub(e->b, hi, emit_int(e, 1), "");
     return emit_intrinsic2(e, "llvm.smin", emit_intrinsic2(e, "llvm.smax", x, lo), last);
@@ -299,10 +310,15 @@ static LLVMValueRef emit_compare(Emitter *e, const Node *n)
         LLVMRealPredicate p = n->op == N_EQ ? LLVMRealOEQ : n->op == N_NE ? LLVMRealUNE
                             : n->op == N_LT ? LLVMRealOLT : LLVMRealOLE;
         LLVMValueRef x = emit_real(e, a, type), y = emit_real(e, b, type);
+        emit_match(e, &x, &y);
         return LLVMBuildFCmp(e->b, p, x, y, "");
     }
-    LLVMIntPredicate p = n->op == N_EQ ? LLVMIntEQ : n->op == N_NE ? LLVMIntNE : n->op == N_LT ? LLVMIntSLT : LLVMIntSLE;
+    LLVMIntPredicate p = n->op == N_EQ   ? LLVMIntEQ
+                         : n->op == N_NE ? LLVMIntNE
+                         : n->op == N_LT ? LLVMIntSLT
+                                         : LLVMIntSLE;
     LLVMValueRef x = emit_node(e, a), y = emit_node(e, b);
+    emit_match(e, &x, &y);
     return LLVMBuildICmp(e->b, p, x, y, "");
 }
 
@@ -328,8 +344,9 @@ static int math_of(Op op)
 {
     switch (op) {
 #define CASE(NAME) case N_##NAME: return MATH_##NAME;
-    CASE(EXP) CASE(EXP2) CASE(EXPM1) CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN)
-    CASE(COS) CASE(ATAN) CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)
+    CASE(EXP) CASE(EXP2) CASE(EXPM1) CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH)
+    CASE(SIN) CASE(COS) CASE(ATAN) CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND)
+    CASE(MIN) CASE(MAX)
 #undef CASE
     default: return -1;
     }
@@ -347,7 +364,8 @@ static LLVMValueRef real_operation(Emitter *e, const Node *n, LLVMValueRef x, LL
     case N_DIV: return LLVMBuildFDiv(b, x, y, "");
     case N_SIGN: {
         LLVMValueRef zero = LLVMConstReal(LLVMTypeOf(x), 0), one = LLVMConstReal(LLVMTypeOf(x), 1);
-        LLVMValueRef below = LLVMBuildFCmp(b, LLVMRealOLT, x, zero, ""), above = LLVMBuildFCmp(b, LLVMRealOGT, x, zero, "");
+        LLVMValueRef below = LLVMBuildFCmp(b, LLVMRealOLT, x, zero, ""),
+                     above = LLVMBuildFCmp(b, LLVMRealOGT, x, zero, "");
         x = LLVMBuildSelect(b, below, LLVMConstReal(LLVMTypeOf(x), -1), x, "");
         return LLVMBuildSelect(b, above, one, x, "");
     }
@@ -363,8 +381,10 @@ static LLVMValueRef emit_rand(Emitter *e, const Node *n)
 {
     LLVMValueRef args[5];
     for (unsigned k = 0; k < 5; k++) args[k] = emit_node(e, n->args[k]);
-    LLVMTypeRef type = real_type(e, n);
-    LLVMValueRef x = LLVMBuildUIToFP(e->b, emit_call(e, e->philox, args, 5), type, "");
+    LLVMTypeRef type = value_type(e, n);
+    LLVMValueRef bits = emit_varies(e, n) ? emit_call_lanes(e, e->philox, args, 5, LLVMGetReturnType(LLVMGlobalGetValueType(e->philox)))
+                                          : emit_call(e, e->philox, args, 5);
+    LLVMValueRef x = LLVMBuildUIToFP(e->b, bits, type, "");
     return LLVMBuildFMul(e->b, x, LLVMConstReal(type, 0x1p-24), ""); /* exact in every type */
 }
 
@@ -374,9 +394,12 @@ static LLVMValueRef emit_real_node(Emitter *e, const Node *n)
     LLVMTypeRef type = real_type(e, n);
     if (n->op == N_TO_REAL) {
         LLVMValueRef x = emit_node(e, n->args[0]);
-        return n->args[0]->type == TYPE_BOOL ? LLVMBuildUIToFP(e->b, x, type, "") : LLVMBuildSIToFP(e->b, x, type, "");
+        return n->args[0]->type == TYPE_BOOL ? LLVMBuildUIToFP(e->b, x, type, "")
+                                             : LLVMBuildSIToFP(e->b, x, type, "");
     }
-    LLVMValueRef x = emit_real(e, n->args[0], type), y = n->n_args > 1 ? emit_real(e, n->args[1], type) : NULL;
+    LLVMValueRef x = emit_real(e, n->args[0], type),
+                 y = n->n_args > 1 ? emit_real(e, n->args[1], type) : NULL;
+    if (y) emit_match(e, &x, &y);
     LLVMValueRef v = real_operation(e, n, x, y);
     bool arithmetic = n->op == N_ADD || n->op == N_SUB || n->op == N_MUL;
     if (arithmetic && !emit_exact(e, n) && LLVMCanValueUseFastMathFlags(v)) /* exact: rounded as written */

@@ -11,14 +11,15 @@ static bool has_loop(const Block *block)
     return false;
 }
 
-static const char *loop_hint(const Statement *s)
+static const char *loop_hint(const Emitter *e, const Statement *s)
 {
+    if (e->lanes) return "llvm.loop.unroll.disable"; /* vectors fill the loop already */
     if (s->loop == LOOP_UNROLLED) return "llvm.loop.unroll.enable";
     return s->loop == LOOP_LANE && !has_loop(&s->body) ? "llvm.loop.vectorize.enable" : NULL;
 }
 
 /* Upwards: variable = lo, lo + step, ... < hi. Downwards the phi is one above the variable. */
-static void emit_for(Emitter *e, const Statement *s)
+void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *), void *context)
 {
     uint32_t mark = emit_mark(e);
     LLVMValueRef lo = emit_node(e, s->lo), hi = emit_node(e, s->hi),
@@ -37,14 +38,26 @@ static void emit_for(Emitter *e, const Statement *s)
     LLVMValueRef below = s->down ? LLVMBuildNSWSub(e->b, at, emit_int(e, 1), "") : NULL;
     e->indices[s->variable->id] = s->down ? below : at;
     emit_divide_heads(e, s->variable);
-    emit_statements(e, &s->body);
+    emit_body(context, s);
     e->indices[s->variable->id] = outer;
     emit_debug_place(e, s->span);
     LLVMValueRef next = s->down ? below : LLVMBuildNSWAdd(e->b, at, step, "");
     LLVMBasicBlockRef latch = emit_here(e);
     LLVMAddIncoming(at, &next, &latch, 1);
-    emit_loop_metadata(e, LLVMBuildBr(e->b, head), loop_hint(s));
+    emit_loop_metadata(e, LLVMBuildBr(e->b, head), loop_hint(e, s));
     LLVMPositionBuilderAtEnd(e->b, end);
+}
+
+static void emit_body(void *context, const Statement *s)
+{
+    emit_statements(context, &s->body);
+}
+
+static void emit_for(Emitter *e, const Statement *s)
+{
+    if (s->loop == LOOP_VECTOR) emit_vector_loop(e, s);
+    else if (s->loop == LOOP_JAM) emit_jam_loop(e, s);
+    else emit_counted_loop(e, s, emit_body, e);
 }
 
 static void emit_if_statement(Emitter *e, const Statement *s)
@@ -82,7 +95,10 @@ static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
 static void emit_set(Emitter *e, const Statement *s)
 {
     LLVMTypeRef type = emit_local_type(e, s->local);
-    LLVMValueRef v = s->local->type == TYPE_REAL ? emit_real(e, s->value, type) : emit_node(e, s->value);
+    bool vector = LLVMGetTypeKind(type) == LLVMVectorTypeKind;
+    LLVMTypeRef element = vector ? LLVMGetElementType(type) : type;
+    LLVMValueRef v = s->local->type == TYPE_REAL ? emit_real(e, s->value, element) : emit_node(e, s->value);
+    if (vector) v = emit_spread(e, v);
     allow_regrouping(e, s, v);
     LLVMBuildStore(e->b, v, emit_local(e, s->local));
 }

@@ -234,16 +234,26 @@ static void mark_access(Emitter *e, const EmitBuffer *b, LLVMValueRef access)
     LLVMSetMetadata(access, e->kind_noalias, b->noalias);
 }
 
+static LLVMValueRef spread_like(Emitter *e, LLVMValueRef v, LLVMValueRef as)
+{
+    return emit_is_vector(as) ? emit_spread(e, v) : v;
+}
+
+static bool is_unit(const EmitBuffer *b, unsigned d)
+{
+    return LLVMIsAConstantInt(b->strides[d]) && LLVMConstIntGetSExtValue(b->strides[d]) == 1;
+}
+
 static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
 {
     LLVMValueRef sum = NULL;
     for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) {
         LLVMValueRef x = at[d];
-        if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int(e, b->buffer->ring_depth), "");
+        if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int_like(e, x, b->buffer->ring_depth), "");
         if (b->group && b->heads == (int)d)
-            x = x == b->head_of ? b->head : LLVMBuildUDiv(e->b, x, b->group, "");
-        bool unit = LLVMIsAConstantInt(b->strides[d]) && LLVMConstIntGetSExtValue(b->strides[d]) == 1;
-        if (!unit) x = LLVMBuildNSWMul(e->b, x, b->strides[d], "");
+            x = x == b->head_of ? b->head : LLVMBuildUDiv(e->b, x, spread_like(e, b->group, x), "");
+        if (!is_unit(b, d)) x = LLVMBuildNSWMul(e->b, x, spread_like(e, b->strides[d], x), "");
+        if (sum) emit_match(e, &sum, &x);
         sum = sum ? LLVMBuildNSWAdd(e->b, sum, x, "") : x;
     }
     return sum ? sum : emit_int(e, 0);
@@ -313,26 +323,129 @@ static LLVMValueRef to_half(Emitter *e, LLVMValueRef x)
     return LLVMBuildTrunc(b, LLVMBuildOr(b, y, sign, ""), e->i16, "");
 }
 
+/* A number in memory as a value of Loops. */
+static LLVMValueRef from_memory(Emitter *e, const EmitBuffer *b, LLVMValueRef v)
+{
+    const Tensor *t = b->buffer->tensor;
+    if (t->type == TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
+    if (t->type == TYPE_INT) return v;
+    if (b->element == e->half && !emit_is_vector(v)) v = from_half(e, v);
+    if (b->element == e->i16 && !emit_is_vector(v)) v = from_bf16(e, v);
+    LLVMTypeRef real = emit_shape(e, b->buffer->exact ? e->f64 : e->real, v);
+    return LLVMTypeOf(v) == real ? v : LLVMBuildFPCast(e->b, v, real, "");
+}
+
+static unsigned bytes_of(Emitter *e, LLVMTypeRef type)
+{
+    return type == e->f64 || type == e->i64 ? 8 : type == e->f32 ? 4 : type == e->i16 ? 2 : 1;
+}
+
+static LLVMTypeRef memory_type(Emitter *e, const EmitBuffer *b) { return b->element == e->half ? e->i16 : b->element; }
+
+static LLVMValueRef load_at(Emitter *e, const EmitBuffer *b, LLVMValueRef offset, LLVMTypeRef type)
+{
+    LLVMValueRef v = LLVMBuildLoad2(e->b, type, emit_at(e, memory_type(e, b), b->data, offset), "");
+    LLVMSetAlignment(v, bytes_of(e, memory_type(e, b)));
+    mark_access(e, b, v);
+    if (b->constant) LLVMSetMetadata(v, e->kind_invariant, node_value(e, NULL, 0));
+    return v;
+}
+
 static LLVMValueRef load_element(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
 {
     LLVMValueRef offset = element_offset(e, b, at);
-    const Tensor *t = b->buffer->tensor;
-    if (!b->element) {
-        LLVMValueRef v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
-        mark_access(e, b, v);
-        return v;
-    }
-    LLVMTypeRef type = b->element == e->half ? e->i16 : b->element;
-    LLVMValueRef p = emit_at(e, type, b->data, offset);
-    LLVMValueRef v = LLVMBuildLoad2(e->b, type, p, "");
+    if (b->element) return from_memory(e, b, load_at(e, b, offset, memory_type(e, b)));
+    LLVMValueRef v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
     mark_access(e, b, v);
-    if (b->constant) LLVMSetMetadata(v, e->kind_invariant, node_value(e, NULL, 0));
-    if (t->type == TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstInt(e->i8, 0, false), "");
-    if (t->type == TYPE_INT) return v;
-    if (b->element == e->half) v = from_half(e, v);
-    if (b->element == e->i16) v = from_bf16(e, v);
-    LLVMTypeRef real = b->buffer->exact ? e->f64 : e->real;
-    return LLVMTypeOf(v) == real ? v : LLVMBuildFPCast(e->b, v, real, "");
+    return v;
+}
+
+/* --- lanes --- */
+
+/* Lanes side by side: the last coordinate is the lane itself, the others are the same for all. */
+static bool is_contiguous(Emitter *e, const EmitBuffer *b, const Node *const *subscripts, LLVMValueRef *at)
+{
+    unsigned rank = b->buffer->tensor->n_dims;
+    if (!b->element || rank == 0 || !is_unit(b, rank - 1)) return false;
+    if (subscripts[rank - 1]->op != N_INDEX || subscripts[rank - 1]->index != e->lane) return false;
+    for (unsigned d = 0; d + 1 < rank; d++)
+        if (emit_is_vector(at[d])) return false;
+    return true;
+}
+
+static LLVMValueRef contiguous_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
+{
+    at[b->buffer->tensor->n_dims - 1] = emit_int(e, 0);
+    return element_offset(e, b, at);
+}
+
+/* One lane after the other, those with a false flag not at all: for types of which there are no gathers. */
+static LLVMValueRef gather_one_by_one(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets, LLVMValueRef flags)
+{
+    bool narrow = b->element == e->half || b->element == e->i16; /* converted one by one, too */
+    LLVMTypeRef type = narrow ? e->real : b->element ? b->element : e->i64;
+    LLVMBasicBlockRef before = emit_here(e), body = emit_block(e, "lane"), load = emit_block(e, "load");
+    LLVMBasicBlockRef join = emit_block(e, "loaded"), end = emit_block(e, "lanes");
+    LLVMValueRef start = LLVMConstInt(e->i32, 0, false), zero = LLVMConstNull(emit_vector(e, type));
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    LLVMValueRef at = LLVMBuildPhi(e->b, e->i32, "lane"), all = LLVMBuildPhi(e->b, emit_vector(e, type), "");
+    LLVMBuildCondBr(e->b, LLVMBuildExtractElement(e->b, flags, at, ""), load, join);
+    LLVMPositionBuilderAtEnd(e->b, load);
+    LLVMValueRef offset = LLVMBuildExtractElement(e->b, offsets, at, ""), v;
+    if (b->element) v = load_at(e, b, offset, memory_type(e, b));
+    else v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
+    if (narrow) v = from_memory(e, b, v);
+    LLVMValueRef more = LLVMBuildInsertElement(e->b, all, v, at, "");
+    LLVMBuildBr(e->b, join);
+    LLVMPositionBuilderAtEnd(e->b, join);
+    LLVMValueRef now = emit_phi2(e, emit_vector(e, type), more, load, all, body);
+    LLVMValueRef next = LLVMBuildAdd(e->b, at, LLVMConstInt(e->i32, 1, false), "");
+    LLVMAddIncoming(at, (LLVMValueRef[]){start, next}, (LLVMBasicBlockRef[]){before, join}, 2);
+    LLVMAddIncoming(all, (LLVMValueRef[]){zero, now}, (LLVMBasicBlockRef[]){before, join}, 2);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntULT, next, LLVMConstInt(e->i32, e->lanes, false), ""), body, end);
+    LLVMPositionBuilderAtEnd(e->b, end);
+    return now;
+}
+
+static LLVMValueRef gather(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets, LLVMValueRef flags)
+{
+    if (b->element != e->f32 && b->element != e->f64) return gather_one_by_one(e, b, offsets, flags);
+    LLVMTypeRef type = emit_vector(e, b->element), pointers = emit_vector(e, e->ptr);
+    LLVMValueRef p = LLVMBuildGEP2(e->b, b->element, b->data, &offsets, 1, "");
+    LLVMValueRef args[] = {p, LLVMConstInt(e->i32, bytes_of(e, b->element), false), flags,
+                           LLVMConstNull(type)};
+    LLVMValueRef v = emit_intrinsic(e, "llvm.masked.gather", (LLVMTypeRef[]){type, pointers}, 2, args, 4);
+    mark_access(e, b, v);
+    return v;
+}
+
+static LLVMValueRef read_lanes(Emitter *e, const Node *n, const EmitBuffer *b, LLVMValueRef *at)
+{
+    LLVMValueRef flags = emit_spread(e, emit_flag(e, true));
+    for (unsigned d = 0; n->guarded && d < n->n_args; d++) {
+        LLVMValueRef limit = spread_like(e, b->extents[d], at[d]);
+        LLVMValueRef in = LLVMBuildICmp(e->b, LLVMIntULT, at[d], limit, "");
+        flags = LLVMBuildAnd(e->b, flags, emit_spread(e, in), "");
+    }
+    if (!n->guarded && is_contiguous(e, b, (const Node *const *)n->args, at))
+        return from_memory(e, b, load_at(e, b, contiguous_offset(e, b, at), emit_vector(e, memory_type(e, b))));
+    return from_memory(e, b, gather(e, b, emit_spread(e, element_offset(e, b, at)), flags));
+}
+
+static void scatter(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets, LLVMValueRef v)
+{
+    if (!b->element) {
+        LLVMValueRef args[] = {b->data, b->type, emit_spread(e, offsets), emit_spread(e, v)};
+        emit_call_lanes(e, e->store_int, args, 4, e->none);
+        return;
+    }
+    LLVMTypeRef type = LLVMGetElementType(LLVMTypeOf(v));
+    LLVMValueRef p = LLVMBuildGEP2(e->b, type, b->data, &offsets, 1, "");
+    LLVMValueRef args[] = {v, p, LLVMConstInt(e->i32, bytes_of(e, type), false),
+                           emit_spread(e, emit_flag(e, true))};
+    LLVMTypeRef overloads[] = {LLVMTypeOf(v), LLVMTypeOf(p)};
+    mark_access(e, b, emit_intrinsic(e, "llvm.masked.scatter", overloads, 2, args, 4));
 }
 
 LLVMValueRef emit_read(Emitter *e, const Node *n)
@@ -341,6 +454,8 @@ LLVMValueRef emit_read(Emitter *e, const Node *n)
     unsigned rank = n->tensor->n_dims;
     LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, rank + 1), inside = NULL;
     for (unsigned d = 0; d < rank; d++) at[d] = emit_node(e, n->args[d]);
+    for (unsigned d = 0; d < rank; d++)
+        if (emit_is_vector(at[d])) return read_lanes(e, n, b, at);
     if (!n->guarded || !rank) return load_element(e, b, at);
     for (unsigned d = 0; d < rank; d++) {
         LLVMValueRef in = LLVMBuildICmp(e->b, LLVMIntULT, at[d], b->extents[d], "");
@@ -362,17 +477,30 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
     LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, tensor->n_dims + 1);
     for (unsigned d = 0; d < tensor->n_dims; d++) at[d] = emit_node(e, subscripts[d]);
     LLVMTypeRef type = b->element;
-    bool narrow = type == e->half || type == e->i16;
+    bool narrow = type == e->half || type == e->i16, vector = false;
     LLVMValueRef v =
         tensor->type == TYPE_REAL ? emit_real(e, value, narrow ? e->f32 : type) : emit_node(e, value);
+    if (type == e->half) v = to_half(e, v);
+    else if (type == e->i16) v = to_bf16(e, v);
+    else if (type == e->i8) v = LLVMBuildZExt(e->b, v, emit_shape(e, e->i8, v), "");
+    for (unsigned d = 0; d < tensor->n_dims; d++) vector = vector || emit_is_vector(at[d]);
+    if (vector) {
+        v = emit_spread(e, v);
+        if (!is_contiguous(e, b, (const Node *const *)subscripts, at)) {
+            scatter(e, b, emit_spread(e, element_offset(e, b, at)), v);
+            return;
+        }
+        LLVMValueRef offset = contiguous_offset(e, b, at);
+        LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, memory_type(e, b), b->data, &offset, 1, ""), s = LLVMBuildStore(e->b, v, p);
+        LLVMSetAlignment(s, bytes_of(e, memory_type(e, b)));
+        mark_access(e, b, s);
+        return;
+    }
     LLVMValueRef offset = element_offset(e, b, at);
     if (!type) {
         mark_access(e, b, emit_call(e, e->store_int, (LLVMValueRef[]){b->data, b->type, offset, v}, 4));
         return;
     }
-    if (type == e->half) v = to_half(e, v);
-    else if (type == e->i16) v = to_bf16(e, v);
-    else if (type == e->i8) v = LLVMBuildZExt(e->b, v, e->i8, "");
     LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, LLVMTypeOf(v), b->data, &offset, 1, "");
     mark_access(e, b, LLVMBuildStore(e->b, v, p));
 }

@@ -1,0 +1,238 @@
+/* VECTOR loops: all iterations at once, as lanes of vectors, and JAM loops: several iterations together.
+ *
+ * Inside a VECTOR loop the value of its variable is the vector 0, 1, 2, ...; whatever depends on it is a vector, all else
+ * stays a scalar and is spread where it meets one. Which locals differ between lanes is found first, as a fixed point.
+ * Requires: bounds of loops and conditions of branches inside do not vary; the number of iterations is a literal.
+ * Ensures: the results of running the iterations one after the other. */
+#include "emit.h"
+
+#include <string.h>
+
+bool emit_varies(Emitter *e, const Node *n)
+{
+    if (!e->lanes) return false;
+    if (n->op == N_INDEX) return n->index == e->lane;
+    if (n->op == N_LOCAL) return e->varying[n->local->id];
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (emit_varies(e, n->args[k])) return true;
+    return false;
+}
+
+LLVMTypeRef emit_vector(Emitter *e, LLVMTypeRef element) { return LLVMVectorType(element, e->lanes); }
+
+bool emit_is_vector(LLVMValueRef v) { return LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind; }
+
+LLVMTypeRef emit_shape(Emitter *e, LLVMTypeRef element, LLVMValueRef as)
+{
+    return emit_is_vector(as) ? emit_vector(e, element) : element;
+}
+
+static LLVMValueRef lane_number(Emitter *e, unsigned k) { return LLVMConstInt(e->i32, k, false); }
+
+LLVMValueRef emit_spread(Emitter *e, LLVMValueRef v)
+{
+    if (emit_is_vector(v)) return v;
+    LLVMTypeRef type = emit_vector(e, LLVMTypeOf(v));
+    LLVMValueRef none = LLVMGetPoison(type), one = LLVMBuildInsertElement(e->b, none, v, lane_number(e, 0), "");
+    return LLVMBuildShuffleVector(e->b, one, none, LLVMConstNull(emit_vector(e, e->i32)), "");
+}
+
+void emit_match(Emitter *e, LLVMValueRef *x, LLVMValueRef *y)
+{
+    if (emit_is_vector(*x) || emit_is_vector(*y)) {
+        *x = emit_spread(e, *x);
+        *y = emit_spread(e, *y);
+    }
+}
+
+LLVMValueRef emit_int_like(Emitter *e, LLVMValueRef as, int64_t x)
+{
+    return emit_is_vector(as) ? emit_spread(e, emit_int(e, x)) : emit_int(e, x);
+}
+
+LLVMValueRef emit_lane_numbers(Emitter *e)
+{
+    LLVMValueRef numbers[256];
+    for (unsigned k = 0; k < e->lanes; k++) numbers[k] = emit_int(e, k);
+    return LLVMConstVector(numbers, e->lanes);
+}
+
+/* --- what has no vector form --- */
+
+LLVMValueRef emit_call_lanes(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n, LLVMTypeRef result)
+{
+    bool nothing = result == e->none;
+    LLVMTypeRef type = nothing ? NULL : emit_vector(e, result);
+    LLVMBasicBlockRef before = emit_here(e), body = emit_block(e, "lane"), end = emit_block(e, "lanes");
+    LLVMValueRef start = lane_number(e, 0), from = nothing ? NULL : LLVMGetPoison(type), one[8];
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    LLVMValueRef at = LLVMBuildPhi(e->b, e->i32, "lane"), all = nothing ? NULL : LLVMBuildPhi(e->b, type, "");
+    for (unsigned k = 0; k < n; k++)
+        one[k] = emit_is_vector(args[k]) ? LLVMBuildExtractElement(e->b, args[k], at, "") : args[k];
+    LLVMValueRef v = emit_call(e, function, one, n);
+    LLVMValueRef more = nothing ? NULL : LLVMBuildInsertElement(e->b, all, v, at, "");
+    LLVMValueRef next = LLVMBuildAdd(e->b, at, lane_number(e, 1), "");
+    LLVMBasicBlockRef latch = emit_here(e);
+    LLVMAddIncoming(at, (LLVMValueRef[]){start, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
+    if (!nothing) LLVMAddIncoming(all, (LLVMValueRef[]){from, more}, (LLVMBasicBlockRef[]){before, latch}, 2);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntULT, next, lane_number(e, e->lanes), ""), body, end);
+    LLVMPositionBuilderAtEnd(e->b, end);
+    return more;
+}
+
+/* --- which locals vary? --- */
+
+static bool mark_block(Emitter *e, const Block *block);
+
+static bool mark_statement(Emitter *e, const Statement *s)
+{
+    bool changed = mark_block(e, &s->body);
+    changed = mark_block(e, &s->otherwise) || changed;
+    if (s->kind != S_SET || e->varying[s->local->id] || !emit_varies(e, s->value)) return changed;
+    return e->varying[s->local->id] = true;
+}
+
+static bool mark_block(Emitter *e, const Block *block)
+{
+    bool changed = false;
+    for (unsigned k = 0; k < block->n; k++) changed = mark_statement(e, block->at[k]) || changed;
+    return changed;
+}
+
+/* --- VECTOR --- */
+
+void emit_vector_loop(Emitter *e, const Statement *s)
+{
+    if (s->hi->op != N_INT || s->hi->integer > 256 || e->lanes) BUG(e->c, "a VECTOR loop needs a literal number of lanes");
+    e->lanes = (unsigned)s->hi->integer;
+    e->lane = s->variable;
+    e->varying = NEW_ARRAY(e->c, bool, e->kernel->n_locals + 1);
+    while (mark_block(e, &s->body)) continue;
+    LLVMValueRef outer = e->indices[s->variable->id];
+    e->indices[s->variable->id] = emit_lane_numbers(e);
+    emit_statements(e, &s->body);
+    e->indices[s->variable->id] = outer;
+    e->lanes = 0;
+    e->lane = NULL;
+}
+
+/* --- JAM --- */
+
+enum { MOST_COPIES = 8 };
+typedef struct Jam {
+    Emitter *e;
+    const Index *variable;
+    unsigned copies;
+    LLVMValueRef at[MOST_COPIES];
+    VEC(uint32_t) own; /* locals that live within an iteration */
+    LLVMValueRef *allocas[MOST_COPIES]; /* of `own`, by position */
+} Jam;
+
+static bool reads_local(const Node *n, const Local *local)
+{
+    if (n->op == N_LOCAL) return n->local == local;
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (reads_local(n->args[k], local)) return true;
+    return false;
+}
+
+/* A local whose first use in the body sets it anew belongs to the iteration. */
+static void find_own(Jam *j, const Block *block, bool *seen)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->kind == S_SET && !seen[s->local->id]) {
+            seen[s->local->id] = true;
+            if (!reads_local(s->value, s->local)) PUSH(j->e->c, &j->own, s->local->id);
+        }
+        find_own(j, &s->body, seen);
+        find_own(j, &s->otherwise, seen);
+    }
+}
+
+static void use_copy(Jam *j, unsigned copy)
+{
+    Emitter *e = j->e;
+    e->indices[j->variable->id] = j->at[copy];
+    for (uint32_t k = 0; k < j->own.n; k++) e->locals[j->own.at[k]] = j->allocas[copy][k];
+}
+
+static void keep_copy(Jam *j, unsigned copy)
+{
+    for (uint32_t k = 0; k < j->own.n; k++) j->allocas[copy][k] = j->e->locals[j->own.at[k]];
+}
+
+static void jam_block(Jam *j, const Block *block);
+
+/* A loop with the same range for all copies runs once, with the copies inside. */
+static bool is_shared_loop(const Jam *j, const Statement *s)
+{
+    return s->kind == S_FOR && s->loop == LOOP_SERIAL && !s->step && !s->down &&
+           !node_depends_on(s->lo, j->variable) && !node_depends_on(s->hi, j->variable);
+}
+
+static void jam_inner(void *context, const Statement *s)
+{
+    jam_block(context, &s->body);
+}
+
+static void jam_statement(Jam *j, const Statement *s)
+{
+    Emitter *e = j->e;
+    if (is_shared_loop(j, s)) {
+        emit_counted_loop(e, s, jam_inner, j);
+        return;
+    }
+    Block one = {.at = (Statement **)&s, .n = 1, .capacity = 1};
+    for (unsigned r = 0; r < j->copies; r++) {
+        use_copy(j, r);
+        emit_statements(e, &one);
+        keep_copy(j, r);
+    }
+}
+
+static void jam_block(Jam *j, const Block *block)
+{
+    for (unsigned k = 0; k < block->n; k++) jam_statement(j, block->at[k]);
+}
+
+/* while (at + copies <= hi) { the body for at, at + 1, ...; at += copies } */
+static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLVMValueRef hi)
+{
+    Emitter *e = j->e;
+    LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "jam"), body = emit_block(e, "body"), end = emit_block(e, "end");
+    LLVMBuildBr(e->b, head);
+    LLVMPositionBuilderAtEnd(e->b, head);
+    LLVMValueRef at = LLVMBuildPhi(e->b, e->i64, s->variable->name), step = emit_int(e, j->copies);
+    LLVMValueRef next = LLVMBuildNSWAdd(e->b, at, step, "");
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLE, next, hi, ""), body, end);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    for (unsigned r = 0; r < j->copies; r++) {
+        j->at[r] = r ? LLVMBuildNSWAdd(e->b, at, emit_int(e, r), "") : at;
+        memset(j->allocas[r], 0, sizeof(LLVMValueRef) * j->own.n);
+    }
+    jam_block(j, &s->body);
+    LLVMBasicBlockRef latch = emit_here(e);
+    LLVMAddIncoming(at, (LLVMValueRef[]){from, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
+    emit_loop_metadata(e, LLVMBuildBr(e->b, head), "llvm.loop.unroll.disable");
+    LLVMPositionBuilderAtEnd(e->b, end);
+    return at;
+}
+
+void emit_jam_loop(Emitter *e, const Statement *s)
+{
+    Jam j = {.e = e, .variable = s->variable};
+    bool *seen = NEW_ARRAY(e->c, bool, e->kernel->n_locals + 1);
+    find_own(&j, &s->body, seen);
+    for (unsigned r = 0; r < MOST_COPIES; r++) j.allocas[r] = NEW_ARRAY(e->c, LLVMValueRef, j.own.n + 1);
+    uint32_t mark = emit_mark(e);
+    LLVMValueRef at = emit_node(e, s->lo), hi = emit_node(e, s->hi), outer = e->indices[s->variable->id];
+    emit_forget(e, mark);
+    j.copies = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4;
+    at = jam_while(&j, s, at, hi);
+    j.copies = 1;
+    jam_while(&j, s, at, hi);
+    e->indices[s->variable->id] = outer;
+    for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;
+}
