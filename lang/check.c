@@ -1,7 +1,7 @@
 /* The driver of the checker: one Program from a parsed file, every pattern elaborated by itself.
  *
- * Requires: a source; c->escape armed. Ensures: without errors, a Program whose patterns are self-contained (program.h);
- * NULL if anything was reported. */
+ * Requires: a source; c->escape armed. Ensures: without errors, a Program whose patterns are self-contained
+ * (program.h); NULL if anything was reported. */
 #include "check.h"
 
 #include <string.h>
@@ -86,7 +86,8 @@ static void drop_unread(Checker *k)
     while (r.n) node_rewrite(c, r.stack[--r.n]->body, reach_read, &r);
     uint32_t kept = 0;
     for (uint32_t n = 0; n < k->pattern->equations.n; n++)
-        if (r.seen[k->pattern->equations.at[n]->id]) k->pattern->equations.at[kept++] = k->pattern->equations.at[n];
+        if (r.seen[k->pattern->equations.at[n]->id])
+            k->pattern->equations.at[kept++] = k->pattern->equations.at[n];
     k->pattern->equations.n = kept;
 }
 

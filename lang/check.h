@@ -1,8 +1,10 @@
-/* Private to the checker (check*.c, use.c): how a parsed pattern is elaborated into equations over core expressions.
+/* Private to the checker (check*.c, use.c): how a parsed pattern is elaborated into equations over core
+ * expressions.
  *
- * Names mean Symbols in a Scope (lexical). What coordinate an index stands at is a Map (dynamic: binders, joins and block
- * ranges add to it), so an argument of a function is evaluated where it is used. A pattern under elaboration is an
- * Instance: the root, or a callee whose equations become equations of the root pattern. */
+ * Names mean Symbols in a Scope (lexical). What coordinate an index stands at is a Map (dynamic: binders,
+ * joins and block ranges add to it), so an argument of a function is evaluated where it is used. A pattern
+ * under elaboration is an Instance: the root, or a callee whose equations become equations of the root
+ * pattern. */
 #ifndef ATTN_LANG_CHECK_H
 #define ATTN_LANG_CHECK_H
 
@@ -178,7 +180,8 @@ Value value_none(void);
 Value value_make(Checker *k, Node *n);
 Node *value_node(Checker *k, Value v); /* with its guard spelled out */
 Value value_operator(const Env *e, const Ast *a, AstOp op, Value x, Value y);
-Value value_convert(const Env *e, Value v, Type type, Span span, const char *what); /* int to real; else E104 */
+Value value_convert(const Env *e, Value v, Type type, Span span,
+                    const char *what); /* int to real; else E104 */
 bool value_unify(const Env *e, Value *x, Value *y, Span span, const char *what);
 Node *to_real(Compilation *c, Node *n);
 Node *both(Checker *k, Node *a, Node *b);   /* NULL: true */
@@ -186,8 +189,10 @@ Node *zero_of(Compilation *c, Type type);
 const char *type_name(Type t);
 Type storage_type(StorageType t);
 /* A diagnostic, unless the same one was given at the same place. */
-Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* ---- check_expression.c ---- */
 Value elaborate(const Env *e, const Ast *a);
@@ -214,7 +219,8 @@ Value elaborate_selection(const Env *e, const Ast *a);
 /* Closes a binder: hides what it binds in `free`; ranges needed by `pad` hold for all of them. */
 Value bound_value(const Env *e, const Bound *b, Node *node, Value where, Value body, bool keeps);
 /* The value of a binder that keeps its position, at the coordinates outside. */
-Value keep_position(const Env *e, const Ast *a, const Bound *b, Node *node, Value v, const char *suffix, bool always);
+Value keep_position(const Env *e, const Ast *a, const Bound *b, Node *node, Value v, const char *suffix,
+                    bool always);
 
 /* ---- check_read.c ---- */
 Value read_bare(const Env *e, Entity *t, Span span);
@@ -230,7 +236,7 @@ void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool dat
 void entity_covers(const Env *e, Entity *t, const IndexSet *free); /* else E107 */
 void entity_prepend_ambient(Entity *t, const IndexSet *free);
 Value entity_right_side(const Env *e, Entity *t, const Ast *a); /* elaborated, of the declared type */
-Node *entity_check(const Env *e, Entity *t, Node *n);           /* within the range of its type; NULL: error */
+Node *entity_check(const Env *e, Entity *t, Node *n); /* within the range of its type; NULL: error */
 Map *left_map(Entity *t);                                       /* the indices that its left side gives */
 unsigned set_list(Checker *k, const IndexSet *s, Index ***list); /* in the standard order */
 Index *index_by_id(const Checker *k, unsigned id);

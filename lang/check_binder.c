@@ -161,7 +161,8 @@ static Value body_value(const Env *inner, const Ast *a, const Ast *body, Op op, 
     bool logical = op == N_REDUCE && (kind == REDUCE_ANY || kind == REDUCE_ALL);
     bool real = op == N_NORMALISE || (op == N_REDUCE && (kind == REDUCE_MEAN || kind == REDUCE_LOGSUMEXP));
     if (logical) return value_convert(inner, v, TYPE_BOOL, body->span, what);
-    if (real || (v.node && v.node->type == TYPE_BOOL)) return value_convert(inner, v, TYPE_REAL, body->span, what);
+    if (real || (v.node && v.node->type == TYPE_BOOL))
+        return value_convert(inner, v, TYPE_REAL, body->span, what);
     return v;
 }
 
@@ -175,7 +176,8 @@ static Node *place(const Env *e, const Bound *b, Node *found)
     Node *origin = b->n == 1 ? origin_of(e, b->index[0]) : NULL;
     if (!origin) return found;
     Compilation *c = e->k->c;
-    return node_if(c, node_binary(c, N_LE, node_int(c, 0), found), node_binary(c, N_ADD, origin, found), node_int(c, -1));
+    return node_if(c, node_binary(c, N_LE, node_int(c, 0), found), node_binary(c, N_ADD, origin, found),
+                   node_int(c, -1));
 }
 
 static Value reduce(const Env *e, const Ast *a, unsigned kind)
@@ -188,14 +190,16 @@ static Value reduce(const Env *e, const Ast *a, unsigned kind)
     inner.map = b.map;
     Value where = where_of(&inner, a), body = body_value(&inner, a, argument, N_REDUCE, kind);
     if (!where.node || !body.node) return value_none();
-    Node *n = node_binder(k->c, N_REDUCE, kind, b.n, b.var, b.lo, b.hi, where.node, value_node(k, body), NULL);
+    Node *n =
+        node_binder(k->c, N_REDUCE, kind, b.n, b.var, b.lo, b.hi, where.node, value_node(k, body), NULL);
     if (kind == REDUCE_ARGMAX || kind == REDUCE_ARGMIN) n = place(e, &b, n);
     Value v = bound_value(e, &b, n, where, body, false);
     if (!passes_zero(kind) || !body.kept) return v;
     bool depends = !node_is_bool(where.node, true);
     for (unsigned m = 0; m < b.n; m++) depends |= node_depends_on(body.kept, b.var[m]);
     v.kept = body.kept;
-    if (depends) v.kept = node_binder(k->c, N_REDUCE, REDUCE_ANY, b.n, b.var, b.lo, b.hi, where.node, body.kept, NULL);
+    if (depends)
+        v.kept = node_binder(k->c, N_REDUCE, REDUCE_ANY, b.n, b.var, b.lo, b.hi, where.node, body.kept, NULL);
     return v;
 }
 
@@ -213,7 +217,8 @@ static Value read_kept(const Env *e, const Bound *b, Tensor *t)
     return value_make(e->k, node_read(c, t, at, false));
 }
 
-Value keep_position(const Env *e, const Ast *a, const Bound *b, Node *node, Value v, const char *suffix, bool always)
+Value keep_position(const Env *e, const Ast *a, const Bound *b, Node *node, Value v, const char *suffix,
+                    bool always)
 {
     bool here = !always;
     for (unsigned m = 0; m < b->n; m++) here &= coordinate(e, b->index[m]) == node_index(e->k->c, b->var[m]);
@@ -226,7 +231,8 @@ Value keep_position(const Env *e, const Ast *a, const Bound *b, Node *node, Valu
     Compilation *c = e->k->c;
     Node **to = NEW_ARRAY(c, Node *, b->n);
     for (unsigned m = 0; m < b->n; m++) to[m] = coordinate(e, b->index[m]);
-    if (node_substitutable(c, v.kept, b->n, b->var, to)) v.kept = node_substitute(c, v.kept, b->n, b->var, to);
+    if (node_substitutable(c, v.kept, b->n, b->var, to))
+        v.kept = node_substitute(c, v.kept, b->n, b->var, to);
     else v.kept = read_kept(e, b, aux_equation(e->k, "kept", v.kept, a->span)).node;
     return v;
 }
@@ -236,7 +242,8 @@ static Value sink_value(const Env *e, const Ast *a, const Ast *sink, const Bound
     Value v = value_convert(e, elaborate(e, sink), TYPE_REAL, sink->span, "a sink");
     for (unsigned m = 0; v.node && m < b->n; m++)
         if (set_has(v.free, b->index[m]->id))
-            return fail(e, NULL, E114, sink->span, "the sink of this `%s` depends on `%s`, which it normalises over", a->name,
+            return fail(e, NULL, E114, sink->span,
+                        "the sink of this `%s` depends on `%s`, which it normalises over", a->name,
                         b->index[m]->name);
     return v;
 }
@@ -255,8 +262,8 @@ static Value normalise(const Env *e, const Ast *a, const Bracket *bracket)
     Value where = where_of(&inner, a), body = body_value(&inner, a, argument, bracket->op, bracket->kind);
     Value extra = sink ? sink_value(e, a, sink, &b) : value_make(k, node_bool(k->c, true));
     if (!where.node || !body.node || !extra.node) return value_none();
-    Node *n = node_binder(k->c, bracket->op, bracket->kind, b.n, b.var, b.lo, b.hi, where.node, value_node(k, body),
-                          sink ? value_node(k, extra) : NULL);
+    Node *n = node_binder(k->c, bracket->op, bracket->kind, b.n, b.var, b.lo, b.hi, where.node,
+                          value_node(k, body), sink ? value_node(k, extra) : NULL);
     Value v = bound_value(e, &b, n, where, body, true);
     v.free = set_union(k->c, v.free, extra.free);
     v.inside = both(k, v.inside, extra.inside);
@@ -284,7 +291,8 @@ static Value join_last(const Env *e, Value x, Value rest, Node *test)
     v.node = node_if(c, test, value_node(e->k, x), value_node(e->k, rest));
     Node *yes = node_bool(c, true);
     if (x.kept || rest.kept) v.kept = node_if(c, test, x.kept ? x.kept : yes, rest.kept ? rest.kept : yes);
-    if (x.inside || rest.inside) v.inside = node_if(c, test, x.inside ? x.inside : yes, rest.inside ? rest.inside : yes);
+    if (x.inside || rest.inside)
+        v.inside = node_if(c, test, x.inside ? x.inside : yes, rest.inside ? rest.inside : yes);
     return v;
 }
 
@@ -294,15 +302,18 @@ static Value join(const Env *e, const Ast *a)
     Compilation *c = k->c;
     bool one = a->binders.n == 1 && !a->binders.at[0].block && !a->where;
     Index *whole = one ? find_index(e, a->binders.at[0].name, a->binders.at[0].span) : NULL;
-    if (!one) return fail(e, NULL, E117, a->span, "`join[u](x, y)` takes one joined index and a value for each of its parts");
+    if (!one)
+        return fail(e, NULL, E117, a->span,
+                    "`join[u](x, y)` takes one joined index and a value for each of its parts");
     if (!whole) return value_none();
     resolve_index(k, whole);
     const IndexInfo *info = &k->info[whole->id];
     if (!info->join || info->parts.n != a->args.n) {
         Diag *d;
-        Value none = info->join ? fail(e, &d, E117, a->span, "`%s` joins %u indices, and is given %u value%s here", whole->name,
-                                       info->parts.n, a->args.n, a->args.n == 1 ? "" : "s")
-                                : fail(e, &d, E117, a->span, "`%s` joins no indices", whole->name);
+        Value none = info->join
+                         ? fail(e, &d, E117, a->span, "`%s` joins %u indices, and is given %u value%s here",
+                                whole->name, info->parts.n, a->args.n, a->args.n == 1 ? "" : "s")
+                         : fail(e, &d, E117, a->span, "`%s` joins no indices", whole->name);
         if (!info->join) diag_hint(c, d, "declare it: `index %s: join(c, j)`", whole->name);
         return none;
     }
@@ -310,7 +321,8 @@ static Value join(const Env *e, const Ast *a)
     Node *ends[64], *offset = node_int(c, 0);
     uint32_t n = a->args.n < 64 ? a->args.n : 64;
     for (uint32_t p = 0; p < n; p++) {
-        if (a->args.at[p].name || a->args.at[p].is_index) return fail(e, NULL, E117, a->span, "`join` takes plain values");
+        if (a->args.at[p].name || a->args.at[p].is_index)
+            return fail(e, NULL, E117, a->span, "`join` takes plain values");
         parts[p] = join_part(e, a, p, whole, &offset);
         ends[p] = offset;
     }
@@ -330,7 +342,8 @@ Value elaborate_bracket(const Env *e, const Ast *a)
     if (!b) {
         Diag *d;
         bool function = is_builtin(a->name) || global_find(e->scope->file, a->name);
-        Value none = fail(e, &d, E102, a->name_span, function ? "`%s` binds no indices" : "unknown operation `%s[...](...)`", a->name);
+        Value none = fail(e, &d, E102, a->name_span,
+                          function ? "`%s` binds no indices" : "unknown operation `%s[...](...)`", a->name);
         if (function) diag_hint(e->k->c, d, "write `%s(...)`", a->name);
         else hint_name(e->k, d, e->scope, a->name, true);
         return none;
@@ -338,8 +351,10 @@ Value elaborate_bracket(const Env *e, const Ast *a)
     bool selects = b->op == N_TOP_INDEX || b->op == N_POSITIONS;
     for (uint32_t k = 0; k < a->binders.n; k++)
         if (a->binders.at[k].to && !(selects && k == a->binders.n - 1))
-            return fail(e, NULL, E113, a->binders.at[k].to_span, "`-> %s` stands behind the last index of `top_index` and "
-                        "`positions` alone", a->binders.at[k].to);
+            return fail(e, NULL, E113, a->binders.at[k].to_span,
+                        "`-> %s` stands behind the last index of `top_index` and "
+                        "`positions` alone",
+                        a->binders.at[k].to);
     if (b->op == N_REDUCE) return reduce(e, a, b->kind);
     if (b->op == N_NORMALISE || b->op == N_SCAN) return normalise(e, a, b);
     return b->op == N_OPS ? join(e, a) : elaborate_selection(e, a);

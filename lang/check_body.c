@@ -1,4 +1,5 @@
-/* The names that a body declares: indices, blocks, new indices of selections, equations and their first states. */
+/* The names that a body declares: indices, blocks, new indices of selections, equations and their first
+ * states. */
 #include "check.h"
 
 /* ---- indices ---- */
@@ -24,7 +25,9 @@ static void declare_one(Instance *in, const AstStatement *s)
     const AstStatement **place = from ? &info->origin : &info->extent;
     if (*place) twice(in, s, *place, from ? "an origin" : "an extent");
     else if (info->owner != in || index->ambient)
-        report(in->k->c, E505, s->span, "`%s` is an ambient index: its extent comes from the tensors, and it begins at 0", index->name);
+        report(in->k->c, E505, s->span,
+               "`%s` is an ambient index: its extent comes from the tensors, and it begins at 0",
+               index->name);
     else *place = s;
 }
 
@@ -74,7 +77,9 @@ static Entity *equation_entity(Instance *in, const AstStatement *s)
     }
     Entity *t = NEW(k->c, Entity);
     *t = (Entity){.name = s->name.name, .span = s->name.span, .owner = in, .role = ROLE_EQUATION};
-    if (!scope_add(k, &in->scope, (Symbol){.name = t->name, .kind = SYMBOL_ENTITY, .span = t->span, .entity = t})) return NULL;
+    if (!scope_add(k, &in->scope,
+                   (Symbol){.name = t->name, .kind = SYMBOL_ENTITY, .span = t->span, .entity = t}))
+        return NULL;
     PUSH(k->c, &in->entities, t);
     PUSH(k->c, &k->entities, t);
     return t;
@@ -83,8 +88,11 @@ static Entity *equation_entity(Instance *in, const AstStatement *s)
 static void bad_left(Instance *in, const AstStatement *s, Span span, const char *why)
 {
     Diag *d = report(in->k->c, E507, span, "%s", why);
-    diag_hint(in->k->c, d, "a left side is `%s`, `%s[i, j]` with all its indices, `%s[t]` for a recurrence, or `%s[-1]` for the "
-              "state before its first step", s->name.name, s->name.name, s->name.name, s->name.name);
+    diag_hint(
+        in->k->c, d,
+        "a left side is `%s`, `%s[i, j]` with all its indices, `%s[t]` for a recurrence, or `%s[-1]` for the "
+        "state before its first step",
+        s->name.name, s->name.name, s->name.name, s->name.name);
 }
 
 /* `o[e, i] = ...` of an output: its declaration already says the order. */
@@ -131,7 +139,8 @@ static void main_equation(Instance *in, Entity *t, const AstStatement *s)
     if (t->equation) {
         Diag *d = report(k->c, E501, s->name.span, "`%s` is defined twice", t->name);
         diag_note(k->c, d, t->equation->name.span, "first defined here");
-        if (s->subscripts.n == 1) diag_hint(k->c, d, "the state before the first step is `%s[-1] = ...`", t->name);
+        if (s->subscripts.n == 1)
+            diag_hint(k->c, d, "the state before the first step is `%s[-1] = ...`", t->name);
         return;
     }
     t->equation = s;
@@ -163,8 +172,10 @@ static void declare_equation(Instance *in, const AstStatement *s)
     for (uint32_t n = 0; n < s->subscripts.n; n++) {
         const Ast *a = s->subscripts.at[n];
         if (index_name(in, a)) continue;
-        if (a->kind != AST_NAME) bad_left(in, s, a->span, "a left side with several subscripts names indices alone");
-        else if (scope_find(&in->scope, a->name)) bad_left(in, s, a->span, "a subscript of a left side is no index");
+        if (a->kind != AST_NAME)
+            bad_left(in, s, a->span, "a left side with several subscripts names indices alone");
+        else if (scope_find(&in->scope, a->name))
+            bad_left(in, s, a->span, "a subscript of a left side is no index");
         else {
             Diag *d = report(in->k->c, E103, a->span, "there is no index `%s`", a->name);
             hint_name(in->k, d, &in->scope, a->name, false);
@@ -185,8 +196,9 @@ static void declare_carry(Instance *in, const AstStatement *s)
             t->carried = true;
             continue;
         }
-        Diag *d = report(c, E306, s->names.at[n].span, symbol ? "`%s` is no equation" : "there is no equation `%s` to carry",
-                       s->names.at[n].name);
+        Diag *d = report(c, E306, s->names.at[n].span,
+                         symbol ? "`%s` is no equation" : "there is no equation `%s` to carry",
+                         s->names.at[n].name);
         if (!symbol) hint_name(in->k, d, &in->scope, s->names.at[n].name, false);
     }
 }
@@ -201,7 +213,8 @@ static void missing_equations(Instance *in)
         t->state = ENTITY_DONE;
         if (t->role == ROLE_OUTPUT) report(c, E502, t->span, "output `%s` has no equation", t->name);
         else {
-            Diag *d = report(c, E305, t->initials.at[0].statement->span, "`%s` has a first state but no equation", t->name);
+            Diag *d = report(c, E305, t->initials.at[0].statement->span,
+                             "`%s` has a first state but no equation", t->name);
             diag_hint(c, d, "add `%s[t] = ...`", t->name);
         }
     }

@@ -14,16 +14,19 @@ typedef enum BuiltinKind {
 typedef struct Builtin { const char *name; BuiltinKind kind; Op op; } Builtin;
 
 static const Builtin builtins[] = {
-    {"exp", REAL_OP, N_EXP}, {"exp2", REAL_OP, N_EXP2}, {"expm1", REAL_OP, N_EXPM1}, {"log", REAL_OP, N_LOG},
-    {"log2", REAL_OP, N_LOG2}, {"log1p", REAL_OP, N_LOG1P}, {"sqrt", REAL_OP, N_SQRT}, {"rsqrt", REAL_OP, N_RSQRT},
-    {"tanh", REAL_OP, N_TANH}, {"sin", REAL_OP, N_SIN}, {"cos", REAL_OP, N_COS}, {"atan", REAL_OP, N_ATAN},
-    {"erf", REAL_OP, N_ERF}, {"abs", SAME_OP, N_ABS}, {"sign", SAME_OP, N_SIGN}, {"floor", ROUNDING, N_FLOOR},
-    {"ceil", ROUNDING, N_CEIL}, {"round", ROUNDING, N_ROUND}, {"sigmoid", REAL_MADE, N_OPS}, {"elu", REAL_MADE, N_OPS},
-    {"gelu", REAL_MADE, N_OPS}, {"silu", REAL_MADE, N_OPS}, {"softplus", REAL_MADE, N_OPS}, {"relu", OTHER, N_OPS},
-    {"min", OTHER, N_MIN}, {"max", OTHER, N_MAX}, {"clamp", OTHER, N_OPS}, {"pow", OTHER, N_POW}, {"float", OTHER, N_OPS},
-    {"int", OTHER, N_OPS}, {"popcount", OTHER, N_POPCOUNT}, {"stop", OTHER, N_STOP}, {"rand", OTHER, N_RAND},
-    {"pad", OTHER, N_OPS}, {"size", OTHER, N_OPS}, {"first", OTHER, N_OPS}, {"last", OTHER, N_OPS},
-    {"count", OTHER, N_OPS}};
+    {"exp", REAL_OP, N_EXP},         {"exp2", REAL_OP, N_EXP2},      {"expm1", REAL_OP, N_EXPM1},
+    {"log", REAL_OP, N_LOG},         {"log2", REAL_OP, N_LOG2},      {"log1p", REAL_OP, N_LOG1P},
+    {"sqrt", REAL_OP, N_SQRT},       {"rsqrt", REAL_OP, N_RSQRT},    {"tanh", REAL_OP, N_TANH},
+    {"sin", REAL_OP, N_SIN},         {"cos", REAL_OP, N_COS},        {"atan", REAL_OP, N_ATAN},
+    {"erf", REAL_OP, N_ERF},         {"abs", SAME_OP, N_ABS},        {"sign", SAME_OP, N_SIGN},
+    {"floor", ROUNDING, N_FLOOR},    {"ceil", ROUNDING, N_CEIL},     {"round", ROUNDING, N_ROUND},
+    {"sigmoid", REAL_MADE, N_OPS},   {"elu", REAL_MADE, N_OPS},      {"gelu", REAL_MADE, N_OPS},
+    {"silu", REAL_MADE, N_OPS},      {"softplus", REAL_MADE, N_OPS}, {"relu", OTHER, N_OPS},
+    {"min", OTHER, N_MIN},           {"max", OTHER, N_MAX},          {"clamp", OTHER, N_OPS},
+    {"pow", OTHER, N_POW},           {"float", OTHER, N_OPS},        {"int", OTHER, N_OPS},
+    {"popcount", OTHER, N_POPCOUNT}, {"stop", OTHER, N_STOP},        {"rand", OTHER, N_RAND},
+    {"pad", OTHER, N_OPS},           {"size", OTHER, N_OPS},         {"first", OTHER, N_OPS},
+    {"last", OTHER, N_OPS},          {"count", OTHER, N_OPS}};
 
 static const Builtin *find(const char *name)
 {
@@ -42,8 +45,11 @@ static bool positional(const Env *e, const Ast *a, unsigned least, unsigned most
     if (plain && a->args.n >= least && a->args.n <= most) return true;
     if (!plain) fail(e, NULL, E105, a->span, "`%s` takes plain arguments", a->name);
     else if (least == most)
-        fail(e, NULL, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, least, least == 1 ? "" : "s", a->args.n);
-    else fail(e, NULL, E105, a->span, "`%s` takes %u to %u arguments, not %u", a->name, least, most, a->args.n);
+        fail(e, NULL, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, least,
+             least == 1 ? "" : "s", a->args.n);
+    else
+        fail(e, NULL, E105, a->span, "`%s` takes %u to %u arguments, not %u", a->name, least, most,
+             a->args.n);
     return false;
 }
 
@@ -94,7 +100,8 @@ static Node *composed(Compilation *c, const char *name, Node *x)
 
 static Value merge(Checker *k, Value a, Value b, Node *node)
 {
-    return (Value){.node = node, .free = set_union(k->c, a.free, b.free), .inside = both(k, a.inside, b.inside)};
+    return (Value){
+        .node = node, .free = set_union(k->c, a.free, b.free), .inside = both(k, a.inside, b.inside)};
 }
 
 static Value number_arg(const Env *e, const Ast *a, unsigned k)
@@ -121,7 +128,8 @@ static Value clamp(const Env *e, const Ast *a)
 {
     if (!positional(e, a, 3, 3)) return value_none();
     Value x = number_arg(e, a, 0), lo = number_arg(e, a, 1), hi = number_arg(e, a, 2);
-    if (!value_unify(e, &lo, &hi, a->span, "arguments") || !value_unify(e, &x, &lo, a->span, "arguments")) return value_none();
+    if (!value_unify(e, &lo, &hi, a->span, "arguments") || !value_unify(e, &x, &lo, a->span, "arguments"))
+        return value_none();
     if (!value_unify(e, &x, &hi, a->span, "arguments")) return value_none();
     Compilation *c = e->k->c;
     return merge(e->k, merge(e->k, x, lo, NULL), hi, bin(c, N_MIN, bin(c, N_MAX, x.node, lo.node), hi.node));
@@ -202,7 +210,8 @@ static Value padded(const Env *e, const Ast *a)
     if (!value_unify(e, &x, &y, a->span, "the arguments of `pad`")) return value_none();
     Node *inside = x.inside;
     Value v = {.kept = x.kept, .free = set_union(e->k->c, x.free, y.free), .inside = y.inside};
-    v.node = inside ? node_if(e->k->c, inside, value_node(e->k, x), value_node(e->k, y)) : value_node(e->k, x);
+    v.node =
+        inside ? node_if(e->k->c, inside, value_node(e->k, x), value_node(e->k, y)) : value_node(e->k, x);
     if (v.kept && inside) v.kept = node_binary(e->k->c, N_OR, node_unary(e->k->c, N_NOT, inside), v.kept);
     return v;
 }
@@ -212,7 +221,8 @@ static Value of_index(const Env *e, const Ast *a)
 {
     if (!positional(e, a, 1, 1)) return value_none();
     const Ast *name = a->args.at[0].value;
-    if (name->kind != AST_NAME) return fail(e, NULL, E103, name->span, "`%s` takes the name of an index", a->name);
+    if (name->kind != AST_NAME)
+        return fail(e, NULL, E103, name->span, "`%s` takes the name of an index", a->name);
     Index *index = find_index(e, name->name, name->span);
     if (!index) return value_none();
     Compilation *c = e->k->c;
@@ -231,14 +241,16 @@ static Value counted(const Env *e, const Ast *a)
     const Ast *name = a->args.at[0].value;
     Entity *t = name->kind == AST_NAME ? find_entity(e->scope, name->name) : NULL;
     if (!e->cost || !t || t->type != TYPE_BOOL)
-        return fail(e, NULL, E119, a->span, "`count` stands in `cost` and takes the name of a bool tensor or equation");
+        return fail(e, NULL, E119, a->span,
+                    "`count` stands in `cost` and takes the name of a bool tensor or equation");
     Env inner = *e;
     inner.cost = false;
     Value v = read_bare(&inner, t, name->span);
     if (!v.node) return v;
     Compilation *c = e->k->c;
     Node *n = un(c, N_TO_REAL, v.node), *ambient = num(c, 1);
-    if (t->n_dims) n = node_binder(c, N_REDUCE, REDUCE_SUM, t->n_dims, t->dims, NULL, NULL, node_bool(c, true), n, NULL);
+    if (t->n_dims)
+        n = node_binder(c, N_REDUCE, REDUCE_SUM, t->n_dims, t->dims, NULL, NULL, node_bool(c, true), n, NULL);
     for (unsigned k = 0; k < t->n_dims; k++)
         if (t->dims[k]->ambient) ambient = bin(c, N_MUL, ambient, to_real(c, node_size(c, t->dims[k])));
     return value_make(e->k, bin(c, N_DIV, n, ambient));

@@ -20,8 +20,8 @@ void leave(Checker *k) { k->active.n--; }
 static Value wrong_count(const Env *e, const Ast *a, const AstFunction *f)
 {
     Diag *d;
-    Value none = fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, f->args.n, f->args.n == 1 ? "" : "s",
-                      a->args.n);
+    Value none = fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, f->args.n,
+                      f->args.n == 1 ? "" : "s", a->args.n);
     diag_note(e->k->c, d, f->name.span, "defined here");
     return none;
 }
@@ -38,7 +38,8 @@ static bool pass_index(const Env *e, Scope *s, const AstFunctionArg *to, const A
     }
     Index *index = find_index(e, v->name, v->span);
     if (!index) return false;
-    PUSH(e->k->c, &s->symbols, (Symbol){.name = to->name.name, .kind = SYMBOL_INDEX, .span = to->name.span, .index = index});
+    PUSH(e->k->c, &s->symbols,
+         (Symbol){.name = to->name.name, .kind = SYMBOL_INDEX, .span = to->name.span, .index = index});
     return true;
 }
 
@@ -54,11 +55,13 @@ static bool pass(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg 
 {
     if (to->is_index) return pass_index(e, s, to, from, a);
     if (from->is_index) {
-        fail(e, NULL, E105, from->span, "`%s` of `%s` is a value, not the name of an index", to->name.name, a->name);
+        fail(e, NULL, E105, from->span, "`%s` of `%s` is a value, not the name of an index", to->name.name,
+             a->name);
         return false;
     }
     Closure *made = closure_new(e->k, from->value, e->scope);
-    PUSH(e->k->c, &s->symbols, (Symbol){.name = to->name.name, .kind = SYMBOL_CLOSURE, .span = to->name.span, .closure = made});
+    PUSH(e->k->c, &s->symbols,
+         (Symbol){.name = to->name.name, .kind = SYMBOL_CLOSURE, .span = to->name.span, .closure = made});
     return true;
 }
 
@@ -82,7 +85,8 @@ Value call_function(const Env *e, const Ast *a, const Global *g)
     bool good = true;
     for (uint32_t n = 0; n < f->args.n; n++) {
         const AstArg *arg = argument_for(f, a, n);
-        if (!arg) return fail(e, NULL, E105, a->span, "`%s` of `%s` is missing", f->args.at[n].name.name, a->name);
+        if (!arg)
+            return fail(e, NULL, E105, a->span, "`%s` of `%s` is missing", f->args.at[n].name.name, a->name);
         good &= pass(e, s, &f->args.at[n], arg, a);
     }
     for (uint32_t n = 0; n < f->locals.n; n++) {

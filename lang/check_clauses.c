@@ -1,4 +1,5 @@
-/* The clauses of a signature (example, cost), `require`, and conditions that are checked when tensors are bound. */
+/* The clauses of a signature (example, cost), `require`, and conditions that are checked when tensors are
+ * bound. */
 #include "check.h"
 
 #include <string.h>
@@ -8,7 +9,8 @@
 static ProveScope known_conditions(Checker *k)
 {
     ProveScope s = {0};
-    for (uint32_t n = 0; n < k->pattern->conditions.n; n++) PUSH(k->c, &s.conditions, k->pattern->conditions.at[n].test);
+    for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
+        PUSH(k->c, &s.conditions, k->pattern->conditions.at[n].test);
     return s;
 }
 
@@ -51,7 +53,8 @@ static void require(Instance *in, const AstStatement *s)
         return;
     }
     const Source *source = &k->c->sources.at[s->value->span.source];
-    const char *text = format(k->c, "%.*s", (int)(s->value->span.to - s->value->span.from), source->text + s->value->span.from);
+    const char *text = format(k->c, "%.*s", (int)(s->value->span.to - s->value->span.from),
+                              source->text + s->value->span.from);
     PUSH(k->c, &k->pattern->conditions, (Condition){n, text, s->value->span});
 }
 
@@ -81,7 +84,8 @@ static const Distribution distributions[] = {
 static void bad_distribution(Instance *in, const Ast *a, const char *why)
 {
     Diag *d = report(in->k->c, E506, a->span, "%s", why);
-    diag_hint(in->k->c, d, "floats: a number, uniform(lo, hi), normal(mean, sd); ints: a number, integers(lo, hi), "
+    diag_hint(in->k->c, d,
+              "floats: a number, uniform(lo, hi), normal(mean, sd); ints: a number, integers(lo, hi), "
               "sorted(lo, hi), distinct; bools: true, false, chance(p)");
 }
 
@@ -96,7 +100,8 @@ static void check_distribution(Instance *in, const Env *e, const Tensor *t, cons
         for (uint32_t k = 0; k < a->args.n; k++) plain &= !a->args.at[k].name && !a->args.at[k].is_index;
         if (!plain) continue;
         bool fits = t->type == TYPE_REAL ? x->reals : t->type == TYPE_INT ? x->ints : x->bools;
-        if (!fits) bad_distribution(in, a, format(in->k->c, "`%s` does not give %ss", a->name, type_name(t->type)));
+        if (!fits)
+            bad_distribution(in, a, format(in->k->c, "`%s` does not give %ss", a->name, type_name(t->type)));
         for (uint32_t k = 0; fits && k < a->args.n; k++)
             elaborate_scalar(e, a->args.at[k].value, TYPE_REAL, E506, "an argument of a distribution");
         return;
@@ -117,8 +122,11 @@ static void example_value(Instance *in, const Example *x)
     Env e = {.k = in->k, .scope = &in->scope, .cost = true};
     if (x->tensor && is_distribution(x->value)) check_distribution(in, &e, x->tensor, x->value);
     else
-        elaborate_scalar(&e, x->value, x->index ? TYPE_INT : x->param ? x->param->type : x->tensor->type, E506,
-                         "a value of an example");
+        elaborate_scalar(&e, x->value,
+                         x->index   ? TYPE_INT
+                         : x->param ? x->param->type
+                                    : x->tensor->type,
+                         E506, "a value of an example");
 }
 
 static void example(Instance *in, const AstExample *a)
@@ -139,8 +147,10 @@ static void example(Instance *in, const AstExample *a)
         PUSH(k->c, &k->pattern->examples, x);
         return;
     }
-    Diag *d = report(k->c, E506, a->name.span, s ? "an example gives extents, parameters and inputs, and `%s` is none of them"
-                                               : "the example names `%s`, which does not exist", x.name);
+    Diag *d = report(k->c, E506, a->name.span,
+                     s ? "an example gives extents, parameters and inputs, and `%s` is none of them"
+                       : "the example names `%s`, which does not exist",
+                     x.name);
     if (!s) hint_name(k, d, &in->scope, x.name, false);
 }
 
@@ -154,7 +164,8 @@ static const Example *find_example(const Pattern *p, const char *name)
 static void missing_example(Instance *in, const char *name, const char *what, const char *hint)
 {
     Compilation *c = in->k->c;
-    Diag *d = report(c, E506, in->ast->examples.at[0].name.span, "the example says nothing of %s `%s`", what, name);
+    Diag *d =
+        report(c, E506, in->ast->examples.at[0].name.span, "the example says nothing of %s `%s`", what, name);
     diag_hint(c, d, hint, name);
 }
 
@@ -167,8 +178,10 @@ void resolve_examples(Instance *in)
         if (!p->indices.at[n]->ambient && !find_example(p, p->indices.at[n]->name))
             missing_example(in, p->indices.at[n]->name, "the extent", "add `%s = 16`");
     for (uint32_t n = 0; n < p->params.n; n++)
-        if (!p->params.at[n]->has_default && !p->params.at[n]->fixed && !find_example(p, p->params.at[n]->name))
-            missing_example(in, p->params.at[n]->name, "the parameter", "add `%s = ...`, or give it a default");
+        if (!p->params.at[n]->has_default && !p->params.at[n]->fixed &&
+            !find_example(p, p->params.at[n]->name))
+            missing_example(in, p->params.at[n]->name, "the parameter",
+                            "add `%s = ...`, or give it a default");
     for (uint32_t n = 0; n < p->tensors.n; n++) {
         const Tensor *t = p->tensors.at[n];
         bool given = t->role == ROLE_INPUT || t->role == ROLE_CAPTURE;

@@ -87,8 +87,8 @@ void entity_covers(const Env *e, Entity *t, const IndexSet *free)
         if (there) continue;
         const char *name = index_by_id(e->k, id)->name;
         Diag *d;
-        fail(e, &d, E107, t->equation->value->span, "the right side of `%s` depends on `%s`, which `%s` does not have", t->name,
-             name, t->name);
+        fail(e, &d, E107, t->equation->value->span,
+             "the right side of `%s` depends on `%s`, which `%s` does not have", t->name, name, t->name);
         diag_hint(e->k->c, d, "reduce over it (`sum[%s](...)`), or add it to the left side%s", name,
                   t->declared ? " in the signature" : "");
         t->poisoned = true;
@@ -101,12 +101,15 @@ static bool mixes(const Env *e, Entity *t, const IndexSet *free)
     Checker *k = e->k;
     for (unsigned a = 0; a < k->c->next_index; a++)
         for (unsigned b = 0; b < k->c->next_index; b++) {
-            if (!set_has(free, a) || !set_has(free, b) || !is_axis(k, index_by_id(k, a), index_by_id(k, b))) continue;
+            if (!set_has(free, a) || !set_has(free, b) || !is_axis(k, index_by_id(k, a), index_by_id(k, b)))
+                continue;
             const char *axis = index_by_id(k, a)->name, *flat = index_by_id(k, b)->name;
             Diag *d;
-            fail(e, &d, E108, t->equation->value->span, "`%s` mixes `%s` with `%s`, which runs through it", t->name, axis, flat);
-            diag_hint(k->c, d, "write the left side out in full, with `%s` or with its axes: `%s[%s, ...] = ...`", flat, t->name,
-                      flat);
+            fail(e, &d, E108, t->equation->value->span, "`%s` mixes `%s` with `%s`, which runs through it",
+                 t->name, axis, flat);
+            diag_hint(k->c, d,
+                      "write the left side out in full, with `%s` or with its axes: `%s[%s, ...] = ...`",
+                      flat, t->name, flat);
             t->poisoned = true;
             return true;
         }
@@ -150,7 +153,9 @@ static void finish_dims(const Env *e, Entity *t, const IndexSet *free)
 void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool data)
 {
     Checker *k = t->owner->k;
-    if (!t->tensor) t->tensor = equation_new(k, format(k->c, "%s%s", t->owner->prefix, t->name), n_dims, dims, type, t->span);
+    if (!t->tensor)
+        t->tensor =
+            equation_new(k, format(k->c, "%s%s", t->owner->prefix, t->name), n_dims, dims, type, t->span);
     else set_dims(k, t->tensor, n_dims, dims); /* an output of the root */
     t->type = t->tensor->type;
     t->tensor->data = data;
@@ -171,8 +176,8 @@ Node *entity_check(const Env *e, Entity *t, Node *n)
     Node *lo = range_bound(e, type->lo), *hi = range_bound(e, type->hi);
     if (!lo || !hi) return NULL;
     const Source *s = &k->c->sources.at[type->span.source];
-    const char *text = format(k->c, "%s%s: %.*s", t->owner->prefix, t->name, (int)(type->span.to - type->span.from),
-                              s->text + type->span.from);
+    const char *text = format(k->c, "%s%s: %.*s", t->owner->prefix, t->name,
+                              (int)(type->span.to - type->span.from), s->text + type->span.from);
     if (!t->check) {
         PUSH(k->c, &k->pattern->checks, (RunCheck){text, type->span});
         t->check = k->pattern->checks.n;
@@ -202,7 +207,8 @@ Value entity_right_side(const Env *e, Entity *t, const Ast *a)
 static bool adopt(Entity *t, Node *n)
 {
     Checker *k = t->owner->k;
-    if (t->tensor || n->op != N_READ || n->tensor->n_dims != t->n_dims || n->type != n->tensor->type) return false;
+    if (t->tensor || n->op != N_READ || n->tensor->n_dims != t->n_dims || n->type != n->tensor->type)
+        return false;
     for (unsigned d = 0; d < t->n_dims; d++)
         if (n->tensor->dims[d] != t->dims[d] || n->args[d] != node_index(k->c, t->dims[d])) return false;
     for (uint32_t m = 0; m < k->aux.n; m++) {

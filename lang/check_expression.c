@@ -10,11 +10,12 @@ static Value unknown_name(const Env *e, const Ast *a)
 {
     Diag *d;
     bool function = global_find(e->scope->file, a->name) || is_builtin(a->name) || is_bracket(a->name);
-    Value none = fail(e, &d, E101, a->name_span, function ? "`%s` is a function and needs its arguments" : "unknown name `%s`",
-                      a->name);
+    Value none = fail(e, &d, E101, a->name_span,
+                      function ? "`%s` is a function and needs its arguments" : "unknown name `%s`", a->name);
     if (!function) hint_name(e->k, d, e->scope, a->name, false);
     if (!function && e->scope->function)
-        diag_note(e->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed", e->scope->function);
+        diag_note(e->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed",
+                  e->scope->function);
     return none;
 }
 
@@ -79,9 +80,11 @@ static Value elaborate_logic(const Env *e, const Ast *a)
     Value x = value_convert(e, elaborate(e, a->operands.at[0]), TYPE_BOOL, a->operands.at[0]->span, what);
     Value y = value_convert(e, elaborate(e, a->operands.at[1]), TYPE_BOOL, a->operands.at[1]->span, what);
     if (!x.node || !y.node) return value_none();
-    Value v = {.node = node_binary(c, a->op == OP_AND ? N_AND : N_OR, x.node, y.node), .free = set_union(c, x.free, y.free)};
+    Value v = {.node = node_binary(c, a->op == OP_AND ? N_AND : N_OR, x.node, y.node),
+               .free = set_union(c, x.free, y.free)};
     Node *inside = y.inside;
-    if (inside) inside = node_binary(c, N_OR, a->op == OP_AND ? node_unary(c, N_NOT, x.node) : x.node, inside);
+    if (inside)
+        inside = node_binary(c, N_OR, a->op == OP_AND ? node_unary(c, N_NOT, x.node) : x.node, inside);
     v.inside = both(e->k, x.inside, inside);
     return v;
 }
@@ -116,7 +119,8 @@ static Value elaborate_comparison(const Env *e, const Ast *a)
         Value test = value_operator(e, &pair, a->ops[n - 1], left, right);
         failed |= !test.node;
         if (!failed && n > 1) {
-            Node *inside = test.inside ? node_binary(c, N_OR, node_unary(c, N_NOT, all.node), test.inside) : NULL;
+            Node *inside =
+                test.inside ? node_binary(c, N_OR, node_unary(c, N_NOT, all.node), test.inside) : NULL;
             test.inside = both(e->k, all.inside, inside);
             test.node = node_binary(c, N_AND, all.node, test.node);
             test.free = set_union(c, all.free, test.free);
@@ -134,7 +138,8 @@ static Value elaborate_member(const Env *e, const Ast *a)
     AstName name = {a->name, a->name_span};
     if (g && g->pattern) return call_pattern(e, call, g, &name);
     Diag *d;
-    Value none = fail(e, &d, E405, a->span, "`.%s` stands behind the call of a pattern: it picks one of its outputs", a->name);
+    Value none = fail(e, &d, E405, a->span,
+                      "`.%s` stands behind the call of a pattern: it picks one of its outputs", a->name);
     if (!strcmp(a->name, "last"))
         diag_hint(e->k->c, d, "the state after the last step is `S[last(t)]`");
     return none;
@@ -164,8 +169,9 @@ static Value unknown_function(const Env *e, const Ast *a)
     Diag *d;
     Symbol *s = scope_find(e->scope, a->name);
     if (s) {
-        Value none = fail(e, &d, E102, a->name_span, s->kind == SYMBOL_INDEX ? "`%s` is an index but no block index"
-                                                                            : "`%s` is no function", a->name);
+        Value none = fail(
+            e, &d, E102, a->name_span,
+            s->kind == SYMBOL_INDEX ? "`%s` is an index but no block index" : "`%s` is no function", a->name);
         if (s->kind == SYMBOL_ENTITY) diag_hint(e->k->c, d, "subscripts stand in [ ]: `%s[...]`", a->name);
         return none;
     }
@@ -222,7 +228,8 @@ Value elaborate(const Env *e, const Ast *a)
     if (++k->work > WORK_MAX || k->depth > DEPTH_MAX) {
         k->too_large = true;
         Diag *d;
-        Value none = fail(e, &d, E118, a->span, "`%s` is too large once its functions and patterns are inlined", k->pattern->name);
+        Value none = fail(e, &d, E118, a->span,
+                          "`%s` is too large once its functions and patterns are inlined", k->pattern->name);
         diag_hint(k->c, d, "give parts of it names: an equation is elaborated once");
         return none;
     }
@@ -255,6 +262,8 @@ Node *elaborate_scalar(const Env *e, const Ast *a, Type type, DiagCode code, con
     if (v.free == set_empty(e->k->c) && !v.node->has_binder && !node_reads(e->k->c, v.node)) return v.node;
     Diag *d;
     fail(e, &d, code, a->span, "%s is made of extents, parameters and literals alone", what);
-    diag_hint(e->k->c, d, "`size(i)` is the extent of i; a value of a tensor or a position is not known when tensors are bound");
+    diag_hint(e->k->c, d,
+              "`size(i)` is the extent of i; a value of a tensor or a position is not known when tensors are "
+              "bound");
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* What is known where: conditions of IF, AND, OR and `where` around a read, and the ranges of binders.
  *
- * A shared operand is visited once under the same conditions. A pathological tangle of conditions is cut off: from then
- * on conditions are no longer collected, which only makes less known. */
+ * A shared operand is visited once under the same conditions. A pathological tangle of conditions is cut off:
+ * from then on conditions are no longer collected, which only makes less known. */
 #include "check_facts.h"
 
 enum { WORK_MAX = 60000, FACTS_MAX = 200 };
@@ -22,7 +22,8 @@ void fact_add(Compilation *c, ProveScope *scope, Node *fact)
 ProveScope fact_scope(Checker *k)
 {
     ProveScope s = {0};
-    for (uint32_t n = 0; n < k->pattern->conditions.n; n++) PUSH(k->c, &s.conditions, k->pattern->conditions.at[n].test);
+    for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
+        PUSH(k->c, &s.conditions, k->pattern->conditions.at[n].test);
     return s;
 }
 
@@ -79,7 +80,8 @@ static ProveScope scope_inside(FactWalk *w, const Node *n)
         }
     for (uint32_t r = 0; r < w->scope.ranges.n; r++) {
         ProveRange range = w->scope.ranges.at[r];
-        if (!binds(n, range.index) && !mentions_variable(range.lo, n) && !mentions_variable(range.hi, n)) PUSH(c, &s.ranges, range);
+        if (!binds(n, range.index) && !mentions_variable(range.lo, n) && !mentions_variable(range.hi, n))
+            PUSH(c, &s.ranges, range);
     }
     for (unsigned k = 0; k < n->n_vars; k++) {
         bool clash = mentions_variable(binder_lo(n, k), n) || mentions_variable(binder_hi(n, k), n);

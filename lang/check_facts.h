@@ -1,4 +1,5 @@
-/* A walk over an expression that knows, at every read, which conditions hold there and which ranges variables have. */
+/* A walk over an expression that knows, at every read, which conditions hold there and which ranges variables
+ * have. */
 #ifndef ATTN_LANG_CHECK_FACTS_H
 #define ATTN_LANG_CHECK_FACTS_H
 
@@ -21,7 +22,8 @@ void fact_walk(FactWalk *w, Node *n);
 void fact_add(Compilation *c, ProveScope *scope, Node *fact);
 ProveScope fact_scope(Checker *k); /* with the conditions of the pattern */
 
-/* Bounds of `at` by intervals, as a condition on extents and parameters; false: none that could hold. check_interval.c */
+/* Bounds of `at` by intervals, as a condition on extents and parameters; false: none that could hold.
+ * check_interval.c */
 bool interval_condition(Checker *k, const ProveScope *scope, Node *at, Node *extent, Proof *p);
 
 #endif

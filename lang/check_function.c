@@ -1,4 +1,5 @@
-/* Names in the bodies of masks and functions, whether they are called or not: arguments, locals, other functions. */
+/* Names in the bodies of masks and functions, whether they are called or not: arguments, locals, other
+ * functions. */
 #include "check.h"
 
 #include <string.h>
@@ -17,11 +18,13 @@ static void unknown(Names *x, const Ast *a, const char *name, Span span, bool fu
     }
     bool known = scope_find(&x->scope, name) || !strcmp(name, "pi") || !strcmp(name, "inf");
     if (known) return;
-    if (global_find(x->scope.file, name) || is_builtin(name) || is_bracket(name)) return; /* reported at a call */
+    if (global_find(x->scope.file, name) || is_builtin(name) || is_bracket(name))
+        return; /* reported at a call */
     (void)a;
     Diag *d = report(x->k->c, E101, span, "unknown name `%s`", name);
     hint_name(x->k, d, &x->scope, name, false);
-    diag_note(x->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed", x->f->name.name);
+    diag_note(x->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed",
+              x->f->name.name);
 }
 
 static void check_list(Names *x, const Ast *a)

@@ -15,8 +15,8 @@ static void extent_given(Checker *k, Index *index, const Ast *a)
 {
     index->extent = scalar(k, index, a, "an extent");
     if (!index->extent) { index->extent = node_int(k->c, 1); return; } /* reported: goes on with something */
-    add_condition(k, node_binary(k->c, N_LE, node_int(k->c, 0), index->extent), a->span, E505, "the extent of `%s` must not be negative",
-                  index->name);
+    add_condition(k, node_binary(k->c, N_LE, node_int(k->c, 0), index->extent), a->span, E505,
+                  "the extent of `%s` must not be negative", index->name);
 }
 
 /* The index that a declaration names; NULL after an error. */
@@ -53,7 +53,8 @@ static void extent_parts(Checker *k, Index *index, const AstStatement *s)
         Index *part = named(k, index, s->names.at[p]);
         for (uint32_t q = 0; part && q < info->parts.n; q++)
             if (info->parts.at[q] == part) {
-                report(c, E505, s->names.at[p].span, "`%s` stands twice in the parts of `%s`", part->name, index->name);
+                report(c, E505, s->names.at[p].span, "`%s` stands twice in the parts of `%s`", part->name,
+                       index->name);
                 part = NULL;
             }
         if (!part) { good = false; break; }
@@ -76,7 +77,8 @@ static bool data_dependent(Checker *k, const Node *n) { return n && n->free != s
 /* Blocks of n positions, counted from position 0. */
 static void block_by(Checker *k, Index *block, Index *of, Node *n)
 {
-    Node *size = node_size(k->c, of), *at = node_index(k->c, of), *number = node_index(k->c, block), *origin = of->origin;
+    Node *size = node_size(k->c, of), *at = node_index(k->c, of), *number = node_index(k->c, block),
+         *origin = of->origin;
     if (!origin) {
         block->extent = op(k, N_FLOORDIV, op(k, N_SUB, op(k, N_ADD, size, n), lit(k, 1)), n);
         block->block_lo = op(k, N_MUL, number, n);
@@ -85,7 +87,9 @@ static void block_by(Checker *k, Index *block, Index *of, Node *n)
         return;
     }
     block->origin = op(k, N_FLOORDIV, origin, n);
-    Node *count = op(k, N_SUB, op(k, N_FLOORDIV, op(k, N_SUB, op(k, N_ADD, op(k, N_ADD, origin, size), n), lit(k, 1)), n), block->origin);
+    Node *count = op(
+        k, N_SUB, op(k, N_FLOORDIV, op(k, N_SUB, op(k, N_ADD, op(k, N_ADD, origin, size), n), lit(k, 1)), n),
+        block->origin);
     if (data_dependent(k, origin))
         count = op(k, N_FLOORDIV, op(k, N_SUB, op(k, N_ADD, size, op(k, N_MUL, n, lit(k, 2))), lit(k, 2)), n);
     block->extent = op(k, N_MIN, size, count);
@@ -104,7 +108,8 @@ static void block_into(Checker *k, Index *block, Index *of, Node *n)
     block->extent = n;
     block->block_lo = op(k, N_FLOORDIV, op(k, N_MUL, number, size), n);
     block->block_hi = op(k, N_FLOORDIV, op(k, N_MUL, op(k, N_ADD, number, lit(k, 1)), size), n);
-    block->block_at = op(k, N_FLOORDIV, op(k, N_SUB, op(k, N_MUL, op(k, N_ADD, at, lit(k, 1)), n), lit(k, 1)), size);
+    block->block_at =
+        op(k, N_FLOORDIV, op(k, N_SUB, op(k, N_MUL, op(k, N_ADD, at, lit(k, 1)), n), lit(k, 1)), size);
 }
 
 static void extent_block(Checker *k, Index *block, const AstStatement *s)
@@ -125,7 +130,8 @@ static void extent_block(Checker *k, Index *block, const AstStatement *s)
 static Node *note_tensor(void *context, Compilation *c, Node *n)
 {
     (void)c;
-    bool given = n->op != N_READ || ((n->tensor->role == ROLE_INPUT || n->tensor->role == ROLE_CAPTURE) && !n->data);
+    bool given =
+        n->op != N_READ || ((n->tensor->role == ROLE_INPUT || n->tensor->role == ROLE_CAPTURE) && !n->data);
     if (!given || n->op == N_RAND) *(bool *)context = true;
     return n;
 }
@@ -143,8 +149,10 @@ static void origin_given(Checker *k, Index *index, const Ast *a)
     for (unsigned id = 0; id < c->next_index; id++) /* what is the caller's is ambient in a callee */
         if (set_has(free, id) && !index_by_id(k, id)->ambient && k->info[id].owner == own) computed = true;
     if (computed) {
-        Diag *d = report(c, E505, a->span, "the origin of `%s` is more than extents, parameters and int inputs over ambient indices",
-                       index->name);
+        Diag *d =
+            report(c, E505, a->span,
+                   "the origin of `%s` is more than extents, parameters and int inputs over ambient indices",
+                   index->name);
         diag_hint(c, d, "pass it as an input: `with base: int[b]`, `index %s from base[b]`", index->name);
         return;
     }
@@ -171,7 +179,8 @@ static void resolve_extent(Checker *k, Index *index)
     if (s && info->outer && info->outer->id < index->id) {
         Node *size = node_size(k->c, info->outer);
         add_condition(k, node_binary(k->c, N_EQ, index->extent, size), index->span, E403,
-                      "the extent of `%s%s` must be that of `%s`", info->owner->prefix, index->name, info->outer->name);
+                      "the extent of `%s%s` must be that of `%s`", info->owner->prefix, index->name,
+                      info->outer->name);
     }
 }
 

@@ -1,5 +1,5 @@
-/* Free indices and types of the equations of a cycle, before they are elaborated: the least solution, found by iteration
- * over the syntax. Tolerant: mistakes are reported when the equations are elaborated. */
+/* Free indices and types of the equations of a cycle, before they are elaborated: the least solution, found
+ * by iteration over the syntax. Tolerant: mistakes are reported when the equations are elaborated. */
 #include "check.h"
 
 #include <string.h>
@@ -24,7 +24,8 @@ static Inferred join(Checker *k, Inferred a, Inferred b)
 
 static Inferred of_entity(Checker *k, Entity *t)
 {
-    if (t->component && !t->tensor) return (Inferred){t->inferred ? t->inferred : set_empty(k->c), t->inferred_type};
+    if (t->component && !t->tensor)
+        return (Inferred){t->inferred ? t->inferred : set_empty(k->c), t->inferred_type};
     Inferred x = {set_empty(k->c), (int)t->type};
     for (unsigned d = 0; d < t->n_dims; d++) x.free = set_union(k->c, x.free, set_one(k->c, t->dims[d]));
     return x;
@@ -48,7 +49,9 @@ static Inferred of_name(const Env *e, const Ast *a)
 {
     Checker *k = e->k;
     Symbol *s = scope_find(e->scope, a->name);
-    if (!s) return (Inferred){set_empty(k->c), !strcmp(a->name, "pi") || !strcmp(a->name, "inf") ? (int)TYPE_REAL : UNKNOWN};
+    if (!s)
+        return (Inferred){set_empty(k->c),
+                          !strcmp(a->name, "pi") || !strcmp(a->name, "inf") ? (int)TYPE_REAL : UNKNOWN};
     switch (s->kind) {
     case SYMBOL_INDEX: {
         const IndexSet *free = set_one(k->c, s->index);
@@ -71,7 +74,8 @@ static const IndexSet *hide_index(Checker *k, const IndexSet *free, const Index 
         if (!is_axis(k, index, other)) continue;
         free = set_without(k->c, free, other); /* the flattened one is read at its axes */
         for (uint32_t p = 0; p < k->info[id].parts.n; p++)
-            if (k->info[id].parts.at[p] != index) free = set_union(k->c, free, set_one(k->c, k->info[id].parts.at[p]));
+            if (k->info[id].parts.at[p] != index)
+                free = set_union(k->c, free, set_one(k->c, k->info[id].parts.at[p]));
     }
     return free;
 }
@@ -90,8 +94,10 @@ static Inferred of_subscript(const Env *e, const Ast *a)
     if (one) x.free = set_without(k->c, x.free, t->axis);
     for (unsigned d = t->n_ambient; a->operands.n && !one && d < t->n_dims; d++)
         x.free = set_without(k->c, x.free, t->dims[d]);
-    for (uint32_t n = 0; n < a->args.n; n++) x.free = set_union(k->c, x.free, infer(e, a->args.at[n].value).free);
-    for (uint32_t n = 0; n < a->operands.n; n++) x.free = set_union(k->c, x.free, infer(e, a->operands.at[n]).free);
+    for (uint32_t n = 0; n < a->args.n; n++)
+        x.free = set_union(k->c, x.free, infer(e, a->args.at[n].value).free);
+    for (uint32_t n = 0; n < a->operands.n; n++)
+        x.free = set_union(k->c, x.free, infer(e, a->operands.at[n]).free);
     return x;
 }
 
@@ -106,7 +112,9 @@ static Inferred of_function(const Env *e, const Ast *a, const Global *g)
     for (uint32_t n = 0; n < f->args.n; n++) {
         const AstArg *arg = argument_for(f, a, n);
         if (!arg || !arg->value) return nothing(k);
-        const Symbol *index = f->args.at[n].is_index && arg->value->kind == AST_NAME ? scope_find(e->scope, arg->value->name) : NULL;
+        const Symbol *index = f->args.at[n].is_index && arg->value->kind == AST_NAME
+                                  ? scope_find(e->scope, arg->value->name)
+                                  : NULL;
         Symbol made = {.name = f->args.at[n].name.name, .kind = SYMBOL_CLOSURE};
         if (index && index->kind == SYMBOL_INDEX) {
             made.kind = SYMBOL_INDEX;
@@ -128,7 +136,8 @@ static Inferred of_function(const Env *e, const Ast *a, const Global *g)
 static int function_type(const char *name, int args)
 {
     static const char *const ints[] = {"int", "size", "first", "last", "popcount"};
-    static const char *const same[] = {"min", "max", "clamp", "abs", "sign", "floor", "ceil", "round", "relu", "stop", "pad"};
+    static const char *const same[] = {"min",  "max",   "clamp", "abs",  "sign", "floor",
+                                       "ceil", "round", "relu",  "stop", "pad"};
     for (size_t n = 0; n < sizeof ints / sizeof *ints; n++)
         if (!strcmp(name, ints[n])) return TYPE_INT;
     for (size_t n = 0; n < sizeof same / sizeof *same; n++)
@@ -152,8 +161,11 @@ static Inferred of_call(const Env *e, const Ast *a, const AstName *member)
 
 static int bracket_type(const char *name, int body)
 {
-    if (!strcmp(name, "any") || !strcmp(name, "all") || !strcmp(name, "topk") || !strcmp(name, "topp")) return TYPE_BOOL;
-    if (!strncmp(name, "arg", 3) || !strcmp(name, "rank") || !strcmp(name, "top_index") || !strcmp(name, "positions")) return TYPE_INT;
+    if (!strcmp(name, "any") || !strcmp(name, "all") || !strcmp(name, "topk") || !strcmp(name, "topp"))
+        return TYPE_BOOL;
+    if (!strncmp(name, "arg", 3) || !strcmp(name, "rank") || !strcmp(name, "top_index") ||
+        !strcmp(name, "positions"))
+        return TYPE_INT;
     static const char *const same[] = {"sum", "prod", "max", "min", "cumsum", "cummax", "join"};
     for (size_t n = 0; n < sizeof same / sizeof *same; n++)
         if (!strcmp(name, same[n])) return body;
@@ -162,8 +174,8 @@ static int bracket_type(const char *name, int body)
 
 static bool reduces(const char *name)
 {
-    static const char *const names[] = {"sum", "prod", "max", "min", "mean", "any", "all", "argmax", "argmin", "logsumexp",
-                                        "top_index", "positions"};
+    static const char *const names[] = {"sum", "prod",   "max",    "min",       "mean",      "any",
+                                        "all", "argmax", "argmin", "logsumexp", "top_index", "positions"};
     for (size_t n = 0; n < sizeof names / sizeof *names; n++)
         if (!strcmp(name, names[n])) return true;
     return false;
@@ -182,7 +194,8 @@ static Inferred of_join(const Env *e, const Ast *a)
     Inferred x = nothing(k);
     for (uint32_t n = 0; n < a->args.n; n++) {
         Inferred part = infer(e, a->args.at[n].value);
-        if (whole && n < k->info[whole->id].parts.n) part.free = hide_index(k, part.free, k->info[whole->id].parts.at[n]);
+        if (whole && n < k->info[whole->id].parts.n)
+            part.free = hide_index(k, part.free, k->info[whole->id].parts.at[n]);
         x = join(k, x, part);
     }
     if (whole) x.free = set_union(k->c, x.free, set_one(k->c, whole));
@@ -201,13 +214,15 @@ static Inferred of_bracket(const Env *e, const Ast *a)
         Index *index = index_named(e, a->binders.at[n].name), *block = index_named(e, a->binders.at[n].block);
         if (!index) continue;
         x.free = hide_index(k, x.free, index);
-        if (block) x.free = keeps ? set_without(k->c, x.free, block) : set_union(k->c, x.free, set_one(k->c, block));
+        if (block)
+            x.free = keeps ? set_without(k->c, x.free, block) : set_union(k->c, x.free, set_one(k->c, block));
         Index *to = index_named(e, a->binders.at[n].to);
         if (keeps) x.free = set_union(k->c, x.free, set_one(k->c, index));
         if (to) x.free = set_union(k->c, x.free, set_one(k->c, to));
     }
     bool list = !strcmp(a->name, "top_index") || !strcmp(a->name, "positions");
-    for (uint32_t n = 1; n < a->args.n && !list; n++) x.free = set_union(k->c, x.free, infer(e, a->args.at[n].value).free);
+    for (uint32_t n = 1; n < a->args.n && !list; n++)
+        x.free = set_union(k->c, x.free, infer(e, a->args.at[n].value).free);
     x.type = type;
     return x;
 }
@@ -264,7 +279,8 @@ static bool grow(Entity *t)
     Env e = {.k = k, .scope = &t->owner->scope};
     Inferred x = {t->inferred, t->inferred_type};
     x = join(k, x, infer(&e, t->equation->value));
-    for (uint32_t n = 0; n < t->initials.n; n++) x = join(k, x, infer(&e, t->initials.at[n].statement->value));
+    for (uint32_t n = 0; n < t->initials.n; n++)
+        x = join(k, x, infer(&e, t->initials.at[n].statement->value));
     if (t->single) x.free = set_union(k->c, x.free, set_one(k->c, t->axis));
     bool changed = x.free != t->inferred || x.type != t->inferred_type;
     t->inferred = x.free;
@@ -277,9 +293,12 @@ static void start(Entity *t)
     Checker *k = t->owner->k;
     t->inferred = set_empty(k->c);
     t->inferred_type = UNKNOWN;
-    for (unsigned d = 0; d < t->n_dims; d++) t->inferred = set_union(k->c, t->inferred, set_one(k->c, t->dims[d]));
+    for (unsigned d = 0; d < t->n_dims; d++)
+        t->inferred = set_union(k->c, t->inferred, set_one(k->c, t->dims[d]));
     bool typed = t->equation->type.span.to || t->declared;
-    if (typed) t->inferred_type = (int)storage_type(t->equation->type.span.to ? t->equation->type.type : t->declared->type.type);
+    if (typed)
+        t->inferred_type =
+            (int)storage_type(t->equation->type.span.to ? t->equation->type.type : t->declared->type.type);
 }
 
 /* Dimensions of a member from what was found; outputs and full left sides keep theirs. */

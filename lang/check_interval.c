@@ -1,8 +1,9 @@
-/* The last resort of subscript safety: bounds of a coordinate by intervals over extents and parameters, which make a
- * condition for when tensors are bound. Coarse (every variable ranges by itself), but exact for what occurs: block numbers
- * `j // w`, strided and shifted reads.
+/* The last resort of subscript safety: bounds of a coordinate by intervals over extents and parameters, which
+ * make a condition for when tensors are bound. Coarse (every variable ranges by itself), but exact for what
+ * occurs: block numbers `j // w`, strided and shifted reads.
  *
- * Divisors and factors that are parameters are supposed to be positive, and that becomes part of the condition. */
+ * Divisors and factors that are parameters are supposed to be positive, and that becomes part of the
+ * condition. */
 #include "check_facts.h"
 
 typedef struct Interval { Node *lo, *hi; } Interval; /* lo NULL: unknown */
@@ -21,7 +22,8 @@ static Interval none(void) { return (Interval){NULL, NULL}; }
 
 static bool is_pure(Compilation *c, const Node *n)
 {
-    return n->free == set_empty(c) && !n->has_binder && n->op != N_READ && n->op != N_RAND && n->op != N_CHECK;
+    return n->free == set_empty(c) && !n->has_binder && n->op != N_READ && n->op != N_RAND &&
+           n->op != N_CHECK;
 }
 
 static Node *op(Intervals *x, Op o, Node *a, Node *b) { return node_binary(x->k->c, o, a, b); }
@@ -44,8 +46,9 @@ static bool at_least(Intervals *x, Node *n, int64_t least)
     case N_ADD: return at_least(x, n->args[0], least) && at_least(x, n->args[1], 0);
     case N_MUL: return at_least(x, n->args[0], least) && at_least(x, n->args[1], least);
     case N_FLOORDIV: return !least && at_least(x, n->args[0], 0) && at_least(x, n->args[1], 1);
-    case N_MAX: return n->args[0]->op == N_INT ? n->args[0]->integer >= least || at_least(x, n->args[1], least)
-                                               : at_least(x, n->args[0], least) || at_least(x, n->args[1], least);
+    case N_MAX:
+        return n->args[0]->op == N_INT ? n->args[0]->integer >= least || at_least(x, n->args[1], least)
+                                       : at_least(x, n->args[0], least) || at_least(x, n->args[1], least);
     case N_MIN: return at_least(x, n->args[0], least) && at_least(x, n->args[1], least);
     default: return false;
     }

@@ -1,4 +1,5 @@
-/* Coordinates: at which coordinate an index stands, through binders, flattened indices, blocks and origins. */
+/* Coordinates: at which coordinate an index stands, through binders, flattened indices, blocks and origins.
+ */
 #include "check.h"
 
 bool is_axis(const Checker *k, const Index *axis, const Index *flat)

@@ -1,7 +1,9 @@
-/* Orders the equations, finds the recurrences among them and checks that every cycle passes through an earlier step.
+/* Orders the equations, finds the recurrences among them and checks that every cycle passes through an
+ * earlier step.
  *
- * Ensures: pattern->equations stands in an order in which every equation comes after what it reads (members of one
- * recurrence together, after what they read at the same step); group, recurrence_axis and recurrence_step are set. */
+ * Ensures: pattern->equations stands in an order in which every equation comes after what it reads (members
+ * of one recurrence together, after what they read at the same step); group, recurrence_axis and
+ * recurrence_step are set. */
 #include "check_facts.h"
 
 typedef struct Vertex { Tensor *t; VEC(uint32_t) reads; uint32_t low, visit; bool on_stack; } Vertex;
@@ -19,7 +21,8 @@ typedef struct Order {
 static Node *note_edge(void *context, Compilation *c, Node *n)
 {
     Order *o = context;
-    if (n->op == N_READ && o->number[n->tensor->id]) PUSH(c, &o->v[o->current].reads, o->number[n->tensor->id] - 1);
+    if (n->op == N_READ && o->number[n->tensor->id])
+        PUSH(c, &o->v[o->current].reads, o->number[n->tensor->id] - 1);
     return n;
 }
 
@@ -59,7 +62,8 @@ static enum Step step_of(FactWalk *f, const Walk *w, Node *read, Node *at)
     Compilation *c = f->k->c;
     if (set_has(&f->bound, w->axis->id)) return UNKNOWN_STEP; /* the step itself has no name here */
     Node *now = node_index(c, w->axis), *distance = node_binary(c, N_SUB, at, now);
-    if (distance->op == N_INT) return distance->integer == 0 ? SAME_STEP : distance->integer < 0 ? EARLIER : LATER;
+    if (distance->op == N_INT)
+        return distance->integer == 0 ? SAME_STEP : distance->integer < 0 ? EARLIER : LATER;
     if (proved_before(f, at, now, read->span)) return EARLIER;
     return proved_before(f, now, at, read->span) ? LATER : UNKNOWN_STEP;
 }
@@ -140,13 +144,17 @@ static void no_earlier_step(Order *o, const Walk *w)
 {
     Compilation *c = o->k->c;
     Tensor *first = o->v[o->members.at[0]].t;
-    Diag *d = report(c, E301, first->span, o->members.n == 1 ? "%s needs itself" : "%s need each other", cycle_text(o));
+    Diag *d = report(c, E301, first->span, o->members.n == 1 ? "%s needs itself" : "%s need each other",
+                     cycle_text(o));
     if (w && w->axis && w->at) {
         diag_note(c, d, w->at->span, "this read is not known to be at an earlier `%s`", w->axis->name);
-        diag_hint(c, d, "a recurrence reads an earlier step, `%s[%s - 1]`, or in all its reads a later one", first->name,
-                  w->axis->name);
-    } else if (w && w->axis) diag_hint(c, d, "a cycle has to pass through a read at an earlier `%s`", w->axis->name);
-    else diag_hint(c, d, "a recurrence reads an earlier step: `%s[t] = ... %s[t - 1] ...`", first->name, first->name);
+        diag_hint(c, d, "a recurrence reads an earlier step, `%s[%s - 1]`, or in all its reads a later one",
+                  first->name, w->axis->name);
+    } else if (w && w->axis)
+        diag_hint(c, d, "a cycle has to pass through a read at an earlier `%s`", w->axis->name);
+    else
+        diag_hint(c, d, "a recurrence reads an earlier step: `%s[t] = ... %s[t - 1] ...`", first->name,
+                  first->name);
 }
 
 static void recurrence(Order *o)
@@ -171,9 +179,10 @@ static void recurrence(Order *o)
     if (!whole) { no_earlier_step(o, &(Walk){.axis = axis}); return; }
     if (unknown) { no_earlier_step(o, unknown); return; }
     if (earlier && later) {
-        Diag *d = report(k->c, E304, o->v[o->members.at[0]].t->span, "the recurrence of %s reads earlier and later `%s`", cycle_text(o),
-                       axis->name);
-        diag_hint(k->c, d, "all reads within a recurrence go the same way: split it into two, one for each direction");
+        Diag *d = report(k->c, E304, o->v[o->members.at[0]].t->span,
+                         "the recurrence of %s reads earlier and later `%s`", cycle_text(o), axis->name);
+        diag_hint(k->c, d,
+                  "all reads within a recurrence go the same way: split it into two, one for each direction");
         return;
     }
     for (uint32_t n = 0; n < o->members.n; n++) o->v[o->members.at[n]].t->recurrence_step = later ? -1 : 1;
@@ -218,8 +227,11 @@ void check_recurrences(Checker *k)
 {
     Compilation *c = k->c;
     Pattern *p = k->pattern;
-    Order o = {.k = k, .n = p->equations.n, .v = NEW_ARRAY(c, Vertex, p->equations.n + 1),
-               .number = NEW_ARRAY(c, uint32_t, c->next_tensor + 1), .stack = NEW_ARRAY(c, uint32_t, p->equations.n + 1)};
+    Order o = {.k = k,
+               .n = p->equations.n,
+               .v = NEW_ARRAY(c, Vertex, p->equations.n + 1),
+               .number = NEW_ARRAY(c, uint32_t, c->next_tensor + 1),
+               .stack = NEW_ARRAY(c, uint32_t, p->equations.n + 1)};
     for (uint32_t n = 0; n < o.n; n++) {
         o.v[n].t = p->equations.at[n];
         o.number[o.v[n].t->id] = n + 1;

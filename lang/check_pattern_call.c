@@ -1,8 +1,9 @@
-/* Calls of patterns: the callee is elaborated as a fresh copy whose equations become equations of the root pattern.
+/* Calls of patterns: the callee is elaborated as a fresh copy whose equations become equations of the root
+ * pattern.
  *
- * Dimensions of tensors match by position from the last; those before become ambient in the callee. Every index of the
- * callee that is not ambient is a new Index over the positions of the caller's (`outer`), so that a callee may declare
- * origins, and one index of the caller may serve several of the callee. */
+ * Dimensions of tensors match by position from the last; those before become ambient in the callee. Every
+ * index of the callee that is not ambient is a new Index over the positions of the caller's (`outer`), so
+ * that a callee may declare origins, and one index of the caller may serve several of the callee. */
 #include "check.h"
 
 #include <string.h>
@@ -62,7 +63,8 @@ typedef struct Call {
     bool quiet, failed;
 } Call;
 
-static Value call_error(Call *x, Diag **d, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static Value call_error(Call *x, Diag **d, DiagCode code, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 static Value call_error(Call *x, Diag **d, DiagCode code, Span span, const char *fmt, ...)
 {
     *d = NULL;
@@ -130,27 +132,32 @@ static void rename_index(Call *x, const AstArg *arg)
 {
     Symbol *s = arg->value->kind == AST_NAME ? scope_find(x->e->scope, arg->value->name) : NULL;
     if (s && s->kind == SYMBOL_INDEX) {
-        PUSH(x->e->k->c, &x->matched, (Symbol){.name = arg->name, .kind = SYMBOL_INDEX, .span = arg->span, .index = s->index});
+        PUSH(x->e->k->c, &x->matched,
+             (Symbol){.name = arg->name, .kind = SYMBOL_INDEX, .span = arg->span, .index = s->index});
         return;
     }
     Diag *d;
-    call_error(x, &d, E103, arg->value->span, "`%s` of `%s` is an index, and is given one of the caller's by name", arg->name,
+    call_error(x, &d, E103, arg->value->span,
+               "`%s` of `%s` is an index, and is given one of the caller's by name", arg->name,
                x->callee->name.name);
 }
 
 static void unknown_argument(Call *x, const AstArg *arg)
 {
     Diag *d;
-    call_error(x, &d, E402, arg->name_span, "`%s` has no input, capture, parameter or index `%s`", x->callee->name.name, arg->name);
+    call_error(x, &d, E402, arg->name_span, "`%s` has no input, capture, parameter or index `%s`",
+               x->callee->name.name, arg->name);
     if (d) diag_note(x->e->k->c, d, x->callee->name.span, "defined here");
 }
 
 static void take_named(Call *x, const AstArg *arg)
 {
     Compilation *c = x->e->k->c;
-    const AstTensor *capture = find_tensor(&x->callee->captures, arg->name), *input = find_tensor(&x->callee->inputs, arg->name);
+    const AstTensor *capture = find_tensor(&x->callee->captures, arg->name),
+                    *input = find_tensor(&x->callee->inputs, arg->name);
     if (arg->is_index || !arg->value) unknown_argument(x, arg);
-    else if (capture) PUSH(c, &x->arguments, (Argument){.to = capture, .value = arg->value, .role = ROLE_CAPTURE});
+    else if (capture)
+        PUSH(c, &x->arguments, (Argument){.to = capture, .value = arg->value, .role = ROLE_CAPTURE});
     else if (input) PUSH(c, &x->arguments, (Argument){.to = input, .value = arg->value, .role = ROLE_INPUT});
     else if (find_parameter(x->callee, arg->name) >= 0) return;
     else if (is_index_of(x->callee, arg->name)) rename_index(x, arg);
@@ -167,7 +174,8 @@ static void take_arguments(Call *x)
         const AstArg *arg = &x->ast->args.at[n];
         if (arg->name || arg->is_index) { take_named(x, arg); continue; }
         if (position < p->inputs.n)
-            PUSH(c, &x->arguments, (Argument){.to = &p->inputs.at[position], .value = arg->value, .role = ROLE_INPUT});
+            PUSH(c, &x->arguments,
+                 (Argument){.to = &p->inputs.at[position], .value = arg->value, .role = ROLE_INPUT});
         else if (position == p->inputs.n) {
             call_error(x, &d, E402, arg->span, "`%s` takes %u inputs by position", p->name.name, p->inputs.n);
             if (d) diag_hint(c, d, "captures and parameters are passed by name: `%s = ...`",
@@ -180,10 +188,14 @@ static void take_arguments(Call *x)
         unsigned times = 0;
         for (uint32_t m = 0; m < x->arguments.n; m++) times += x->arguments.at[m].to == t;
         if (times == 1) continue;
-        call_error(x, &d, times ? E402 : E401, x->ast->span, times ? "`%s` of `%s` is given twice" : "`%s` of `%s` is missing",
-                   t->name.name, p->name.name);
-        if (d && !times) diag_hint(c, d, n < p->inputs.n ? "inputs are passed by position" : "captures are passed by name: `%s = ...`",
-                                   t->name.name);
+        call_error(x, &d, times ? E402 : E401, x->ast->span,
+                   times ? "`%s` of `%s` is given twice" : "`%s` of `%s` is missing", t->name.name,
+                   p->name.name);
+        if (d && !times)
+            diag_hint(c, d,
+                      n < p->inputs.n ? "inputs are passed by position"
+                                      : "captures are passed by name: `%s = ...`",
+                      t->name.name);
     }
 }
 
@@ -194,11 +206,12 @@ static void same_extent(Call *x, Index *a, Index *b, const char *name)
     resolve_index(x->e->k, a);
     resolve_index(x->e->k, b);
     add_condition(x->e->k, node_binary(c, N_EQ, node_size(c, a), node_size(c, b)), x->ast->span, E403,
-                  "`%s` and `%s` are one index `%s` of `%s` and must have one extent", a->name, b->name, name, x->callee->name.name);
+                  "`%s` and `%s` are one index `%s` of `%s` and must have one extent", a->name, b->name, name,
+                  x->callee->name.name);
 }
 
-/* Puts the dimensions of an argument in the order of the callee's tensor: renamed ones by name, the others by position
- * from the last; what is left stands in front. */
+/* Puts the dimensions of an argument in the order of the callee's tensor: renamed ones by name, the others by
+ * position from the last; what is left stands in front. */
 static void arrange(Call *x, Argument *a)
 {
     Compilation *c = x->e->k->c;
@@ -244,7 +257,9 @@ static void match_dims(Call *x, Argument *a)
         Index *outer = a->dims.dims[a->dims.n - n + k];
         Symbol *old = matched(x, name);
         if (old) same_extent(x, outer, old->index, name);
-        else PUSH(c, &x->matched, (Symbol){.name = name, .kind = SYMBOL_INDEX, .span = a->value->span, .index = outer});
+        else
+            PUSH(c, &x->matched,
+                 (Symbol){.name = name, .kind = SYMBOL_INDEX, .span = a->value->span, .index = outer});
     }
 }
 
@@ -255,9 +270,11 @@ static void match_ambient(Call *x, const Argument *a)
         Index *outer = a->dims.dims[k];
         if (!is_ambient(x->callee, outer->name) || matched(x, outer->name)) continue;
         bool taken = false;
-        for (uint32_t n = 0; n < x->matched.n; n++) taken |= x->matched.at[n].index == outer && is_ambient(x->callee, x->matched.at[n].name);
+        for (uint32_t n = 0; n < x->matched.n; n++)
+            taken |= x->matched.at[n].index == outer && is_ambient(x->callee, x->matched.at[n].name);
         if (!taken)
-            PUSH(x->e->k->c, &x->matched, (Symbol){.name = outer->name, .kind = SYMBOL_INDEX, .span = a->value->span, .index = outer});
+            PUSH(x->e->k->c, &x->matched,
+                 (Symbol){.name = outer->name, .kind = SYMBOL_INDEX, .span = a->value->span, .index = outer});
     }
 }
 
@@ -282,7 +299,8 @@ static Index *outer_index(const Call *x, const char *name)
 static const char *output_names(Compilation *c, const AstPattern *p)
 {
     Text text = {.c = c};
-    for (uint32_t n = 0; n < p->outputs.n; n++) text_add(&text, "%s`.%s`", n ? ", " : "", p->outputs.at[n].name.name);
+    for (uint32_t n = 0; n < p->outputs.n; n++)
+        text_add(&text, "%s`.%s`", n ? ", " : "", p->outputs.at[n].name.name);
     return text.n ? text.at : "none";
 }
 
@@ -320,7 +338,8 @@ static Node *parameter_value(Call *x, const AstParam *p, const AstArg *arg, Inst
     if (arg) return elaborate_scalar(&outer, arg->value, type, E407, what);
     if (p->value) return elaborate_scalar(&inner, p->value, type, E508, what);
     Diag *d;
-    call_error(x, &d, E401, x->ast->span, "parameter `%s` of `%s` is missing", p->name.name, x->callee->name.name);
+    call_error(x, &d, E401, x->ast->span, "parameter `%s` of `%s` is missing", p->name.name,
+               x->callee->name.name);
     if (d) diag_hint(x->e->k->c, d, "pass it by name: `%s = ...`", p->name.name);
     return NULL;
 }
@@ -335,7 +354,8 @@ static void pass_parameters(Call *x, Instance *in)
             if (x->ast->args.at[m].name == p->name.name) arg = &x->ast->args.at[m];
         Node *node = parameter_value(x, p, arg, in);
         if (!node) x->failed = true;
-        scope_add(k, &in->scope, (Symbol){.name = p->name.name, .kind = SYMBOL_NODE, .span = p->name.span, .node = node});
+        scope_add(k, &in->scope,
+                  (Symbol){.name = p->name.name, .kind = SYMBOL_NODE, .span = p->name.span, .node = node});
         PUSH(k->c, &in->key, node);
     }
 }
@@ -349,7 +369,8 @@ static void callee_index(Call *x, Instance *in, AstName name)
     Index *outer = outer_index(x, name.name);
     if (is_ambient(x->callee, name.name)) {
         if (outer && scope_find(&in->scope, name.name) == NULL)
-            scope_add(k, &in->scope, (Symbol){.name = name.name, .kind = SYMBOL_INDEX, .span = name.span, .index = outer});
+            scope_add(k, &in->scope,
+                      (Symbol){.name = name.name, .kind = SYMBOL_INDEX, .span = name.span, .index = outer});
         return;
     }
     Index *index = declare_index(in, name.name, name.span);
@@ -363,16 +384,25 @@ static void callee_indices(Call *x, Instance *in)
     const AstTensors *lists[] = {&p->inputs, &p->outputs, &p->captures};
     for (unsigned m = 0; m < 3; m++)
         for (uint32_t n = 0; n < lists[m]->n; n++)
-            for (uint32_t d = 0; d < lists[m]->at[n].dims.n; d++) callee_index(x, in, lists[m]->at[n].dims.at[d]);
+            for (uint32_t d = 0; d < lists[m]->at[n].dims.n; d++)
+                callee_index(x, in, lists[m]->at[n].dims.at[d]);
 }
 
 static Entity *callee_entity(Instance *in, const AstTensor *t, Role role)
 {
     Checker *k = in->k;
     Entity *made = NEW(k->c, Entity);
-    *made = (Entity){.name = t->name.name, .span = t->name.span, .owner = in, .role = role, .declared = t, .written = true,
+    *made = (Entity){.name = t->name.name,
+                     .span = t->name.span,
+                     .owner = in,
+                     .role = role,
+                     .declared = t,
+                     .written = true,
                      .type = storage_type(t->type.type)};
-    return scope_add(k, &in->scope, (Symbol){.name = made->name, .kind = SYMBOL_ENTITY, .span = made->span, .entity = made}) ? made : NULL;
+    return scope_add(k, &in->scope,
+                     (Symbol){.name = made->name, .kind = SYMBOL_ENTITY, .span = made->span, .entity = made})
+               ? made
+               : NULL;
 }
 
 /* Declared ranges hold for what is read. */
@@ -386,8 +416,9 @@ static Node *in_range(Instance *in, const Argument *a, Node *n)
     if (!lo || !hi) return n;
     if (n->op == N_READ && n->tensor->lo == lo && n->tensor->hi == hi) return n;
     const Source *s = &k->c->sources.at[a->to->type.span.source];
-    const char *text = format(k->c, "%s%s: %.*s", in->prefix, a->to->name.name, (int)(a->to->type.span.to - a->to->type.span.from),
-                              s->text + a->to->type.span.from);
+    const char *text =
+        format(k->c, "%s%s: %.*s", in->prefix, a->to->name.name,
+               (int)(a->to->type.span.to - a->to->type.span.from), s->text + a->to->type.span.from);
     PUSH(k->c, &k->pattern->checks, (RunCheck){text, a->value->span});
     return node_check(k->c, n, lo, hi, k->pattern->checks.n - 1);
 }
@@ -416,7 +447,9 @@ static void callee_input(Call *x, Instance *in, const Argument *a)
     /* Written over the caller's dimensions; entities keep it over their own. */
     Node **to = NEW_ARRAY(c, Node *, t->n_dims + 1);
     for (unsigned d = 0; d < t->n_dims; d++) to[d] = node_index(c, t->dims[d]);
-    t->kept = node_substitutable(c, t->kept, t->n_dims, t->from, to) ? node_substitute(c, t->kept, t->n_dims, t->from, to) : NULL;
+    t->kept = node_substitutable(c, t->kept, t->n_dims, t->from, to)
+                  ? node_substitute(c, t->kept, t->n_dims, t->from, to)
+                  : NULL;
 }
 
 static void callee_outputs(Call *x, Instance *in)
@@ -450,10 +483,12 @@ static void elaborate_argument(Call *x, Argument *a)
     a->dims = argument_dims(&plain, a->value, v.free);
     Node *n = value_node(k, v);
     a->kept = v.kept;
-    bool simple = n->op == N_READ || (n->op == N_TO_REAL && n->args[0]->op == N_READ) || n->op == N_REAL || n->op == N_INT;
+    bool simple = n->op == N_READ || (n->op == N_TO_REAL && n->args[0]->op == N_READ) || n->op == N_REAL ||
+                  n->op == N_INT;
     for (unsigned m = 0; simple && n->op == N_READ && m < n->n_args; m++) simple = !n->args[m]->has_binder;
     if (!simple) {
-        const char *name = format(k->c, "%s.%s.%s", k->equation ? k->equation : "", x->callee->name.name, a->to->name.name);
+        const char *name =
+            format(k->c, "%s.%s.%s", k->equation ? k->equation : "", x->callee->name.name, a->to->name.name);
         Tensor *t = NULL;
         for (uint32_t m = 0; m < k->aux.n; m++)
             if (k->aux.at[m].node == n) t = k->aux.at[m].tensor;
@@ -473,11 +508,14 @@ static Instance *same_call(Call *x, Instance *in)
     Checker *k = x->e->k;
     for (uint32_t n = 0; n < k->instances.n; n++) {
         Instance *old = k->instances.at[n];
-        bool same = old->ast == in->ast && old->key.n == in->key.n && old->matched.n == in->matched.n && old->key_dims.n == in->key_dims.n;
+        bool same = old->ast == in->ast && old->key.n == in->key.n && old->matched.n == in->matched.n &&
+                    old->key_dims.n == in->key_dims.n;
         for (uint32_t m = 0; same && m < in->key.n; m++) same = old->key.at[m] == in->key.at[m];
-        for (uint32_t m = 0; same && m < in->key_dims.n; m++) same = old->key_dims.at[m] == in->key_dims.at[m];
+        for (uint32_t m = 0; same && m < in->key_dims.n; m++)
+            same = old->key_dims.at[m] == in->key_dims.at[m];
         for (uint32_t m = 0; same && m < in->matched.n; m++)
-            same = old->matched.at[m].name == in->matched.at[m].name && old->matched.at[m].index == in->matched.at[m].index;
+            same = old->matched.at[m].name == in->matched.at[m].name &&
+                   old->matched.at[m].index == in->matched.at[m].index;
         if (same) return old;
     }
     return NULL;
@@ -488,7 +526,8 @@ static void instance_key(Call *x, Instance *in)
     Compilation *c = in->k->c;
     for (uint32_t n = 0; n < x->arguments.n; n++) {
         PUSH(c, &in->key, x->arguments.at[n].node);
-        for (unsigned d = 0; d < x->arguments.at[n].dims.n; d++) PUSH(c, &in->key_dims, x->arguments.at[n].dims.dims[d]);
+        for (unsigned d = 0; d < x->arguments.at[n].dims.n; d++)
+            PUSH(c, &in->key_dims, x->arguments.at[n].dims.dims[d]);
     }
     for (uint32_t n = 0; n < x->matched.n; n++) PUSH(c, &in->matched, x->matched.at[n]);
 }
@@ -517,7 +556,8 @@ static Instance *instantiate(Call *x, const Global *g)
 {
     Checker *k = x->e->k;
     Instance *in = NEW(k->c, Instance);
-    *in = (Instance){.k = k, .caller = x->e->scope->instance ? x->e->scope->instance : k->root, .ast = g->pattern};
+    *in = (Instance){
+        .k = k, .caller = x->e->scope->instance ? x->e->scope->instance : k->root, .ast = g->pattern};
     in->prefix = format(k->c, "%s.%s.", k->equation ? k->equation : "", g->name);
     in->scope = (Scope){.file = g->home, .instance = in};
     pass_parameters(x, in);
@@ -546,15 +586,17 @@ static Value read_output(Call *x, Instance *in, const AstTensor *output)
         Index *index = t->dims[d], *outer = k->info[index->id].owner == in ? k->info[index->id].outer : index;
         if (!outer) {
             Diag *dg;
-            Value none = fail(x->e, &dg, E403, x->ast->span, "output `%s` of `%s` has an index `%s` that no argument has", t->name,
+            Value none = fail(x->e, &dg, E403, x->ast->span,
+                              "output `%s` of `%s` has an index `%s` that no argument has", t->name,
                               x->callee->name.name, index->name);
             diag_hint(k->c, dg, "declare an index of that name, or rename it: `%s = ...`", index->name);
             return none;
         }
         resolve_index(k, outer);
         if (outer->id > index->id || node_size(k->c, outer) != node_size(k->c, index))
-            add_condition(k, node_binary(k->c, N_EQ, node_size(k->c, index), node_size(k->c, outer)), x->ast->span, E403,
-                          "the extent of `%s%s` must be that of `%s`", in->prefix, index->name, outer->name);
+            add_condition(k, node_binary(k->c, N_EQ, node_size(k->c, index), node_size(k->c, outer)),
+                          x->ast->span, E403, "the extent of `%s%s` must be that of `%s`", in->prefix,
+                          index->name, outer->name);
         at[d] = coordinate(&inner, outer);
         free = set_union(k->c, free, at[d]->free);
     }
@@ -597,8 +639,10 @@ Inferred infer_pattern_call(const Env *e, const Ast *a, const Global *g, const A
         for (unsigned d = 0; d + arg->to->dims.n < arg->dims.n; d++)
             result.free = set_union(k->c, result.free, set_one(k->c, arg->dims.dims[d]));
         for (unsigned d = 0; d < arg->to->dims.n; d++)
-            if (is_explicit(g->pattern, arg->to, arg->role) && is_ambient(g->pattern, arg->to->dims.at[d].name))
-                result.free = set_union(k->c, result.free, set_one(k->c, arg->dims.dims[arg->dims.n - arg->to->dims.n + d]));
+            if (is_explicit(g->pattern, arg->to, arg->role) &&
+                is_ambient(g->pattern, arg->to->dims.at[d].name))
+                result.free = set_union(k->c, result.free,
+                                        set_one(k->c, arg->dims.dims[arg->dims.n - arg->to->dims.n + d]));
     }
     for (uint32_t d = 0; d < output->dims.n; d++) {
         Index *outer = outer_index(&x, output->dims.at[d].name);

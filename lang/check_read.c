@@ -8,9 +8,12 @@ static Node *kept_at(const Env *e, Entity *t, Node **at)
 {
     Compilation *c = e->k->c;
     if (!t->kept) return NULL;
-    if (!t->kept_tensor && node_substitutable(c, t->kept, t->n_dims, t->dims, at) && !node_has_binder(c, t->kept))
+    if (!t->kept_tensor && node_substitutable(c, t->kept, t->n_dims, t->dims, at) &&
+        !node_has_binder(c, t->kept))
         return node_substitute(c, t->kept, t->n_dims, t->dims, at);
-    if (!t->kept_tensor) t->kept_tensor = aux_equation(e->k, format(c, "%s%s.kept", t->owner->prefix, t->name), t->kept, t->span);
+    if (!t->kept_tensor)
+        t->kept_tensor =
+            aux_equation(e->k, format(c, "%s%s.kept", t->owner->prefix, t->name), t->kept, t->span);
     Node **own = NEW_ARRAY(c, Node *, t->kept_tensor->n_dims + 1);
     for (unsigned d = 0; d < t->kept_tensor->n_dims; d++)
         for (unsigned m = 0; m < t->n_dims; m++)
@@ -112,13 +115,15 @@ static Index *named_index(const Env *e, Entity *t, const AstArg *arg)
 static bool concerns(const Checker *k, const Entity *t, const Index *index)
 {
     for (unsigned d = 0; d < t->n_dims; d++)
-        if (t->dims[d] == index || is_axis(k, index, t->dims[d]) || is_axis(k, t->dims[d], index)) return true;
+        if (t->dims[d] == index || is_axis(k, index, t->dims[d]) || is_axis(k, t->dims[d], index))
+            return true;
     return false;
 }
 
 static bool literal_position(const Ast *a)
 {
-    return a->kind == AST_INTEGER || (a->kind == AST_UNARY && a->op == OP_NEG && a->operands.at[0]->kind == AST_INTEGER);
+    return a->kind == AST_INTEGER ||
+           (a->kind == AST_UNARY && a->op == OP_NEG && a->operands.at[0]->kind == AST_INTEGER);
 }
 
 static bool check_literal(const Env *e, const Entity *t, const Index *index, const Ast *a)
@@ -176,7 +181,8 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
 static Value no_order(const Env *e, const Ast *a, Entity *t)
 {
     Diag *d;
-    Value none = fail(e, &d, E109, a->span, "`%s` takes named subscripts: its left side was not written out in full", t->name);
+    Value none = fail(e, &d, E109, a->span,
+                      "`%s` takes named subscripts: its left side was not written out in full", t->name);
     if (t->n_dims)
         diag_hint(e->k->c, d, "write `%s[%s = ...]`, or `%s[%s] = ...` where it is defined", t->name,
                   t->dims[t->n_dims - 1]->name, t->name, dims_text(e->k->c, t));
@@ -195,8 +201,8 @@ static Value read_positional(const Env *e, const Ast *a, Entity *t)
         Value none = fail(e, &d, E110, a->span, "`%s` has %u %s%s, and is given %u subscript%s here", t->name,
                           explicit_dims, explicit_dims == 1 ? "index" : "indices",
                           t->n_ambient ? " besides the ambient ones" : "", n, n == 1 ? "" : "s");
-        diag_hint(c, d, "it is %s[%s]; to change only some: `%s[%s = ...]`", t->name, dims_text(c, t), t->name,
-                  t->n_dims ? t->dims[t->n_dims - 1]->name : "i");
+        diag_hint(c, d, "it is %s[%s]; to change only some: `%s[%s = ...]`", t->name, dims_text(c, t),
+                  t->name, t->n_dims ? t->dims[t->n_dims - 1]->name : "i");
         return none;
     }
     Node **at = NEW_ARRAY(c, Node *, t->n_dims + 1);
@@ -237,8 +243,10 @@ static Value not_a_tensor(const Env *e, const Ast *a)
     }
     Value none = fail(e, &d, E112, a->span, "`%s` is no tensor or equation and takes no subscripts", a->name);
     if (s->kind == SYMBOL_CLOSURE)
-        diag_hint(e->k->c, d, "an argument of a function may be subscripted where a named tensor is passed for it: give the "
-                              "expression a name of its own");
+        diag_hint(
+            e->k->c, d,
+            "an argument of a function may be subscripted where a named tensor is passed for it: give the "
+            "expression a name of its own");
     return none;
 }
 

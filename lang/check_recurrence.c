@@ -1,4 +1,5 @@
-/* Equations that need each other: found by name, their index, direction and first states; reads of earlier steps; carry. */
+/* Equations that need each other: found by name, their index, direction and first states; reads of earlier
+ * steps; carry. */
 #include "check.h"
 
 #include <string.h>
@@ -49,7 +50,9 @@ static void note_axis(Component *g, Axes *x, const char *name)
 /* Which way `t - 1` or `t + 1` goes. */
 static void note_direction(Axes *x, const Ast *a)
 {
-    if (a->kind != AST_BINARY || a->operands.at[1]->kind != AST_INTEGER || a->operands.at[0]->kind != AST_NAME) return;
+    if (a->kind != AST_BINARY || a->operands.at[1]->kind != AST_INTEGER ||
+        a->operands.at[0]->kind != AST_NAME)
+        return;
     x->forward |= a->op == OP_SUB;
     x->backward |= a->op == OP_ADD;
 }
@@ -70,8 +73,8 @@ static void find_axes(Component *g, Axes *x, const Ast *a)
     }
     for (uint32_t n = 0; reads && n < a->operands.n; n++) {
         const Ast *e = a->operands.at[n];
-        if (e->kind == AST_BINARY && e->operands.at[0]->kind == AST_NAME && e->operands.at[1]->kind == AST_INTEGER &&
-            !s->entity->single)
+        if (e->kind == AST_BINARY && e->operands.at[0]->kind == AST_NAME &&
+            e->operands.at[1]->kind == AST_INTEGER && !s->entity->single)
             note_axis(g, x, e->operands.at[0]->name);
         if (s->entity->single) note_direction(x, e);
     }
@@ -93,8 +96,9 @@ static Index *written_axis(Component *g)
         Entity *t = g->members[n];
         if (!t->single) continue;
         if (axis && axis != t->axis) {
-            Diag *d = report(g->in->k->c, E303, t->span, "a recurrence runs along one index, and this one along `%s` and `%s`",
-                           axis->name, t->axis->name);
+            Diag *d = report(g->in->k->c, E303, t->span,
+                             "a recurrence runs along one index, and this one along `%s` and `%s`",
+                             axis->name, t->axis->name);
             diag_hint(g->in->k->c, d, "flatten them: `index t: flatten(%s, %s)`", axis->name, t->axis->name);
             return NULL;
         }
@@ -115,13 +119,14 @@ static Index *component_axis(Component *g, Axes *x)
     const Entity *t = g->members[0];
     Diag *d;
     if (!x->found.n) {
-        d = report(c, E301, t->span, g->n == 1 ? "`%s` needs itself" : "`%s` and `%s` need each other", t->name,
-                 g->members[g->n - 1]->name);
+        d = report(c, E301, t->span, g->n == 1 ? "`%s` needs itself" : "`%s` and `%s` need each other",
+                   t->name, g->members[g->n - 1]->name);
         diag_hint(c, d, "a recurrence reads an earlier step: `%s[t] = ... %s[t - 1] ...`", t->name, t->name);
     } else {
-        d = report(c, E302, t->span, "the recurrence of `%s` could run along `%s` or `%s`", t->name, x->found.at[0]->name,
-                 x->found.at[1]->name);
-        diag_hint(c, d, "say which: `%s[%s] = ...`; several at once have to be flattened", t->name, x->found.at[0]->name);
+        d = report(c, E302, t->span, "the recurrence of `%s` could run along `%s` or `%s`", t->name,
+                   x->found.at[0]->name, x->found.at[1]->name);
+        diag_hint(c, d, "say which: `%s[%s] = ...`; several at once have to be flattened", t->name,
+                  x->found.at[0]->name);
     }
     return NULL;
 }
@@ -155,8 +160,10 @@ static bool place_initial(Entity *t, Initial *x, bool *forward, bool *backward)
         *backward = true;
     } else {
         Diag *d = report(c, E305, a->span, "this is no step before the first one of `%s`", t->name);
-        diag_hint(c, d, "`%s[-1]` is the state before the first step, `%s[size(%s)]` in a recurrence that reads later steps", t->name,
-                  t->name, t->axis->name);
+        diag_hint(c, d,
+                  "`%s[-1]` is the state before the first step, `%s[size(%s)]` in a recurrence that reads "
+                  "later steps",
+                  t->name, t->name, t->axis->name);
         return false;
     }
     return true;
@@ -200,14 +207,17 @@ static void elaborate_initial(Entity *t, Initial *x)
         bool there = !set_has(v.free, id);
         for (unsigned d = 0; d < t->n_dims; d++) there |= t->dims[d]->id == id && t->dims[d] != t->axis;
         if (there) continue;
-        report(c, E305, x->statement->value->span, "the first state of `%s` depends on `%s`, which `%s` %s", t->name,
-             index_by_id(k, id)->name, t->name, index_by_id(k, id) == t->axis ? "runs along" : "does not have");
+        report(c, E305, x->statement->value->span, "the first state of `%s` depends on `%s`, which `%s` %s",
+               t->name, index_by_id(k, id)->name, t->name,
+               index_by_id(k, id) == t->axis ? "runs along" : "does not have");
         x->poisoned = true;
         return;
     }
     Node *n = value_node(k, v);
     if (n->has_binder) {
-        Tensor *made = aux_equation(k, format(c, "%s%s.init%lld", t->owner->prefix, t->name, (long long)x->back), n, x->statement->span);
+        Tensor *made =
+            aux_equation(k, format(c, "%s%s.init%lld", t->owner->prefix, t->name, (long long)x->back), n,
+                         x->statement->span);
         n = read_tensor(k, made, &(Env){.k = k});
     }
     x->node = entity_check(&e, t, n);
@@ -241,8 +251,8 @@ static Node *initial_state(const Env *e, Entity *t, int64_t back)
     return node_if(c, node_given(c, t->start), read_tensor(e->k, t->start, &(Env){.k = e->k}), n);
 }
 
-/* The state `back` steps before the first, at the other coordinates of a read (not that of the axis: states have
- * none, and `place` below is already the read's). */
+/* The state `back` steps before the first, at the other coordinates of a read (not that of the axis: states
+ * have none, and `place` below is already the read's). */
 static Node *state_at(const Env *e, Entity *t, int64_t back, Node *const *at)
 {
     return node_substitute(e->k->c, initial_state(e, t, back), t->n_dims, t->dims, at);
@@ -261,7 +271,8 @@ static Node *before_first(const Env *e, Entity *t, Node *const *at, unsigned axi
         bool given = back == 1;
         for (uint32_t k = 0; k < t->initials.n; k++) given |= t->initials.at[k].back == back;
         if (!given) continue;
-        Node *place = node_binary(c, t->step > 0 ? N_SUB : N_ADD, first, node_int(c, t->step > 0 ? back : back - 1));
+        Node *place =
+            node_binary(c, t->step > 0 ? N_SUB : N_ADD, first, node_int(c, t->step > 0 ? back : back - 1));
         n = node_if(c, node_binary(c, N_EQ, at[axis], place), state_at(e, t, back, at), n);
     }
     return n;
@@ -272,7 +283,9 @@ static void check_distance(const Env *e, Entity *t, int64_t steps)
     Checker *k = e->k;
     if (!t->carried || t->component == 0 || t->component != k->component || steps == 1 || steps < 0) return;
     Diag *d = report(k->c, E306, t->span, "`%s` is carried, but read further back than one step", t->name);
-    diag_hint(k->c, d, "give the earlier state a name of its own that is carried too: `before[t] = %s[t - 1]`", t->name);
+    diag_hint(k->c, d,
+              "give the earlier state a name of its own that is carried too: `before[t] = %s[t - 1]`",
+              t->name);
     t->carried = false;
 }
 
@@ -300,9 +313,17 @@ static Tensor *carried_tensor(Entity *t, const char *what, Role role)
     Checker *k = t->owner->k;
     Compilation *c = k->c;
     Tensor *made = NEW(c, Tensor);
-    *made = (Tensor){.name = format(c, "%s.%s", t->name, what), .id = c->next_tensor++, .role = role, .type = t->type,
-                     .storage = t->tensor->storage, .optional = true, .recurrence_axis = -1, .span = t->span,
-                     .number = k->pattern->tensors.n, .data = t->type == TYPE_REAL, .dims = NEW_ARRAY(c, Index *, t->n_dims + 1)};
+    *made = (Tensor){.name = format(c, "%s.%s", t->name, what),
+                     .id = c->next_tensor++,
+                     .role = role,
+                     .type = t->type,
+                     .storage = t->tensor->storage,
+                     .optional = true,
+                     .recurrence_axis = -1,
+                     .span = t->span,
+                     .number = k->pattern->tensors.n,
+                     .data = t->type == TYPE_REAL,
+                     .dims = NEW_ARRAY(c, Index *, t->n_dims + 1)};
     for (unsigned d = 0; d < t->n_dims; d++)
         if (t->dims[d] != t->axis) made->dims[made->n_dims++] = t->dims[d];
     while (made->n_ambient < made->n_dims && made->dims[made->n_ambient]->ambient) made->n_ambient++;
@@ -326,7 +347,8 @@ void carry_tensors(Instance *in)
         if (!t->carried || t->poisoned) continue;
         if (!t->start) {
             Diag *d = report(c, E306, t->span, "`%s` is carried but is no recurrence", t->name);
-            diag_hint(c, d, "a carried state reads its own earlier step: `%s[t] = ... %s[t - 1] ...`", t->name, t->name);
+            diag_hint(c, d, "a carried state reads its own earlier step: `%s[t] = ... %s[t - 1] ...`",
+                      t->name, t->name);
             continue;
         }
         Tensor *last = carried_tensor(t, "last", ROLE_OUTPUT);
@@ -337,7 +359,8 @@ void carry_tensors(Instance *in)
             at[d] = node_index(c, t->dims[d]);
             if (t->dims[d] == t->axis) axis = d;
         }
-        at[axis] = t->step > 0 ? node_binary(c, N_SUB, node_size(c, t->axis), node_int(c, 1)) : node_int(c, 0);
+        at[axis] =
+            t->step > 0 ? node_binary(c, N_SUB, node_size(c, t->axis), node_int(c, 1)) : node_int(c, 0);
         last->body = read_recurrent(&(Env){.k = in->k}, t, at, axis).node;
     }
 }
@@ -355,7 +378,8 @@ static bool poison(Component *g)
 
 static bool component_steps(Component *g, Axes *x, Index *axis)
 {
-    bool forward = x->forward, backward = x->backward, good = true, first_forward = false, first_backward = false;
+    bool forward = x->forward, backward = x->backward, good = true, first_forward = false,
+         first_backward = false;
     for (unsigned n = 0; n < g->n; n++) {
         g->members[n]->axis = axis;
         good &= place_initials(g->members[n], &first_forward, &first_backward);
@@ -415,7 +439,8 @@ static void elaborate_alone(Entity *t)
     Checker *k = t->owner->k;
     bool forward = false, backward = false;
     if (t->initials.n && !t->axis) {
-        Diag *d = report(k->c, E305, t->initials.at[0].statement->span, "`%s` has a first state but runs along no index", t->name);
+        Diag *d = report(k->c, E305, t->initials.at[0].statement->span,
+                         "`%s` has a first state but runs along no index", t->name);
         diag_hint(k->c, d, "write its equation as `%s[t] = ...`", t->name);
         t->poisoned = true;
         return;

@@ -1,9 +1,10 @@
-/* Subscript safety: every read is proved to be in range for the elements that exist, or made so by a condition that is
- * checked when tensors are bound; else it is an error.
+/* Subscript safety: every read is proved to be in range for the elements that exist, or made so by a
+ * condition that is checked when tensors are bound; else it is an error.
  *
- * Requires: pattern->equations in order. Equations are visited from the outputs down; each collects the contexts of its
- * readers (what holds where it is read, in terms of its own coordinates), so that a condition around a read is known in the
- * equation that is read. Ensures: READ nodes that need conditions around them are `guarded`, the same way everywhere. */
+ * Requires: pattern->equations in order. Equations are visited from the outputs down; each collects the
+ * contexts of its readers (what holds where it is read, in terms of its own coordinates), so that a condition
+ * around a read is known in the equation that is read. Ensures: READ nodes that need conditions around them
+ * are `guarded`, the same way everywhere. */
 #include "check_facts.h"
 
 enum { CONTEXTS_MAX = 16 };
@@ -92,7 +93,8 @@ static void rename_rest(Safety *s, Renaming *r, const Node *n)
 static void add_renamed(Safety *s, Renaming *r, ProveScope *out, Node *fact)
 {
     rename_rest(s, r, fact);
-    if (node_substitutable(r->c, fact, r->count, r->from, r->to)) fact_add(r->c, out, node_substitute(r->c, fact, r->count, r->from, r->to));
+    if (node_substitutable(r->c, fact, r->count, r->from, r->to))
+        fact_add(r->c, out, node_substitute(r->c, fact, r->count, r->from, r->to));
 }
 
 static void range_facts(Safety *s, Renaming *r, ProveScope *out, const ProveRange *range)
@@ -108,7 +110,8 @@ static Facts context_of(Safety *s, const FactWalk *w, const Node *read)
 {
     Compilation *c = s->k->c;
     const Tensor *t = read->tensor;
-    Renaming r = {.c = c, .from = NEW_ARRAY(c, Index *, MAX_INDICES), .to = NEW_ARRAY(c, Node *, MAX_INDICES)};
+    Renaming r = {
+        .c = c, .from = NEW_ARRAY(c, Index *, MAX_INDICES), .to = NEW_ARRAY(c, Node *, MAX_INDICES)};
     for (unsigned d = 0; d < t->n_dims; d++) set_add(&r.taken, t->dims[d]->id);
     for (unsigned d = 0; d < t->n_dims; d++)
         if (read->args[d]->op == N_INDEX && !is_mapped(&r, read->args[d]->index))
@@ -120,7 +123,8 @@ static Facts context_of(Safety *s, const FactWalk *w, const Node *read)
         if (!plain) {
             rename_rest(s, &r, read->args[d]);
             if (!node_substitutable(c, read->args[d], r.count, r.from, r.to)) continue;
-            fact_add(c, &out, node_binary(c, N_EQ, now, node_substitute(c, read->args[d], r.count, r.from, r.to)));
+            fact_add(c, &out,
+                     node_binary(c, N_EQ, now, node_substitute(c, read->args[d], r.count, r.from, r.to)));
         }
     }
     for (uint32_t k = 0; k < w->scope.ranges.n; k++) range_facts(s, &r, &out, &w->scope.ranges.at[k]);
@@ -157,11 +161,17 @@ static void out_of_range(Safety *s, const Node *read, unsigned d, const Proof *p
     const Index *dim = read->tensor->dims[d];
     const char *extent = node_text(c, node_size(c, (Index *)(uintptr_t)dim));
     const char *at = node_text(c, read->args[d]);
-    Diag *g = report(c, E201, read->span, "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and it is %s",
-                   dim->name, read->tensor->name, dim->name, at, extent, p->range ? p->range : "not known");
+    Diag *g = report(
+        c, E201, read->span,
+        "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and it is %s",
+        dim->name, read->tensor->name, dim->name, at, extent, p->range ? p->range : "not known");
     if (p->hint) diag_hint(c, g, "%s", p->hint);
-    else diag_hint(c, g, "put the read under a condition that keeps it in range (`where`, `if`), clamp the subscript, or give a default by "
-              "`pad(%s[...], 0)`", read->tensor->name);
+    else
+        diag_hint(c, g,
+                  "put the read under a condition that keeps it in range (`where`, `if`), clamp the "
+                  "subscript, or give a default by "
+                  "`pad(%s[...], 0)`",
+                  read->tensor->name);
 }
 
 static void apply(Safety *s, Node *read, unsigned d, const Proof *p)
@@ -171,13 +181,13 @@ static void apply(Safety *s, Node *read, unsigned d, const Proof *p)
     bool guard = p->result == PROVED_BY_FACTS || (p->result == PROVED_IF && p->used_facts);
     if (p->result == NOT_PROVED) out_of_range(s, read, d, p);
     if (p->result == PROVED_IF)
-        add_condition(k, p->condition, read->span, E201, "subscript `%s` of `%s` must stay in range", read->tensor->dims[d]->name,
-                      read->tensor->name);
+        add_condition(k, p->condition, read->span, E201, "subscript `%s` of `%s` must stay in range",
+                      read->tensor->dims[d]->name, read->tensor->name);
     if (guard && !node_memo_get(&s->guarded, read)) node_memo_put(c, &s->guarded, read, read);
 }
 
-/* Without any condition, else with all of them, else with those of the equation itself: a prover of bounded effort may
- * lose its way among many. */
+/* Without any condition, else with all of them, else with those of the equation itself: a prover of bounded
+ * effort may lose its way among many. */
 static Proof prove_with_facts(Compilation *c, ProveScope scope, uint32_t own, Node *at, Node *extent)
 {
     uint32_t n = scope.facts.n;
@@ -271,5 +281,6 @@ void check_safety(Checker *k)
         for (uint32_t m = 0; !everywhere && m < known->list.n; m++) check_under(&s, t, &known->list.at[m]);
     }
     if (!s.guarded.n) return;
-    for (uint32_t n = 0; n < p->equations.n; n++) p->equations.at[n]->body = guard_reads(&s, p->equations.at[n]->body);
+    for (uint32_t n = 0; n < p->equations.n; n++)
+        p->equations.at[n]->body = guard_reads(&s, p->equations.at[n]->body);
 }

@@ -22,10 +22,13 @@ bool scope_add(Checker *k, Scope *s, Symbol symbol)
         PUSH(k->c, &s->symbols, symbol);
         return true;
     }
-    Diag *d = report(k->c, E501, symbol.span, old ? "`%s` is defined twice" : "`%s` is a constant and cannot be redefined",
-                   symbol.name);
+    Diag *d =
+        report(k->c, E501, symbol.span,
+               old ? "`%s` is defined twice" : "`%s` is a constant and cannot be redefined", symbol.name);
     if (old) diag_note(k->c, d, old->span, "first defined here");
-    diag_hint(k->c, d, "indices, tensors, parameters and equations of a pattern share one name space: choose another name");
+    diag_hint(
+        k->c, d,
+        "indices, tensors, parameters and equations of a pattern share one name space: choose another name");
     return false;
 }
 
@@ -68,11 +71,13 @@ static void consider(Best *b, const char *candidate)
 }
 
 static const char *const function_names[] = {
-    "exp", "exp2", "expm1", "log", "log2", "log1p", "sqrt", "rsqrt", "tanh", "sigmoid", "relu", "elu", "gelu", "silu",
-    "softplus", "sin", "cos", "atan", "erf", "abs", "sign", "floor", "ceil", "round", "min", "max", "clamp", "pow", "float",
-    "int", "popcount", "stop", "rand", "pad", "size", "first", "last", "sum", "mean", "prod", "any", "all", "argmax",
-    "argmin", "logsumexp", "softmax", "sparsemax", "entmax15", "cumsum", "cummax", "topk", "topp", "top_index", "positions",
-    "rank", "join", "count"};
+    "exp",     "exp2",      "expm1",    "log",      "log2",   "log1p",    "sqrt",   "rsqrt",     "tanh",
+    "sigmoid", "relu",      "elu",      "gelu",     "silu",   "softplus", "sin",    "cos",       "atan",
+    "erf",     "abs",       "sign",     "floor",    "ceil",   "round",    "min",    "max",       "clamp",
+    "pow",     "float",     "int",      "popcount", "stop",   "rand",     "pad",    "size",      "first",
+    "last",    "sum",       "mean",     "prod",     "any",    "all",      "argmax", "argmin",    "logsumexp",
+    "softmax", "sparsemax", "entmax15", "cumsum",   "cummax", "topk",     "topp",   "top_index", "positions",
+    "rank",    "join",      "count"};
 
 void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions)
 {

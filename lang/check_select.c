@@ -21,8 +21,10 @@ static bool plain_args(const Env *e, const Ast *a, unsigned n)
     if (plain) return true;
     Diag *d;
     fail(e, &d, E105, a->span, "`%s` takes %s", a->name, n == 1 ? "one argument" : "two arguments");
-    if (n == 2) diag_hint(e->k->c, d, "`%s[j%s](x%s, n)`", a->name, strstr("top_index positions", a->name) ? " -> r" : "",
-                          strcmp(a->name, "positions") ? " where c" : "");
+    if (n == 2)
+        diag_hint(e->k->c, d, "`%s[j%s](x%s, n)`", a->name,
+                  strstr("top_index positions", a->name) ? " -> r" : "",
+                  strcmp(a->name, "positions") ? " where c" : "");
     return false;
 }
 
@@ -36,8 +38,9 @@ static Value limit(const Env *e, const Ast *a, const Bound *b, Op op)
     for (unsigned m = 0; v.node && m < b->n; m++)
         if (set_has(v.free, b->index[m]->id)) {
             Diag *d;
-            Value none = fail(e, &d, E114, arg->span, "the second argument of `%s` depends on `%s`, which it selects from",
-                              a->name, b->index[m]->name);
+            Value none = fail(e, &d, E114, arg->span,
+                              "the second argument of `%s` depends on `%s`, which it selects from", a->name,
+                              b->index[m]->name);
             return none;
         }
     if (v.node) v.node = value_node(e->k, v);
@@ -60,7 +63,9 @@ static Index *rank_index(const Env *e, const Ast *a)
     resolve_index(k, r);
     Env at = {.k = k, .scope = e->scope};
     const Ast *count = a->args.at[1].value;
-    Node *n = k->info[r->id].selected == count ? r->extent : elaborate_scalar(&at, count, TYPE_INT, E120, "the extent of a selection");
+    Node *n = k->info[r->id].selected == count
+                  ? r->extent
+                  : elaborate_scalar(&at, count, TYPE_INT, E120, "the extent of a selection");
     if (!n) return NULL;
     add_condition(k, node_binary(k->c, N_EQ, n, node_size(k->c, r)), last->to_span, E505,
                   "the extent of `%s` must be the number selected", r->name);
@@ -73,10 +78,12 @@ static Node *with_origin(const Env *e, const Bound *b, Node *found)
     Node *origin = b->n == 1 ? origin_of(e, b->index[0]) : NULL;
     if (!origin) return found;
     Compilation *c = e->k->c;
-    return node_if(c, node_binary(c, N_LE, node_int(c, 0), found), node_binary(c, N_ADD, origin, found), node_int(c, -1));
+    return node_if(c, node_binary(c, N_LE, node_int(c, 0), found), node_binary(c, N_ADD, origin, found),
+                   node_int(c, -1));
 }
 
-/* A selection whose inside stands at other coordinates than the plain ones reads them through its equation. */
+/* A selection whose inside stands at other coordinates than the plain ones reads them through its equation.
+ */
 static Value list_positions(const Env *e, const Ast *a, const Bound *b, Node *n, Value v, Index *r)
 {
     Checker *k = e->k;
@@ -95,7 +102,8 @@ static Value first_argument(const Env *inner, const Ast *a, Op op)
     Value v = elaborate(inner, arg);
     const char *what = format(inner->k->c, "the first argument of `%s`", a->name);
     if (op == N_POSITIONS) return value_convert(inner, v, TYPE_BOOL, arg->span, what);
-    if (op == N_TOPP || (v.node && v.node->type == TYPE_BOOL)) return value_convert(inner, v, TYPE_REAL, arg->span, what);
+    if (op == N_TOPP || (v.node && v.node->type == TYPE_BOOL))
+        return value_convert(inner, v, TYPE_REAL, arg->span, what);
     return v;
 }
 
@@ -112,7 +120,8 @@ Value elaborate_selection(const Env *e, const Ast *a)
     Env inner = *e;
     inner.map = b.map;
     Value where = value_make(k, node_bool(c, true)), extra = where;
-    if (a->where) where = value_convert(&inner, elaborate(&inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
+    if (a->where)
+        where = value_convert(&inner, elaborate(&inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
     Value body = first_argument(&inner, a, s.op);
     if (!lists && s.n_args == 2) extra = limit(e, a, &b, s.op);
     if (!where.node || !body.node || !extra.node) return value_none();

@@ -27,7 +27,9 @@ static void take_definition(Checker *k, Param *p)
     for (unsigned n = 0; o && n < o->n_definitions; n++) {
         if (strcmp(o->definitions[n].name, p->name)) continue;
         if (parse_value(o->definitions[n].value, p->type, p)) p->fixed = true;
-        else report(k->c, E508, p->span, "`%s` cannot be `%s`: it is %s", p->name, o->definitions[n].value, type_name(p->type));
+        else
+            report(k->c, E508, p->span, "`%s` cannot be `%s`: it is %s", p->name, o->definitions[n].value,
+                   type_name(p->type));
     }
 }
 
@@ -54,11 +56,14 @@ void declare_parameters(Instance *in)
     for (uint32_t n = 0; n < in->ast->params.n; n++) {
         const AstParam *a = &in->ast->params.at[n];
         Param *p = NEW(k->c, Param);
-        *p = (Param){.name = a->name.name, .type = storage_type(a->type.type), .number = n, .span = a->name.span};
+        *p = (Param){
+            .name = a->name.name, .type = storage_type(a->type.type), .number = n, .span = a->name.span};
         if (a->value) take_default(in, p, a->value);
         take_definition(k, p);
         PUSH(k->c, &k->pattern->params, p);
-        scope_add(k, &in->scope, (Symbol){.name = p->name, .kind = SYMBOL_NODE, .span = p->span, .node = node_param(k->c, p)});
+        scope_add(
+            k, &in->scope,
+            (Symbol){.name = p->name, .kind = SYMBOL_NODE, .span = p->span, .node = node_param(k->c, p)});
     }
 }
 
@@ -70,14 +75,16 @@ Index *declare_index(Instance *in, const char *name, Span span)
 {
     Checker *k = in->k;
     if (k->c->next_index >= DECLARED_MAX) {
-        report(k->c, E118, span, "`%s` has more than %d indices, those of the patterns that it calls included", k->pattern->name,
-               DECLARED_MAX);
+        report(k->c, E118, span,
+               "`%s` has more than %d indices, those of the patterns that it calls included",
+               k->pattern->name, DECLARED_MAX);
         k->too_large = true;
         return k->info[0].self;
     }
     Index *index = index_new(k->c, name, span);
     k->info[index->id] = (IndexInfo){.self = index, .owner = in};
-    if (!scope_add(k, &in->scope, (Symbol){.name = name, .kind = SYMBOL_INDEX, .span = span, .index = index})) return index;
+    if (!scope_add(k, &in->scope, (Symbol){.name = name, .kind = SYMBOL_INDEX, .span = span, .index = index}))
+        return index;
     return index;
 }
 
@@ -144,8 +151,10 @@ static void tensor_dims(Instance *in, Entity *t, const AstTensor *a)
         if (!index) { t->poisoned = true; return; }
         for (unsigned m = 0; m < t->n_dims; m++)
             if (t->dims[m] == index) {
-                report(c, E106, a->dims.at[d].span, "`%s` is twice a dimension of `%s`: declare another name for its positions, "
-                     "`index %s2 like %s`", index->name, t->name, index->name, index->name);
+                report(c, E106, a->dims.at[d].span,
+                       "`%s` is twice a dimension of `%s`: declare another name for its positions, "
+                       "`index %s2 like %s`",
+                       index->name, t->name, index->name, index->name);
                 t->poisoned = true;
                 return;
             }
@@ -157,9 +166,18 @@ static Tensor *tensor_of(Instance *in, const Entity *t, const AstTensor *a)
 {
     Checker *k = in->k;
     Tensor *made = NEW(k->c, Tensor);
-    *made = (Tensor){.name = t->name, .id = k->c->next_tensor++, .role = t->role, .storage = a->type.type, .type = t->type,
-                     .n_dims = t->n_dims, .n_ambient = t->n_ambient, .dims = t->dims, .recurrence_axis = -1, .span = t->span,
-                     .number = k->pattern->tensors.n, .data = t->type == TYPE_REAL};
+    *made = (Tensor){.name = t->name,
+                     .id = k->c->next_tensor++,
+                     .role = t->role,
+                     .storage = a->type.type,
+                     .type = t->type,
+                     .n_dims = t->n_dims,
+                     .n_ambient = t->n_ambient,
+                     .dims = t->dims,
+                     .recurrence_axis = -1,
+                     .span = t->span,
+                     .number = k->pattern->tensors.n,
+                     .data = t->type == TYPE_REAL};
     PUSH(k->c, &k->pattern->tensors, made);
     PUSH(k->c, &k->tensors, made);
     return made;
@@ -169,9 +187,17 @@ static void declare_tensor(Instance *in, const AstTensor *a, Role role)
 {
     Checker *k = in->k;
     Entity *t = NEW(k->c, Entity);
-    *t = (Entity){.name = a->name.name, .span = a->name.span, .owner = in, .role = role, .declared = a, .written = true,
-                  .type = storage_type(a->type.type), .state = role == ROLE_OUTPUT ? ENTITY_PENDING : ENTITY_DONE};
-    if (!scope_add(k, &in->scope, (Symbol){.name = t->name, .kind = SYMBOL_ENTITY, .span = t->span, .entity = t})) return;
+    *t = (Entity){.name = a->name.name,
+                  .span = a->name.span,
+                  .owner = in,
+                  .role = role,
+                  .declared = a,
+                  .written = true,
+                  .type = storage_type(a->type.type),
+                  .state = role == ROLE_OUTPUT ? ENTITY_PENDING : ENTITY_DONE};
+    if (!scope_add(k, &in->scope,
+                   (Symbol){.name = t->name, .kind = SYMBOL_ENTITY, .span = t->span, .entity = t}))
+        return;
     tensor_dims(in, t, a);
     if (role == ROLE_OUTPUT) {
         PUSH(k->c, &in->entities, t);
@@ -187,8 +213,10 @@ void declare_signature(Instance *in)
     declare_dims(in, &in->ast->outputs);
     declare_dims(in, &in->ast->captures);
     for (uint32_t n = 0; n < in->ast->inputs.n; n++) declare_tensor(in, &in->ast->inputs.at[n], ROLE_INPUT);
-    for (uint32_t n = 0; n < in->ast->captures.n; n++) declare_tensor(in, &in->ast->captures.at[n], ROLE_CAPTURE);
-    for (uint32_t n = 0; n < in->ast->outputs.n; n++) declare_tensor(in, &in->ast->outputs.at[n], ROLE_OUTPUT);
+    for (uint32_t n = 0; n < in->ast->captures.n; n++)
+        declare_tensor(in, &in->ast->captures.at[n], ROLE_CAPTURE);
+    for (uint32_t n = 0; n < in->ast->outputs.n; n++)
+        declare_tensor(in, &in->ast->outputs.at[n], ROLE_OUTPUT);
 }
 
 /* Ranges of int inputs: after the indices are known. */

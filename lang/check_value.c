@@ -1,5 +1,5 @@
-/* Values: types, conversions, operators, and what absorbs (`kept`): a weight that a normaliser left out is 0, and what
- * it multiplies is not evaluated. */
+/* Values: types, conversions, operators, and what absorbs (`kept`): a weight that a normaliser left out is 0,
+ * and what it multiplies is not evaluated. */
 #include "check.h"
 
 #include <string.h>
@@ -21,7 +21,8 @@ Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
     for (uint32_t n = 0; n < c->diags.n; n++) {
         const Diag *old = c->diags.at[n];
         bool same = old->code == code && old->span.source == span.source && old->span.from == span.from;
-        if (same && old->span.to == span.to) return NEW(c, Diag); /* told already: a function is inlined several times */
+        if (same && old->span.to == span.to)
+            return NEW(c, Diag); /* told already: a function is inlined several times */
     }
     return diag(c, code, span, "%s", text.at);
 }
@@ -39,7 +40,10 @@ Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ..
 }
 
 const char *type_name(Type t) { return t == TYPE_REAL ? "float" : t == TYPE_INT ? "int" : "bool"; }
-Type storage_type(StorageType t) { return t == STORAGE_INT ? TYPE_INT : t == STORAGE_BOOL ? TYPE_BOOL : TYPE_REAL; }
+Type storage_type(StorageType t)
+{
+    return t == STORAGE_INT ? TYPE_INT : t == STORAGE_BOOL ? TYPE_BOOL : TYPE_REAL;
+}
 
 Node *zero_of(Compilation *c, Type type)
 {
@@ -63,10 +67,12 @@ Value value_convert(const Env *e, Value v, Type type, Span span, const char *wha
         return v;
     }
     Diag *d;
-    Value none = fail(e, &d, E104, span, "%s is %s, and %s is needed", what, type_name(v.node->type), type_name(type));
+    Value none =
+        fail(e, &d, E104, span, "%s is %s, and %s is needed", what, type_name(v.node->type), type_name(type));
     if (v.node->type == TYPE_REAL && type == TYPE_INT)
         diag_hint(e->k->c, d, "`int(x)` truncates, `int(floor(x))` and `int(round(x))` round");
-    else if (v.node->type == TYPE_BOOL) diag_hint(e->k->c, d, "`%s(c)` turns a bool into 0 or 1", type_name(type));
+    else if (v.node->type == TYPE_BOOL)
+        diag_hint(e->k->c, d, "`%s(c)` turns a bool into 0 or 1", type_name(type));
     else diag_hint(e->k->c, d, "write the condition out: `x != 0`, `x > 0`");
     return none;
 }
@@ -98,13 +104,15 @@ static bool numbers(const Env *e, const Ast *a, Value *x, Value *y)
     if (x->node->type != TYPE_BOOL) return true;
     Diag *d;
     fail(e, &d, E104, a->name_span, "%s are bools", what);
-    diag_hint(e->k->c, d, "combine conditions by `and`, `or`, `not`; `int(c)` or `float(c)` turns one into 0 or 1");
+    diag_hint(e->k->c, d,
+              "combine conditions by `and`, `or`, `not`; `int(c)` or `float(c)` turns one into 0 or 1");
     return false;
 }
 
 static Value combine(Checker *k, Value x, Value y, Node *node)
 {
-    return (Value){.node = node, .free = set_union(k->c, x.free, y.free), .inside = both(k, x.inside, y.inside)};
+    return (Value){
+        .node = node, .free = set_union(k->c, x.free, y.free), .inside = both(k, x.inside, y.inside)};
 }
 
 static Value sum_of(Checker *k, Op op, Value x, Value y)
@@ -142,7 +150,10 @@ static Node *int_power(Compilation *c, Node *base, int64_t exponent)
     return result;
 }
 
-static bool positive_literal(const Node *n) { return (n->op == N_INT && n->integer > 0) || (n->op == N_REAL && n->real > 0); }
+static bool positive_literal(const Node *n)
+{
+    return (n->op == N_INT && n->integer > 0) || (n->op == N_REAL && n->real > 0);
+}
 
 static Value power_of(const Env *e, const Ast *a, Value x, Value y)
 {
@@ -159,8 +170,9 @@ static Value power_of(const Env *e, const Ast *a, Value x, Value y)
         v.guard = x.guard;
     } else if (x.guard && x.kept) {
         Node *base = value_node(e->k, x);
-        v.node = literal && base->type == TYPE_INT ? int_power(c, base, exponent->integer)
-                                                   : node_binary(c, N_POW, to_real(c, base), to_real(c, value_node(e->k, y)));
+        v.node = literal && base->type == TYPE_INT
+                     ? int_power(c, base, exponent->integer)
+                     : node_binary(c, N_POW, to_real(c, base), to_real(c, value_node(e->k, y)));
     }
     return v;
 }
@@ -186,8 +198,13 @@ static Value int_operator(const Env *e, const Ast *a, AstOp op, Value x, Value y
         return combine(e->k, x, y, node_binary(e->k->c, core, value_node(e->k, x), value_node(e->k, y)));
     Diag *d;
     Value none = fail(e, &d, E104, a->name_span, "`%s` is for ints, and its operands are %s and %s",
-                      op == OP_FLOORDIV ? "//" : op == OP_MOD ? "%" : op == OP_SHL ? "<<" : op == OP_SHR ? ">>"
-                      : op == OP_BITAND ? "&" : op == OP_BITOR ? "|" : "^",
+                      op == OP_FLOORDIV ? "//"
+                      : op == OP_MOD    ? "%"
+                      : op == OP_SHL    ? "<<"
+                      : op == OP_SHR    ? ">>"
+                      : op == OP_BITAND ? "&"
+                      : op == OP_BITOR  ? "|"
+                                        : "^",
                       type_name(x.node->type), type_name(y.node->type));
     if (op == OP_FLOORDIV) diag_hint(e->k->c, d, "`floor(x / y)` is for floats; `int(x)` makes an int");
     else if (x.node->type == TYPE_BOOL) diag_hint(e->k->c, d, "combine conditions by `and`, `or`, `not`");

@@ -1,5 +1,5 @@
-/* The core expressions: the hash-consing table, the makers and what is derived from operands (types, free variables,
- * flags). Folding stands in node_fold.c, substitution and rewriting in node_substitute.c.
+/* The core expressions: the hash-consing table, the makers and what is derived from operands (types, free
+ * variables, flags). Folding stands in node_fold.c, substitution and rewriting in node_substitute.c.
  *
  * Ensures: equal expressions of one Compilation are equal pointers; ids grow in order of creation. */
 #include "node_private.h"
@@ -142,8 +142,8 @@ static uint32_t hash_node(const Node *n)
 static bool same(const Node *a, const Node *b)
 {
     return a->op == b->op && a->kind == b->kind && a->type == b->type && a->guarded == b->guarded &&
-           a->check == b->check && payload(a) == payload(b) && a->n_args == b->n_args && a->n_vars == b->n_vars &&
-           (!a->n_args || !memcmp(a->args, b->args, a->n_args * sizeof *a->args)) &&
+           a->check == b->check && payload(a) == payload(b) && a->n_args == b->n_args &&
+           a->n_vars == b->n_vars && (!a->n_args || !memcmp(a->args, b->args, a->n_args * sizeof *a->args)) &&
            (!a->n_vars || !memcmp(a->vars, b->vars, a->n_vars * sizeof *a->vars));
 }
 
@@ -249,7 +249,8 @@ Node *node_param(Compilation *c, Param *param)
 {
     if (!param->fixed) return node_make(c, &(Node){.op = N_PARAM, .type = param->type, .param = param});
     if (param->type == TYPE_REAL) return node_real(c, param->value.real);
-    return param->type == TYPE_INT ? node_int(c, param->value.integer) : node_bool(c, param->value.integer != 0);
+    return param->type == TYPE_INT ? node_int(c, param->value.integer)
+                                   : node_bool(c, param->value.integer != 0);
 }
 Node *node_given(Compilation *c, Tensor *tensor)
 {
@@ -278,7 +279,8 @@ Node *node_rand(Compilation *c, Node **args5)
 Node *node_check(Compilation *c, Node *x, Node *lo, Node *hi, unsigned check)
 {
     Node *args[] = {x, lo, hi};
-    return node_make(c, &(Node){.op = N_CHECK, .type = TYPE_INT, .args = args, .n_args = 3, .check = (uint16_t)check});
+    return node_make(
+        c, &(Node){.op = N_CHECK, .type = TYPE_INT, .args = args, .n_args = 3, .check = (uint16_t)check});
 }
 
 static Type binder_type(Op op, unsigned kind, const Node *body)
@@ -313,8 +315,13 @@ Node *node_binder(Compilation *c, Op op, unsigned kind, unsigned n_vars, Index *
     args[n++] = where;
     args[n++] = body;
     if (extra) args[n++] = extra;
-    return node_make(c, &(Node){.op = op, .type = binder_type(op, kind, body), .kind = (uint8_t)kind,
-                                .n_args = (uint16_t)n, .n_vars = (uint16_t)n_vars, .args = args, .vars = vars});
+    return node_make(c, &(Node){.op = op,
+                                .type = binder_type(op, kind, body),
+                                .kind = (uint8_t)kind,
+                                .n_args = (uint16_t)n,
+                                .n_vars = (uint16_t)n_vars,
+                                .args = args,
+                                .vars = vars});
 }
 
 Node *node_copy_with(Compilation *c, const Node *n, Node **args)

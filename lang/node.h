@@ -1,10 +1,11 @@
-/* The core: typed expressions over coordinates, hash-consed within a Compilation, so that equal expressions are equal
- * pointers. The checker elaborates everything else of the language into these (masks, functions and patterns inlined,
- * defaults and absorbed weights spelled out as IF), and every later level keeps them.
+/* The core: typed expressions over coordinates, hash-consed within a Compilation, so that equal expressions
+ * are equal pointers. The checker elaborates everything else of the language into these (masks, functions and
+ * patterns inlined, defaults and absorbed weights spelled out as IF), and every later level keeps them.
  *
- * A variable is an Index: INDEX(j) stands for the coordinate of j (from 0 to extent - 1; an origin has already been
- * added where a position was meant). A binder binds its variables inside `where` and its body, dynamically: an inner
- * binder of the same index hides the outer one. Evaluation is lazy in IF, AND, OR, and `where`. */
+ * A variable is an Index: INDEX(j) stands for the coordinate of j (from 0 to extent - 1; an origin has
+ * already been added where a position was meant). A binder binds its variables inside `where` and its body,
+ * dynamically: an inner binder of the same index hides the outer one. Evaluation is lazy in IF, AND, OR, and
+ * `where`. */
 #ifndef ATTN_LANG_NODE_H
 #define ATTN_LANG_NODE_H
 
@@ -56,10 +57,10 @@ struct Node {
     Op op;
     Type type;
     uint8_t kind;            /* REDUCE: Reduction; NORMALISE: Normaliser; SCAN: ScanKind */
-    bool guarded;            /* READ: in range only under conditions around it (or around the readers of its equation);
-                              * whoever evaluates it elsewhere must test the coordinates first */
-    bool data;               /* depends on the numbers of a float tensor: computed in the compute type; else in f64 */
-    bool has_binder;         /* a binder or a READ of an equation stands somewhere inside: not a cheap scalar */
+    bool guarded; /* READ: in range only under conditions around it (or around the readers of its equation);
+                   * whoever evaluates it elsewhere must test the coordinates first */
+    bool data;    /* depends on the numbers of a float tensor: computed in the compute type; else in f64 */
+    bool has_binder; /* a binder or a READ of an equation stands somewhere inside: not a cheap scalar */
     uint32_t id;             /* order of creation: deterministic */
     uint16_t n_args, n_vars; /* n_vars: BINDER: args[2k], args[2k+1] are lo and hi of vars[k] */
     uint16_t check;          /* CHECK: number of the run-time check */
@@ -70,8 +71,8 @@ struct Node {
     Span span;               /* where it was first written */
 };
 
-/* Makers. All fold constants and apply exact identities (x + 0, x * 1, IF true ...) only where no value, NaN or sign
- * included, can change. Operand types are asserted, not converted. */
+/* Makers. All fold constants and apply exact identities (x + 0, x * 1, IF true ...) only where no value, NaN
+ * or sign included, can change. Operand types are asserted, not converted. */
 Node *node_int(Compilation *c, int64_t value);
 Node *node_real(Compilation *c, double value);
 Node *node_bool(Compilation *c, bool value);
@@ -95,17 +96,21 @@ static inline Node *binder_lo(const Node *n, unsigned k) { return n->args[2 * k]
 static inline Node *binder_hi(const Node *n, unsigned k) { return n->args[2 * k + 1]; }
 static inline Node *binder_where(const Node *n) { return n->args[2 * n->n_vars]; }
 static inline Node *binder_body(const Node *n) { return n->args[2 * n->n_vars + 1]; }
-static inline Node *binder_extra(const Node *n) { return n->n_args > 2 * n->n_vars + 2 ? n->args[2 * n->n_vars + 2] : NULL; }
+static inline Node *binder_extra(const Node *n)
+{
+    return n->n_args > 2 * n->n_vars + 2 ? n->args[2 * n->n_vars + 2] : NULL;
+}
 bool node_is_binder(const Node *n);
 bool node_depends_on(const Node *n, const Index *index); /* free in n */
 bool node_is_int(const Node *n, int64_t value);
 bool node_is_bool(const Node *n, bool value);
 const char *op_name(Op op);
-/* A binder whose value belongs to the current coordinates of its variables (they are free in it): NORMALISE, SCAN, TOPK,
- * TOPP, RANK. */
+/* A binder whose value belongs to the current coordinates of its variables (they are free in it): NORMALISE,
+ * SCAN, TOPK, TOPP, RANK. */
 bool node_keeps_position(const Node *n);
 bool node_has_binder(Compilation *c, const Node *n); /* a binder proper: reads of equations do not count */
-Span node_set_span(Compilation *c, Span span); /* the span of nodes made from now on; returns the one before */
+Span node_set_span(Compilation *c,
+                   Span span); /* the span of nodes made from now on; returns the one before */
 
 /* Interned sets: equal sets of a Compilation are equal pointers. */
 const IndexSet *set_intern(Compilation *c, const IndexSet *s);
@@ -116,18 +121,20 @@ const IndexSet *set_without(Compilation *c, const IndexSet *a, const Index *inde
 bool set_meets(const IndexSet *a, const IndexSet *b);
 
 Index *index_new(Compilation *c, const char *name, Span span);
-/* A stand-in for `like` (same extent, origin and root) that is not in `avoid`; the same one for the same question. */
+/* A stand-in for `like` (same extent, origin and root) that is not in `avoid`; the same one for the same
+ * question. */
 Index *index_variant(Compilation *c, Index *like, const IndexSet *avoid);
 
-/* Replaces free variables: to[k] for INDEX(from[k]). Binders of an index that occurs free in a replacement are renamed
- * (a variant), so nothing is captured. A binder that keeps its position takes only another INDEX for its variables
- * (and none that its inside uses): see node_substitutable. */
+/* Replaces free variables: to[k] for INDEX(from[k]). Binders of an index that occurs free in a replacement
+ * are renamed (a variant), so nothing is captured. A binder that keeps its position takes only another INDEX
+ * for its variables (and none that its inside uses): see node_substitutable. */
 bool node_substitutable(Compilation *c, const Node *n, unsigned count, Index *const *from, Node *const *to);
 Node *node_substitute(Compilation *c, Node *n, unsigned count, Index *const *from, Node *const *to);
 /* Rebuilds bottom-up: f(context, node with new operands) for every node once. */
 typedef Node *NodeRewrite(void *context, Compilation *c, Node *n);
 Node *node_rewrite(Compilation *c, Node *n, NodeRewrite *f, void *context);
-/* One line, brackets only where needed, in the syntax of the language as far as that goes: for dumps and messages. */
+/* One line, brackets only where needed, in the syntax of the language as far as that goes: for dumps and
+ * messages. */
 void node_print(Text *out, const Node *n);
 void node_print_short(Text *out, const Node *n); /* cut short: for messages */
 

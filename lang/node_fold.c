@@ -1,7 +1,8 @@
 /* Makers of operations: constants fold, and identities that change no value, NaN or sign.
  *
- * Int arithmetic is modulo 2^64, so sums are kept in a normal form: terms (products with a literal) in order of creation,
- * positive ones first, the constant last. `i + 1 - 1` is `i`, and equal affine forms are equal nodes. */
+ * Int arithmetic is modulo 2^64, so sums are kept in a normal form: terms (products with a literal) in order
+ * of creation, positive ones first, the constant last. `i + 1 - 1` is `i`, and equal affine forms are equal
+ * nodes. */
 #include "node_private.h"
 
 #include <math.h>
@@ -100,7 +101,8 @@ static Node *sum_build(Compilation *c, Sum *s)
     }
     if (!n) return node_int(c, 0);
     if (!led || s->constant == 0) return n;
-    if (s->constant < 0 && s->constant != INT64_MIN) return raw(c, N_SUB, TYPE_INT, n, node_int(c, -s->constant));
+    if (s->constant < 0 && s->constant != INT64_MIN)
+        return raw(c, N_SUB, TYPE_INT, n, node_int(c, -s->constant));
     return raw(c, N_ADD, TYPE_INT, n, node_int(c, s->constant));
 }
 
@@ -279,8 +281,8 @@ static Node *int_operation(Compilation *c, Op op, Node *a, Node *b)
 static bool commutes(Op op, Type type)
 {
     if (op == N_EQ || op == N_NE) return true;
-    return type == TYPE_INT && (op == N_MUL || op == N_MIN || op == N_MAX || op == N_BITAND || op == N_BITOR ||
-                                op == N_BITXOR);
+    return type == TYPE_INT &&
+           (op == N_MUL || op == N_MIN || op == N_MAX || op == N_BITAND || op == N_BITOR || op == N_BITXOR);
 }
 
 static Node *fold_logic(Compilation *c, Op op, Node *a, Node *b)
@@ -306,7 +308,13 @@ static void assert_binary(Compilation *c, Op op, const Node *a, const Node *b)
     Type t = a->type;
     bool ok = t == b->type;
     switch (op) {
-    case N_ADD: case N_SUB: case N_MUL: case N_MIN: case N_MAX: case N_LT: case N_LE: ok &= t != TYPE_BOOL; break;
+    case N_ADD:
+    case N_SUB:
+    case N_MUL:
+    case N_MIN:
+    case N_MAX:
+    case N_LT:
+    case N_LE: ok &= t != TYPE_BOOL; break;
     case N_DIV: case N_POW: ok &= t == TYPE_REAL; break;
     case N_EQ: case N_NE: break;
     case N_AND: case N_OR: ok &= t == TYPE_BOOL; break;
@@ -323,7 +331,8 @@ Node *node_binary(Compilation *c, Op op, Node *a, Node *b)
     if (op == N_AND || op == N_OR) return fold_logic(c, op, a, b);
     Node *folded = NULL;
     if (a->type == TYPE_BOOL) folded = fold_bools(c, op, a, b);
-    else if (a->op == N_INT && b->op == N_INT && op != N_ADD && op != N_SUB) folded = fold_ints(c, op, a->integer, b->integer);
+    else if (a->op == N_INT && b->op == N_INT && op != N_ADD && op != N_SUB)
+        folded = fold_ints(c, op, a->integer, b->integer);
     else if (a->op == N_REAL && b->op == N_REAL) folded = fold_reals(c, op, a->real, b->real);
     else if (a->type == TYPE_INT) folded = int_operation(c, op, a, b);
     else folded = real_identity(op, a, b);
@@ -334,12 +343,15 @@ Node *node_binary(Compilation *c, Op op, Node *a, Node *b)
 
 Node *node_if(Compilation *c, Node *condition, Node *then, Node *otherwise)
 {
-    if (condition->type != TYPE_BOOL || then->type != otherwise->type) BUG(c, "operands of if have the wrong types");
+    if (condition->type != TYPE_BOOL || then->type != otherwise->type)
+        BUG(c, "operands of if have the wrong types");
     if (condition->op == N_BOOL) return condition->integer ? then : otherwise;
     if (then == otherwise) return then;
     if (condition->op == N_NOT) return node_if(c, condition->args[0], otherwise, then);
-    if (then->op == N_IF && then->args[0] == condition) return node_if(c, condition, then->args[1], otherwise);
-    if (otherwise->op == N_IF && otherwise->args[0] == condition) return node_if(c, condition, then, otherwise->args[2]);
+    if (then->op == N_IF && then->args[0] == condition)
+        return node_if(c, condition, then->args[1], otherwise);
+    if (otherwise->op == N_IF && otherwise->args[0] == condition)
+        return node_if(c, condition, then, otherwise->args[2]);
     if (then->type == TYPE_BOOL) {
         if (node_is_bool(then, true)) return node_binary(c, N_OR, condition, otherwise);
         if (node_is_bool(otherwise, false)) return node_binary(c, N_AND, condition, then);

@@ -1,5 +1,6 @@
-/* Prints expressions on one line in the syntax of the language, as far as that goes, with brackets only where needed.
- * Coordinates are printed as the names of their indices; binder ranges other than the whole index as `j: lo..hi`. */
+/* Prints expressions on one line in the syntax of the language, as far as that goes, with brackets only where
+ * needed. Coordinates are printed as the names of their indices; binder ranges other than the whole index as
+ * `j: lo..hi`. */
 #include "program.h"
 
 #include <math.h>
@@ -7,7 +8,22 @@
 #include <stdlib.h>
 
 /* From loosest to tightest. */
-enum { P_IF, P_OR, P_AND, P_NOT, P_COMPARE, P_BITOR, P_BITXOR, P_BITAND, P_SHIFT, P_ADD, P_MUL, P_NEG, P_POW, P_ATOM };
+enum {
+    P_IF,
+    P_OR,
+    P_AND,
+    P_NOT,
+    P_COMPARE,
+    P_BITOR,
+    P_BITXOR,
+    P_BITAND,
+    P_SHIFT,
+    P_ADD,
+    P_MUL,
+    P_NEG,
+    P_POW,
+    P_ATOM
+};
 
 static const char *const reductions[] = {
 #define REDUCTION(name, text) text,
@@ -25,7 +41,8 @@ static const char *const scans[] = {
 #undef SCAN_KIND
 };
 
-/* An expression is a DAG and may be huge as a tree: nothing more is printed once the text is longer than this. */
+/* An expression is a DAG and may be huge as a tree: nothing more is printed once the text is longer than
+ * this. */
 enum { PRINTED_MAX = 1 << 20, SHORT_MAX = 160 };
 
 typedef struct Printer { Text *out; size_t end; } Printer;
@@ -102,7 +119,8 @@ static bool whole_range(const Node *n, unsigned k)
 {
     const Node *hi = binder_hi(n, k);
     const Index *v = n->vars[k];
-    return node_is_int(binder_lo(n, k), 0) && (v->extent ? hi == v->extent : hi->op == N_SIZE && hi->index == v);
+    return node_is_int(binder_lo(n, k), 0) &&
+           (v->extent ? hi == v->extent : hi->op == N_SIZE && hi->index == v);
 }
 
 static void print_binder(Printer *p, const Node *n)
@@ -172,7 +190,9 @@ static void print(Printer *p, const Node *n, int level)
 {
     if (p->out->n > p->end) return;
     switch (n->op) {
-    case N_INT: text_add(p->out, level > P_NEG && n->integer < 0 ? "(%lld)" : "%lld", (long long)n->integer); return;
+    case N_INT:
+        text_add(p->out, level > P_NEG && n->integer < 0 ? "(%lld)" : "%lld", (long long)n->integer);
+        return;
     case N_REAL:
         open_bracket(p, level > P_NEG && signbit(n->real));
         print_real(p, n->real);

@@ -1,6 +1,7 @@
 /* Substitution and rewriting of expressions. Both visit a shared operand once.
  *
- * Ensures: no free variable of a replacement is captured: a binder of the same index is renamed to a variant of it. */
+ * Ensures: no free variable of a replacement is captured: a binder of the same index is renamed to a variant
+ * of it. */
 #include "node_private.h"
 
 /* ---- a map from nodes to nodes ---- */
@@ -51,7 +52,9 @@ static Node *substitute(Substitution *s, Node *n);
 
 static Substitution substitution(Compilation *c, unsigned capacity)
 {
-    return (Substitution){.c = c, .from = NEW_ARRAY(c, Index *, capacity + 1), .to = NEW_ARRAY(c, Node *, capacity + 1),
+    return (Substitution){.c = c,
+                          .from = NEW_ARRAY(c, Index *, capacity + 1),
+                          .to = NEW_ARRAY(c, Node *, capacity + 1),
                           .brings = set_empty(c)};
 }
 
@@ -85,12 +88,14 @@ static void cannot(Substitution *s, const Node *n)
 }
 
 /* What variable k of binder n becomes; pairs for the inside are added to `inner`. */
-static Index *binder_variable(Substitution *s, Substitution *inner, Node *n, unsigned k, const IndexSet *inside)
+static Index *binder_variable(Substitution *s, Substitution *inner, Node *n, unsigned k,
+                              const IndexSet *inside)
 {
     Index *var = n->vars[k];
     Node *to = node_keeps_position(n) ? replacement(s, var) : NULL;
     if (to) {
-        bool renames = to->op == N_INDEX && !set_has(inside, to->index->id) && !set_has(inner->brings, to->index->id);
+        bool renames =
+            to->op == N_INDEX && !set_has(inside, to->index->id) && !set_has(inner->brings, to->index->id);
         if (!renames) cannot(s, n);
         else add_pair(inner, var, to);
         return renames ? to->index : var;
@@ -112,12 +117,14 @@ static Node *substitute_binder(Substitution *s, Node *n)
     Compilation *c = s->c;
     Node **args = NEW_ARRAY(c, Node *, n->n_args);
     unsigned bounds = 2u * n->n_vars;
-    for (unsigned k = 0; k < n->n_args; k++) args[k] = k == bounds || k == bounds + 1 ? n->args[k] : substitute(s, n->args[k]);
+    for (unsigned k = 0; k < n->n_args; k++)
+        args[k] = k == bounds || k == bounds + 1 ? n->args[k] : substitute(s, n->args[k]);
     const IndexSet *inside = set_union(c, binder_where(n)->free, binder_body(n)->free);
     Substitution inner = substitution(c, s->count + n->n_vars);
     inner.failed = s->failed;
     for (unsigned k = 0; k < s->count; k++)
-        if (!is_bound(n, s->from[k]) && set_has(inside, s->from[k]->id)) add_pair(&inner, s->from[k], s->to[k]);
+        if (!is_bound(n, s->from[k]) && set_has(inside, s->from[k]->id))
+            add_pair(&inner, s->from[k], s->to[k]);
     Index **vars = NEW_ARRAY(c, Index *, n->n_vars + 1);
     for (unsigned k = 0; k < n->n_vars; k++) vars[k] = binder_variable(s, &inner, n, k, inside);
     args[bounds] = substitute(&inner, binder_where(n));

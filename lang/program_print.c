@@ -1,4 +1,5 @@
-/* Prints a checked pattern: parameters, indices, tensors, conditions, equations. For tests and dumps; deterministic. */
+/* Prints a checked pattern: parameters, indices, tensors, conditions, equations. For tests and dumps;
+ * deterministic. */
 #include "program.h"
 
 static const char *const storages[] = {
@@ -44,7 +45,9 @@ static void print_equation(Text *out, const Tensor *t)
 {
     text_add(out, "    ");
     print_dims(out, t);
-    if (t->group) text_add(out, " group %u along %s %+d", t->group, t->dims[t->recurrence_axis]->name, t->recurrence_step);
+    if (t->group)
+        text_add(out, " group %u along %s %+d", t->group, t->dims[t->recurrence_axis]->name,
+                 t->recurrence_step);
     text_add(out, "%s =\n        ", t->data ? " data" : "");
     if (t->body) node_print(out, t->body);
     text_add(out, "\n");

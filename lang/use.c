@@ -77,8 +77,12 @@ static void add_global(Checker *k, FileScope *f, Global g, Span span, const char
     }
     if (old && old->function == g.function && old->pattern == g.pattern) return;
     Diag *d;
-    if (path) d = report(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path, old ? "twice" : "by the language");
-    else d = report(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language", g.name);
+    if (path)
+        d = report(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path,
+                   old ? "twice" : "by the language");
+    else
+        d = report(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language",
+                   g.name);
     if (old) diag_note(k->c, d, old->span, "the other one");
     if (path && old) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
 }
@@ -87,11 +91,13 @@ static void own_globals(Checker *k, FileScope *f)
 {
     for (uint32_t n = 0; n < f->file->functions.n; n++) {
         const AstFunction *a = f->file->functions.at[n];
-        add_global(k, f, (Global){.name = a->name.name, .function = a, .home = f, .span = a->name.span}, a->name.span, NULL);
+        add_global(k, f, (Global){.name = a->name.name, .function = a, .home = f, .span = a->name.span},
+                   a->name.span, NULL);
     }
     for (uint32_t n = 0; n < f->file->patterns.n; n++) {
         const AstPattern *a = f->file->patterns.at[n];
-        add_global(k, f, (Global){.name = a->name.name, .pattern = a, .home = f, .span = a->name.span}, a->name.span, NULL);
+        add_global(k, f, (Global){.name = a->name.name, .pattern = a, .home = f, .span = a->name.span},
+                   a->name.span, NULL);
     }
 }
 
@@ -100,7 +106,9 @@ static void take_file(Checker *k, FileScope *f, const AstUse *use)
     uint32_t source;
     if (!find_used(k, f->path, use->path.name, &source)) {
         Diag *d = report(k->c, E510, use->path.span, "cannot read \"%s\"", use->path.name);
-        diag_hint(k->c, d, "it is looked for beside this file, in the folders given by -I, and in the installed library");
+        diag_hint(
+            k->c, d,
+            "it is looked for beside this file, in the folders given by -I, and in the installed library");
         return;
     }
     FileScope *other = use_file(k, source);
@@ -109,7 +117,8 @@ static void take_file(Checker *k, FileScope *f, const AstUse *use)
         return;
     }
     for (uint32_t n = 0; n < other->globals.n; n++)
-        if (other->globals.at[n].home == other) add_global(k, f, other->globals.at[n], use->path.span, use->path.name);
+        if (other->globals.at[n].home == other)
+            add_global(k, f, other->globals.at[n], use->path.span, use->path.name);
 }
 
 /* Files that use each other are fine: own names are there before the used files are read. */

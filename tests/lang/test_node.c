@@ -1,4 +1,5 @@
-/* The makers of core expressions: sharing, folding that changes no value, substitution without capture, printing. */
+/* The makers of core expressions: sharing, folding that changes no value, substitution without capture,
+ * printing. */
 #include "lang/program.h"
 
 #include <criterion/criterion.h>
@@ -211,11 +212,13 @@ Test(node, printing_brackets_where_needed)
     Node *x = read(q, at(i), at(j)), *less = op(N_LT, at(i), at(j));
     cr_assert_str_eq(text(op(N_MUL, op(N_ADD, x, num(1)), x)), "(q[i, j] + 1.0) * q[i, j]");
     cr_assert_str_eq(text(op(N_SUB, x, op(N_SUB, x, num(0.1)))), "q[i, j] - (q[i, j] - 0.1)");
-    cr_assert_str_eq(text(op(N_AND, op(N_OR, less, op(N_EQ, at(i), lit(0))), less)), "(i < j or i == 0) and i < j");
+    cr_assert_str_eq(text(op(N_AND, op(N_OR, less, op(N_EQ, at(i), lit(0))), less)),
+                     "(i < j or i == 0) and i < j");
     cr_assert_str_eq(text(node_unary(c, N_NEG, op(N_ADD, x, x))), "-(q[i, j] + q[i, j])");
     Node *whole = over(N_REDUCE, REDUCE_MAX, j, less, x);
     cr_assert_str_eq(text(whole), "max[j](q[i, j] where i < j)");
-    Node *hi = lit(4), *part = node_binder(c, N_SCAN, SCAN_CUMSUM, 1, &j, NULL, &hi, node_bool(c, true), x, NULL);
+    Node *hi = lit(4),
+         *part = node_binder(c, N_SCAN, SCAN_CUMSUM, 1, &j, NULL, &hi, node_bool(c, true), x, NULL);
     cr_assert_str_eq(text(part), "cumsum[j: 0..4](q[i, j])");
     cr_assert_str_eq(text(num(1e300)), "1e+300");
     cr_assert_str_eq(text(num(-INFINITY)), "-inf");
