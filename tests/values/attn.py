@@ -85,6 +85,18 @@ class Rng:
         return self.normal(b, h, i, d), self.normal(b, h, j, d), self.normal(b, h, j, e)
 
 
+def philox(seed, *counter):
+    """Random123's Philox4x32-10, one word, as a number in [0, 1)."""
+    u32 = 0xFFFFFFFF
+    c = [x & u32 for x in counter] + [0] * (4 - len(counter))
+    k = [seed & u32, seed >> 32 & u32]
+    for _ in range(10):
+        p, r = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(r >> 32) ^ c[1] ^ k[0], r & u32, (p >> 32) ^ c[3] ^ k[1], p & u32]
+        k = [(k[0] + 0x9E3779B9) & u32, (k[1] + 0xBB67AE85) & u32]
+    return (c[0] >> 8) * 2.0**-24
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 

@@ -3,21 +3,7 @@ import unittest
 
 import numpy as np
 
-from attn import Rng, attention, causal, close, main, places, run, scores, softmax
-
-U32 = 0xFFFFFFFF
-
-
-def philox(seed, *counter):
-    """Random123's Philox4x32-10, one word, as a number in [0, 1)."""
-    c = [x & U32 for x in counter] + [0] * (4 - len(counter))
-    k = [seed & U32, seed >> 32 & U32]
-    for _ in range(10):
-        p, r = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(r >> 32) ^ c[1] ^ k[0], r & U32, (p >> 32) ^ c[3] ^ k[1], p & U32]
-        k = [(k[0] + 0x9E3779B9) & U32, (k[1] + 0xBB67AE85) & U32]
-    return (c[0] >> 8) * 2.0**-24
-
+from attn import Rng, attention, causal, close, main, philox, places, run, scores, softmax
 
 class Masks(unittest.TestCase):
     def setUp(self):
