@@ -44,6 +44,18 @@ static void assume_facts(Prover *p)
 /* lo <= x as `slack` 0, x < hi as hi - x with `slack` 1: a - b >= slack. */
 typedef struct Claim { Node *x, *a, *b; int64_t slack; } Claim; /* about x */
 
+/* A parameter that multiplies a variable is expected not to be negative; where conditions are allowed, it
+ * may be one. */
+static void expect_factors(Prover *p, const Poly *a)
+{
+    for (unsigned t = 0; t < a->n; t++) {
+        const Mono m = p->monos[a->mono[t]];
+        for (unsigned k = 0; k < m.n && m.n > 1; k++)
+            if (p->symbols[m.symbol[k]].op == N_PARAM && !mono_pure(p, a->mono[t]))
+                split_on(p, (Split){.kind = SPLIT_SIGN, .symbol = m.symbol[k], .origin = {.rules = BIT(S7)}});
+    }
+}
+
 static bool deny(Prover *p, const Claim *claim)
 {
     Poly a, b, d;
@@ -52,6 +64,7 @@ static bool deny(Prover *p, const Claim *claim)
     unsigned budget = 64;
     know_variables(p, claim->x, &budget);
     if (p->n_known == MAX_KNOWN) return false;
+    if (p->weak) expect_factors(p, &d);
     poly_tighten(&d);
     p->known[p->n_known++] = (Known){.p = d, .start = true};
     return true;
@@ -186,7 +199,8 @@ static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
 
 Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi)
 {
-    const Answer low = settle(c, scope, &(Claim){x, x, lo, 0}), high = settle(c, scope, &(Claim){x, hi, x, 1});
+    const Answer low = settle(c, scope, &(Claim){x, x, lo, 0});
+    const Answer high = settle(c, scope, &(Claim){x, hi, x, 1});
     const bool low_proved = low.result != NOT_PROVED, high_proved = high.result != NOT_PROVED;
     if (low_proved && high_proved) {
         Proof proof = join_answers(c, &low, &high);

@@ -7,8 +7,8 @@
 #include "program.h"
 
 /* Where a read stands. Every free index v of the coordinate ranges over [0, extent) unless `ranges`
- * narrows it. All variables that exist there should be in `ranges`, those that the coordinate lacks too: that they have
- * a value at all says that their ranges are not empty. */
+ * narrows it. All variables that exist there should be in `ranges`, those that the coordinate lacks too:
+ * that they have a value at all says that their ranges are not empty. */
 typedef struct ProveRange { Index *index; Node *lo, *hi; } ProveRange; /* lo <= INDEX(index) < hi */
 typedef struct ProveScope {
     VEC(ProveRange) ranges;

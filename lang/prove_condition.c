@@ -89,7 +89,8 @@ static bool opposite(const Poly *a, Poly *out) { /* not (a >= 0) */
 /* ---- is a condition worth stating? ---- */
 
 enum { MAX_SIDE = 4 * MAX_TERMS };
-typedef struct Sides { unsigned n; int64_t least; Poly at[MAX_SIDE]; } Sides; /* least: of extents */
+/* least: of extents; plain: parameters are 1 or more, and that is all that is supposed of them. */
+typedef struct Sides { unsigned n; int64_t least; bool plain; Poly at[MAX_SIDE]; } Sides;
 
 /* What is supposed of a factor of a condition: two elements along every extent, the defaults of the
  * parameters (2 or more for those without). */
@@ -117,6 +118,7 @@ static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
     Poly x;
     if (!supposed(p, symbol, &least, &exact) || !poly_symbol(p, symbol, &x)) return;
     if (p->symbols[symbol].op == N_SIZE) least = s->least;
+    else if (s->plain) least = 1, exact = false;
     if (!poly_multiply(p, &x, rest, &x) || !poly_scale_add(p, &x, 1, rest, -least, &x)) return;
     if (s->n < MAX_SIDE) s->at[s->n++] = x;
     if (exact && s->n < MAX_SIDE && poly_scale_add(p, &x, -1, &x, 0, &x)) s->at[s->n++] = x;
@@ -126,7 +128,7 @@ static void suppose(Prover *p, Sides *s, unsigned symbol, const Poly *rest)
 static void suppose_quotient(Prover *p, Sides *s, unsigned symbol)
 {
     const Symbol y = p->symbols[symbol];
-    Sides inner = {.n = 1, .least = s->least};
+    Sides inner = {.n = 1, .least = s->least, .plain = s->plain};
     Poly q;
     if (y.op != N_FLOORDIV || (!y.b.n && y.b.constant < 1) || !poly_symbol(p, symbol, &q)) return;
     for (unsigned t = 0; t < y.a.n + y.b.n; t++) {
@@ -153,27 +155,44 @@ static bool is_absolute(const Prover *p, const Poly *condition)
     return true;
 }
 
-/* Possible with two elements along every extent (16 if it compares extents with a number alone) and with the defaults
- * of the parameters; products are of two extents or parameters. */
-static bool is_sensible(Prover *p, const Poly *condition)
+/* What is supposed of the terms of a, products of two included. */
+static void suppose_terms(Prover *p, Sides *s, const Poly *a)
 {
-    Sides s = {.n = 1, .least = is_absolute(p, condition) ? 16 : 2, .at = {*condition}};
-    for (unsigned t = 0; t < condition->n; t++) {
-        const Mono m = p->monos[condition->mono[t]];
-        if (m.n > 2) return false;
+    for (unsigned t = 0; t < a->n; t++) {
+        const Mono m = p->monos[a->mono[t]];
         for (unsigned k = 0; k < m.n; k++) {
             const Poly one = poly_constant(1);
             const unsigned other = m.symbol[m.n - 1 - k];
-            Poly rest;
             int64_t least;
             bool exact;
-            suppose(p, &s, m.symbol[k], &one);
-            suppose_quotient(p, &s, m.symbol[k]);
-            if (m.n < 2) continue;
-            if (!supposed(p, other, &least, &exact)) return false;
-            if (least >= 0 && poly_symbol(p, other, &rest)) suppose(p, &s, m.symbol[k], &rest);
+            Poly rest;
+            suppose(p, s, m.symbol[k], &one);
+            suppose_quotient(p, s, m.symbol[k]);
+            if (m.n == 2 && supposed(p, other, &least, &exact) && least >= 0 && poly_symbol(p, other, &rest))
+                suppose(p, s, m.symbol[k], &rest);
         }
     }
+}
+
+static bool is_simple(const Prover *p, const Poly *condition)
+{
+    int64_t least;
+    bool exact;
+    for (unsigned t = 0; t < condition->n; t++) {
+        const Mono *m = &p->monos[condition->mono[t]];
+        for (unsigned k = 0; k < m->n && m->n > 1; k++)
+            if (m->n > 2 || !supposed(p, m->symbol[k], &least, &exact)) return false;
+    }
+    return true;
+}
+
+/* Possible with two elements along every extent (16 if it compares extents with a number alone) and with the
+ * defaults of the parameters; products are of two extents or parameters. */
+static bool is_sensible(Prover *p, const Poly *condition)
+{
+    Sides s = {.n = 1, .least = is_absolute(p, condition) ? 16 : 2, .at = {*condition}};
+    if (!is_simple(p, condition)) return false;
+    suppose_terms(p, &s, condition);
     return !pure_contradiction(p, s.at, s.n);
 }
 
@@ -236,34 +255,25 @@ bool offer_condition(Prover *p, const Poly *a, Origin *used)
 /* Conditions none of which implies another; any of them would do. */
 typedef struct Choice { unsigned n; Reached at[MAX_CHOICE]; } Choice;
 
-static bool implies(Prover *p, const Poly *a, const Poly *b)
+/* Can it hold where the others do not, with an element along every extent and positive parameters? */
+static bool adds_something(Prover *p, const Choice *c, const Poly *condition)
 {
-    Poly both[2] = {*a};
-    return opposite(b, &both[1]) && pure_contradiction(p, both, 2);
-}
-
-/* Can it hold where the others do not and the ranges that it came from are not empty? */
-static bool adds_something(Prover *p, const Choice *c, const Poly *condition, Origin origin)
-{
-    Poly extra[1 + MAX_CHOICE + MAX_SYMBOLS] = {*condition};
-    unsigned n = 1;
-    for (unsigned k = 0; k < c->n; k++) n += opposite(&c->at[k].p, &extra[n]);
-    for (unsigned s = 0; s < p->n_symbols && n < 1 + MAX_CHOICE + MAX_SYMBOLS; s++) {
-        if (!(origin.ranges >> s & 1)) continue;
-        Node *extent = node_size(p->c, p->symbols[s].node->index);
-        n += poly_of(p, extent, &extra[n]) && poly_add_constant(&extra[n], -1);
-    }
-    return !pure_contradiction(p, extra, n);
+    Sides s = {.n = 1, .least = 1, .plain = true, .at = {*condition}};
+    for (unsigned k = 0; k < c->n; k++) s.n += opposite(&c->at[k].p, &s.at[s.n]);
+    suppose_terms(p, &s, condition);
+    for (unsigned k = 0; k < c->n; k++) suppose_terms(p, &s, &c->at[k].p);
+    return !pure_contradiction(p, s.at, s.n);
 }
 
 static void choose_weaker(Prover *p, Choice *c, const Poly *condition, Origin origin)
 {
     unsigned kept = 0;
-    if (!adds_something(p, c, condition, origin)) return;
+    const Choice this = {1, {{*condition, origin}}};
+    if (!adds_something(p, c, condition)) return;
     for (unsigned k = 0; k < c->n; k++)
-        if (!implies(p, &c->at[k].p, condition)) c->at[kept++] = c->at[k];
+        if (adds_something(p, &this, &c->at[k].p)) c->at[kept++] = c->at[k];
     c->n = kept;
-    if (c->n < MAX_CHOICE) c->at[c->n++] = (Reached){*condition, origin};
+    if (c->n < MAX_CHOICE) c->at[c->n++] = this.at[0];
 }
 
 /* Is a <= b for sure, with an element along every extent? */
@@ -285,7 +295,8 @@ static bool mentions(const Prover *p, const Poly *a, unsigned symbol)
     return false;
 }
 
-/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is chosen. */
+/* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is
+ * chosen. */
 static bool pure_bound(Prover *p, const Poly *x, bool upper, bool thorough, Reached *best)
 {
     if (p->n_symbols == MAX_SYMBOLS) return false;
@@ -323,8 +334,25 @@ Node *find_bound(Prover *p, const Poly *x, bool upper)
     return pure_bound(p, x, upper, true, &best) ? poly_node(p, &best.p) : NULL;
 }
 
-/* x <= y gives x // n <= y // n for n >= 1: bounds over extents and parameters of quotients by those. */
-static void bound_quotients(Prover *p)
+static bool has_quotient(const Prover *p, const Poly *a)
+{
+    for (unsigned t = 0; t < a->n; t++)
+        for (unsigned k = 0; k < p->monos[a->mono[t]].n; k++)
+            if (p->symbols[p->monos[a->mono[t]].symbol[k]].op == N_FLOORDIV) return true;
+    return false;
+}
+
+static bool is_divided_again(const Prover *p, unsigned symbol)
+{
+    for (unsigned k = 0; k < p->n_symbols; k++)
+        if (p->symbols[k].op == N_FLOORDIV && p->symbols[k].b.n && mentions(p, &p->symbols[k].a, symbol))
+            return true;
+    return false;
+}
+
+/* x <= y gives x // n <= y // n for n >= 1: bounds over extents and parameters of quotients by those; or
+ * only of quotients of quotients, to which linear arithmetic does not do justice when n is no literal. */
+static void bound_quotients(Prover *p, bool nested)
 {
     for (unsigned k = 0, n = p->n_symbols; k < n; k++) {
         const Symbol y = p->symbols[k];
@@ -333,6 +361,7 @@ static void bound_quotients(Prover *p)
         Poly s, q;
         if (y.op != N_FLOORDIV || y.pure || !poly_symbol(p, k, &s)) continue;
         if (!known_at_least(p, &y.b, &one, &positive)) continue;
+        if (nested && !(y.b.n && has_quotient(p, &y.a)) && !is_divided_again(p, k)) continue;
         for (unsigned upper = 0; upper < 2; upper++) {
             Reached bound;
             if (!pure_bound(p, &y.a, upper, false, &bound) || !poly_quotient(p, &bound.p, &y.b, &q)) continue;
@@ -359,7 +388,7 @@ bool find_condition(Prover *p, Origin *used)
     Choice c = {0};
     Node *any = NULL;
     for (unsigned attempt = 0; attempt < 4 && !c.n; attempt++) {
-        if (attempt == 2) bound_quotients(p);
+        if (attempt % 2 == 0) bound_quotients(p, attempt == 0);
         if (attempt % 2 == 0) saturate(p, true);
         choose_conditions(p, &c, attempt % 2 == 0);
     }

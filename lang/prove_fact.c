@@ -140,6 +140,7 @@ void apply_alternative(Prover *p, const Split *split, unsigned which, uint32_t l
     const Symbol y = p->symbols[split->symbol];
     const uint32_t outer = p->context;
     Origin origin = split->origin;
+    Poly s;
     p->context = origin.from |= level_bit;
     switch (split->kind) {
     case SPLIT_FACT: fact_alternative(p, split, which, origin); break;
@@ -151,6 +152,11 @@ void apply_alternative(Prover *p, const Split *split, unsigned which, uint32_t l
             know_difference(p, &y.b, &one, 0, origin);
             divisor_known(p, split->symbol, origin);
         }
+        break;
+    case SPLIT_SIGN:
+        if (!poly_symbol(p, split->symbol, &s)) break;
+        if (which) know_difference(p, &zero, &s, 1, origin);
+        else know_difference(p, &s, &zero, 0, origin);
         break;
     case SPLIT_CHECK:
         if (which) know_difference(p, &y.a, &y.b, 0, origin);

@@ -40,7 +40,7 @@ static unsigned degree(const Prover *p, const Poly *a)
 /* No product has a higher degree than what is there already. */
 static void multiply(Products *q, const Known *k, const Mono *by, Origin sign)
 {
-    Known product = {.origin = origin_join(k->origin, sign)};
+    Known product = {.origin = origin_join(k->origin, sign), .start = k->start};
     uint8_t id;
     if (q->n == MAX_PRODUCTS || degree(q->p, &k->p) + by->n > q->degree || !mono_intern(q->p, *by, &id))
         return;
@@ -89,6 +89,17 @@ static void all_products(Products *q)
     }
 }
 
+static void add_product(Prover *p, const Known *product)
+{
+    if (!product->start) {
+        know(p, &product->p, product->origin);
+        return;
+    }
+    for (unsigned k = 0; k < p->n_known; k++)
+        if (p->known[k].start && poly_equal(&p->known[k].p, &product->p)) return;
+    if (p->n_known < MAX_KNOWN) p->known[p->n_known++] = *product;
+}
+
 static void add_products(Prover *p, bool all)
 {
     Products q = {.p = p, .at = p->products};
@@ -102,7 +113,7 @@ static void add_products(Prover *p, bool all)
     const unsigned n_known = p->n_known, n = all ? n_known + q.n
                                                       : drop_uncancelled(polys, number, n_known + q.n);
     for (unsigned k = 0; k < n; k++)
-        if (number[k] >= n_known) know(p, &q.at[number[k] - n_known].p, q.at[number[k] - n_known].origin);
+        if (number[k] >= n_known) add_product(p, &q.at[number[k] - n_known]);
 }
 
 void saturate(Prover *p, bool all)
@@ -124,11 +135,14 @@ static bool contradiction(Prover *p, bool thorough, Origin *used)
     return p->n_known > before && linear_contradiction(p, used);
 }
 
+static bool is_early(SplitKind kind) { return kind == SPLIT_DIVISOR || kind == SPLIT_SIGN; }
+
+/* Divisors and factors come first: what is known of quotients and products waits for them. */
 static int next_split(const Prover *p)
 {
-    for (unsigned pass = 0; pass < 2; pass++) /* divisors first: what is known of quotients waits for them */
+    for (unsigned pass = 0; pass < 2; pass++)
         for (unsigned k = 0; k < p->n_splits; k++)
-            if (!p->splits[k].taken && (pass || p->splits[k].kind == SPLIT_DIVISOR)) return (int)k;
+            if (!p->splits[k].taken && (pass || is_early(p->splits[k].kind))) return (int)k;
     return -1;
 }
 
@@ -152,10 +166,12 @@ static void keep_only_last(Prover *p, unsigned first, unsigned last)
     p->found.n -= last - first;
 }
 
-/* What would rule out the second case of these splits at once: n >= 1, or a range that is not empty. */
+/* What would rule out the second case of these splits at once: n >= 1, n >= 0, or a range that is not
+ * empty. */
 static bool direct_condition(Prover *p, const Split *s, Poly *a)
 {
     const Poly zero = {0}, *empty = s->kind == SPLIT_CHECK ? &p->symbols[s->symbol].a : &zero;
+    if (s->kind == SPLIT_SIGN) return poly_symbol(p, s->symbol, a);
     if (s->kind != SPLIT_DIVISOR && s->kind != SPLIT_CHECK) return false;
     return poly_scale_add(p, &p->symbols[s->symbol].b, 1, empty, -1, a) && poly_add_constant(a, -1);
 }

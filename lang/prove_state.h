@@ -41,9 +41,10 @@ typedef struct Origin { uint32_t from, rules; uint64_t ranges; } Origin;
 /* p >= 0. start: the denied claim. */
 typedef struct Known { Poly p; Origin origin; bool start; } Known;
 
-typedef enum SplitKind { SPLIT_FACT, SPLIT_CHOICE, SPLIT_DIVISOR, SPLIT_CHECK } SplitKind;
+typedef enum SplitKind { SPLIT_FACT, SPLIT_CHOICE, SPLIT_DIVISOR, SPLIT_CHECK, SPLIT_SIGN } SplitKind;
 /* One of two alternatives holds. FACT: node is `positive`. CHOICE: which operand symbol is. DIVISOR:
- * symbol's b >= 1 or not. CHECK: symbol's node has a range that is not empty, or it has. */
+ * symbol's b >= 1 or not. CHECK: symbol's node has a range that is not empty, or it has. SIGN: symbol >= 0
+ * or not. */
 typedef struct Split {
     SplitKind kind;
     bool positive, taken;

@@ -138,7 +138,10 @@ static bool divided(Prover *p, Op op, Node *n, const Poly *a, const Poly *b, Pol
     return true;
 }
 
-bool poly_quotient(Prover *p, const Poly *a, const Poly *b, Poly *out) { return divided(p, N_FLOORDIV, NULL, a, b, out); }
+bool poly_quotient(Prover *p, const Poly *a, const Poly *b, Poly *out)
+{
+    return divided(p, N_FLOORDIV, NULL, a, b, out);
+}
 
 static bool poly_of_binary(Prover *p, Node *n, Poly *out)
 {
