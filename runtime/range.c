@@ -212,7 +212,7 @@ void rt_describe_values(const AttnBinding *b, const char *text, char *out, size_
             inner = name_length(at + 5);
             index = rt_index_find(b, at + 5, inner);
         }
-        if (index >= 0) {
+        if (index >= 0 && b->extents[index] >= 0) {
             char name[128], value[24];
             snprintf(name, sizeof name, "size(%s)", b->kernel->desc.indices[index]);
             snprintf(value, sizeof value, "%lld", (long long)b->extents[index]);

@@ -84,7 +84,8 @@ const char *fake_build(const char *name, const char *flags)
 {
     static char path[512];
     char source[512], temporary[600], command[4096];
-    const char *root = variable("ATTN_SOURCE", "."), *extra = variable("ATTN_CFLAGS", "");
+    const char *root = variable("ATTN_SOURCE", "."),
+               *extra = strstr(flags, "-s ") ? "" : variable("ATTN_CFLAGS", "");
     char key[1024];
     snprintf(key, sizeof key, "%s %s %s", flags, extra, variable("CC", "cc"));
     snprintf(source, sizeof source, "%s/tests/abi/module/%s.c", root, name);

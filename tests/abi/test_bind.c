@@ -186,7 +186,7 @@ Test(bind, names)
     EXPECT(USAGE, &error, "NULL", attn_bind(s->b, NULL, NULL, &error));
     AttnBinding *b;
     EXPECT(NAME, &error, "no pattern named 'z'", attn_binding_new(s->library, "z", &b, &error));
-    EXPECT(NAME, &error, "has 6 patterns: say which", attn_binding_new(s->library, NULL, &b, &error));
+    EXPECT(NAME, &error, "has 7 patterns: say which", attn_binding_new(s->library, NULL, &b, &error));
     done(s);
 }
 
@@ -393,6 +393,29 @@ Test(bind, variants)
     EXPECT(SHAPE, &error, "the extent of d is 5; the code was compiled for 4", attn_run(b, NULL, &error));
     OK(attn_bind_dense(b, "x", x, 1, (int64_t[]){64}, &error));
     OK(attn_run(b, NULL, &error));
+    attn_binding_free(b);
+    attn_close(l);
+}
+
+/* An extent that follows from others need not be known before its tensor is bound, and is compared then. */
+Test(bind, derived_extents)
+{
+    AttnLibrary *l = fake_open();
+    AttnBinding *b;
+    float x[3] = {1, 2, 3}, o[6] = {0};
+    size_t bytes;
+    int64_t extent;
+    OK(attn_binding_new(l, "twice", &b, &error));
+    OK(attn_bind_dense(b, "x", x, 1, (int64_t[]){3}, &error));
+    OK(attn_workspace(b, NULL, &bytes, &error));
+    cr_assert_eq(bytes, 3 * 128);
+    EXPECT(MISSING, &error, "the extent of r is not known", attn_extent(b, "r", &extent, &error));
+    OK(attn_bind_dense(b, "o", o, 1, (int64_t[]){5}, &error));
+    EXPECT(CONDITION, &error, "twice: size(r) == 2 * size(d) does not hold: size(r) = 5, size(d) = 3",
+           attn_run(b, NULL, &error));
+    OK(attn_bind_dense(b, "o", o, 1, (int64_t[]){6}, &error));
+    OK(attn_run(b, NULL, &error));
+    cr_assert_eq(o[5], 3);
     attn_binding_free(b);
     attn_close(l);
 }

@@ -351,7 +351,7 @@ static void age(const char *path, void *data)
 Test(cache, is_bounded, .init = set_up)
 {
     int64_t one = 0, all;
-    char text[16];
+    char text[32];
     time_t minute = 60;
     cached("one", NULL);
     each_file("", add_size, &one);
@@ -420,7 +420,7 @@ static void harm(const char *path, void *data)
 static void use(int number)
 {
     for (int i = 0; i < 60; i++) {
-        char text[16];
+        char text[32];
         AttnLibrary *l;
         snprintf(text, sizeof text, "text %d", (i * 7 + number) % 5);
         if (attn_compile_string(text, NULL, NULL, &l, &error)) {
@@ -467,7 +467,7 @@ Test(cache, processes, .init = set_up, .timeout = 120)
     cr_assert_eq(each_file(".key", NULL, NULL), 5);
     cr_assert(compiled() <= 30, "%d", compiled());
     for (int i = 0; i < 5; i++) {
-        char text[16];
+        char text[32];
         snprintf(text, sizeof text, "text %d", i);
         cr_assert(cached(text, NULL));
     }

@@ -56,7 +56,7 @@ static int64_t load_int(const AttnTensor *t, int64_t at)
 /* ---- score: o[b, h, i, j] = scale * sum[d](q * (k + pool[table[b, j], d])) + bias[h] where i - j < window ---- */
 
 enum { B, H, I, J, D, PAGE };
-static const AttnIndexInfo score_indices[] = {{"b"}, {"h"}, {"i"}, {"j"}, {"d"}, {"page"}};
+static const AttnIndexInfo score_indices[] = {{"b", 0}, {"h", 0}, {"i", 0}, {"j", 0}, {"d", 0}, {"page", 0}};
 static const int32_t bhid[] = {B, H, I, D}, bhjd[] = {B, H, J, D}, bhij[] = {B, H, I, J},
                      page_d[] = {PAGE, D}, bj[] = {B, J}, only_h[] = {H};
 static const AttnTensorInfo score_tensors[] = {
@@ -152,7 +152,7 @@ static void score_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t
 
 /* ---- sums: y[b, t] = running sum of x along t, with its state carried ---- */
 
-static const AttnIndexInfo sums_indices[] = {{"b"}, {"t"}};
+static const AttnIndexInfo sums_indices[] = {{"b", 0}, {"t", 0}};
 static const int32_t dim_bt[] = {0, 1}, dim_b[] = {0};
 static const AttnTensorInfo sums_tensors[] = {
     {"x", ATTN_INPUT, ATTN_F32, 2, 1, 0, 0, dim_bt, NULL, NULL},
@@ -185,7 +185,7 @@ static void sums_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t 
 
 /* ---- pick: which variant ran; only: none that fits everything ---- */
 
-static const AttnIndexInfo pick_indices[] = {{"d"}};
+static const AttnIndexInfo pick_indices[] = {{"d", 0}};
 static const int32_t pick_dims[] = {0};
 static const int64_t fixed_4[] = {4}, fixed_64[] = {64}, free_extents[] = {-1};
 static const AttnTensorInfo pick_tensors[] = {
@@ -242,7 +242,7 @@ static void kinds_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t
 
 /* ---- busy: counts in o[i] how often task i ran; one phase after the other must see all of the one before ---- */
 
-static const AttnIndexInfo busy_indices[] = {{"i"}};
+static const AttnIndexInfo busy_indices[] = {{"i", 0}};
 static const AttnTensorInfo busy_tensors[] = {
     {"o", ATTN_OUTPUT, ATTN_I64, 1, 0, -1, 0, pick_dims, NULL, NULL}};
 static const AttnParamInfo busy_params[] = {{"fail_at", ATTN_I64, 1, -1}};
@@ -271,6 +271,34 @@ static void busy_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t 
     }
 }
 
+/* ---- twice: o[r] = x[r // 2], where r has twice as many positions as d ---- */
+
+static const AttnIndexInfo twice_indices[] = {{"d", 0}, {"r", 1}};
+static const int32_t twice_r[] = {1};
+static const AttnTensorInfo twice_tensors[] = {
+    {"x", ATTN_INPUT, ATTN_F32, 1, 0, -1, 0, pick_dims, NULL, NULL},
+    {"o", ATTN_OUTPUT, ATTN_F32, 1, 0, -1, 0, twice_r, NULL, NULL},
+};
+static const AttnCheckInfo twice_checks[] = {{"size(r) == 2 * size(d)", ATTN_CHECK_CONDITION, -1, 2, 1}};
+
+static int32_t twice_prepare(const AttnCall *c, AttnPlan *plan)
+{
+    if (c->extents[1] >= 0 && c->extents[1] != 2 * c->extents[0])
+        return 1;
+    plan->workspace = (uint64_t)c->extents[0] * 128;
+    plan->scratch = 0;
+    plan->tasks[0] = 1;
+    return 0;
+}
+
+static void twice_phase(const AttnCall *c, int32_t phase, int64_t first, int64_t last, void *scratch)
+{
+    (void)phase, (void)first, (void)last, (void)scratch;
+    for (int64_t r = 0; r < 2 * c->extents[0]; r++)
+        ((float *)c->tensors[1].data)[c->tensors[1].strides[0] * r] =
+            ((float *)c->tensors[0].data)[c->tensors[0].strides[0] * (r / 2)];
+}
+
 /* ---- */
 
 #define PATTERN(name_, indices_, tensors_)                                                                   \
@@ -296,6 +324,8 @@ static const AttnPattern patterns[] = {
      .prepare = pick_prepare, .phase = kinds_phase},
     {PATTERN("busy", busy_indices, busy_tensors), .params = busy_params, .n_params = 1, .checks = busy_checks,
      .n_checks = 1, .n_phases = 2, .prepare = busy_prepare, .phase = busy_phase},
+    {PATTERN("twice", twice_indices, twice_tensors), .checks = twice_checks, .n_checks = 1, .n_phases = 1,
+     .prepare = twice_prepare, .phase = twice_phase},
 };
 
 __attribute__((visibility("default"))) extern const AttnModule attn_module;
