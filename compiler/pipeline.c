@@ -4,6 +4,8 @@
  * agreed; a user's mistake is a diagnostic or `error`, a pass's own is a BUG. */
 #include "compiler/pipeline.h"
 
+#include "compiler/schedule.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -317,7 +319,7 @@ Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern)
 {
     Plan *plan = pipeline_plan(p, pattern);
     double start = now();
-    Kernel *kernel = lower(p->c, plan, getenv("ATTN_LANES") ? (unsigned)atoi(getenv("ATTN_LANES")) : 0);
+    Kernel *kernel = lower(p->c, plan, schedule_lanes(p->options->cpus, p->options->f64));
     verify(p, "loops", loops_verify(p->c, kernel));
     timed(p, "loops", start);
     Text text = {.c = p->c};

@@ -229,10 +229,8 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     uint32_t mark = emit_mark(e);
     LLVMValueRef at = emit_node(e, s->lo), hi = emit_node(e, s->hi), outer = e->indices[s->variable->id];
     emit_forget(e, mark);
-    j.copies = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4;
-    at = jam_while(&j, s, at, hi);
-    j.copies = 1;
-    jam_while(&j, s, at, hi);
+    for (j.copies = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4; j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
+        at = jam_while(&j, s, at, hi);
     e->indices[s->variable->id] = outer;
     for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;
 }
