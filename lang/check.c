@@ -13,7 +13,7 @@ static void begin_pattern(Checker *k, const AstPattern *ast)
     Compilation *c = k->c;
     c->next_index = 0;
     memset(k->info, 0, sizeof k->info);
-    k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = k->active.n = 0;
+    k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = 0;
     k->depth = k->work = k->component = k->n_components = 0;
     k->too_large = false;
     k->equation = NULL;
@@ -36,9 +36,8 @@ static void check_pattern(Checker *k, const AstPattern *ast, FileScope *file)
     begin_pattern(k, ast);
     Instance *in = NEW(c, Instance);
     *in = (Instance){.k = k, .ast = ast, .prefix = ""};
-    in->scope = (Scope){.file = file, .instance = in};
+    in->scope = (Scope){.file = file, .instance = in, .inlined = ast};
     k->root = in;
-    PUSH(c, &k->active, ast);
     declare_parameters(in);
     declare_signature(in);
     declare_body(in);

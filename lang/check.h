@@ -52,6 +52,8 @@ struct Scope {
     FileScope *file;      /* functions and patterns */
     Instance *instance;   /* of the pattern; NULL in a function */
     const char *function; /* name of the function, or NULL */
+    const void *inlined;  /* the function or pattern whose text this is, */
+    Scope *caller;        /* and where it was called, or NULL */
 };
 
 typedef struct Global {
@@ -76,7 +78,7 @@ typedef struct IndexInfo {
     Instance *owner;
 } IndexInfo;
 
-typedef struct Initial { int64_t back; const AstStatement *statement; Node *node; bool poisoned; } Initial;
+typedef struct Initial { int64_t back; const AstStatement *statement; Node *node; bool active, poisoned; } Initial;
 
 /* A tensor of the signature, an equation, or an argument of a callee. */
 typedef enum EntityState { ENTITY_PENDING, ENTITY_ACTIVE, ENTITY_DONE } EntityState;
@@ -142,7 +144,6 @@ struct Checker {
     VEC(Tensor *) tensors;           /* every equation made so far */
     VEC(Aux) aux;
     VEC(Map *) maps;
-    VEC(const void *) active;        /* functions and patterns being inlined */
     unsigned depth, work, component, n_components;
     bool too_large;
     const char *equation;            /* being elaborated: names auxiliary ones */
@@ -234,6 +235,7 @@ Tensor *equation_new(Checker *k, const char *name, unsigned n_dims, Index **dims
 Tensor *aux_equation(Checker *k, const char *suffix, Node *node, Span span);
 void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool data);
 void entity_covers(const Env *e, Entity *t, const IndexSet *free); /* else E107 */
+bool entity_mixes(const Env *e, Entity *t, const IndexSet *free); /* then E108 */
 void entity_prepend_ambient(Entity *t, const IndexSet *free);
 Value entity_right_side(const Env *e, Entity *t, const Ast *a); /* elaborated, of the declared type */
 Node *entity_check(const Env *e, Entity *t, Node *n); /* within the range of its type; NULL: error */
@@ -264,8 +266,8 @@ Closure *closure_new(Checker *k, const Ast *a, Scope *scope);
 Inferred infer_pattern_call(const Env *e, const Ast *a, const Global *g, const AstName *member);
 Value call_function(const Env *e, const Ast *a, const Global *g);
 Value call_pattern(const Env *e, const Ast *a, const Global *g, const AstName *member);
-bool enter(const Env *e, const void *what, Span span, const char *name); /* false: it calls itself */
-void leave(Checker *k);
+bool calls_itself(const Scope *s, const void *what); /* does text in `s` stand inside `what`? */
+bool may_enter(const Env *e, const void *what, Span span, const char *name); /* false: E406 was told */
 typedef struct CallDims { unsigned n; Index **dims; } CallDims;
 
 /* ---- check_clauses.c: example, cost, require, conditions ---- */

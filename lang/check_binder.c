@@ -84,10 +84,7 @@ Bound bind(const Env *e, const Ast *a, bool keeps)
 
 static const IndexSet *hide(Checker *k, const Bound *b, const IndexSet *free)
 {
-    for (unsigned m = 0; m < b->n; m++) {
-        free = set_without(k->c, free, b->var[m]);
-        free = set_without(k->c, free, b->index[m]);
-    }
+    for (unsigned m = 0; m < b->n; m++) free = set_without(k->c, free, b->var[m]);
     return free;
 }
 

@@ -3,19 +3,20 @@
 
 #include <string.h>
 
-bool enter(const Env *e, const void *what, Span span, const char *name)
+/* By text, not by time: an argument belongs to the caller, wherever it is evaluated. */
+bool calls_itself(const Scope *s, const void *what)
 {
-    Checker *k = e->k;
-    for (uint32_t n = 0; n < k->active.n; n++)
-        if (k->active.at[n] == what) {
-            report(k->c, E406, span, "`%s` calls itself", name);
-            return false;
-        }
-    PUSH(k->c, &k->active, what);
-    return true;
+    for (; s; s = s->caller)
+        if (s->inlined == what) return true;
+    return false;
 }
 
-void leave(Checker *k) { k->active.n--; }
+bool may_enter(const Env *e, const void *what, Span span, const char *name)
+{
+    if (!calls_itself(e->scope, what)) return true;
+    report(e->k->c, E406, span, "`%s` calls itself", name);
+    return false;
+}
 
 static Value wrong_count(const Env *e, const Ast *a, const AstFunction *f)
 {
@@ -81,7 +82,7 @@ Value call_function(const Env *e, const Ast *a, const Global *g)
     const AstFunction *f = g->function;
     if (a->args.n != f->args.n) return wrong_count(e, a, f);
     Scope *s = NEW(k->c, Scope);
-    *s = (Scope){.file = g->home, .function = f->name.name};
+    *s = (Scope){.file = g->home, .function = f->name.name, .inlined = f, .caller = e->scope};
     bool good = true;
     for (uint32_t n = 0; n < f->args.n; n++) {
         const AstArg *arg = argument_for(f, a, n);
@@ -96,11 +97,10 @@ Value call_function(const Env *e, const Ast *a, const Global *g)
         good &= scope_add(k, s, (Symbol){.name = l->name.name, .kind = SYMBOL_CLOSURE, .span = l->name.span,
                                          .closure = closure_new(k, l->value, earlier)});
     }
-    if (!good || !enter(e, f, a->span, f->name.name)) return value_none();
+    if (!good || !may_enter(e, f, a->span, f->name.name)) return value_none();
     Env inner = *e;
     inner.scope = s;
     Value v = elaborate(&inner, f->body);
-    leave(k);
     if (!f->is_mask && v.node && v.node->type == TYPE_BOOL) {
         Diag *d;
         fail(e, &d, E104, f->body->span, "`%s` is a bool", f->name.name);

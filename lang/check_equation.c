@@ -96,7 +96,7 @@ void entity_covers(const Env *e, Entity *t, const IndexSet *free)
     }
 }
 
-static bool mixes(const Env *e, Entity *t, const IndexSet *free)
+bool entity_mixes(const Env *e, Entity *t, const IndexSet *free)
 {
     Checker *k = e->k;
     for (unsigned a = 0; a < k->c->next_index; a++)
@@ -140,7 +140,7 @@ static void finish_dims(const Env *e, Entity *t, const IndexSet *free)
     } else if (t->written) {
         entity_prepend_ambient(t, free);
         entity_covers(e, t, free);
-    } else if (!mixes(e, t, free)) {
+    } else if (!entity_mixes(e, t, free)) {
         if (t->single) free = set_union(e->k->c, free, set_one(e->k->c, t->axis));
         t->n_dims = set_list(e->k, free, &t->dims);
         t->n_ambient = 0;

@@ -90,7 +90,7 @@ static Inferred of_subscript(const Env *e, const Ast *a)
         Symbol *s = scope_find(e->scope, a->args.at[n].name);
         if (s && s->kind == SYMBOL_INDEX) x.free = hide_index(k, x.free, s->index);
     }
-    bool one = t->single && a->operands.n == 1;
+    bool one = t->single && t->axis && a->operands.n == 1;
     if (one) x.free = set_without(k->c, x.free, t->axis);
     for (unsigned d = t->n_ambient; a->operands.n && !one && d < t->n_dims; d++)
         x.free = set_without(k->c, x.free, t->dims[d]);
@@ -106,9 +106,8 @@ static Inferred of_function(const Env *e, const Ast *a, const Global *g)
     Checker *k = e->k;
     const AstFunction *f = g->function;
     Scope *s = NEW(k->c, Scope);
-    *s = (Scope){.file = g->home, .function = f->name.name};
-    for (uint32_t n = 0; n < k->active.n; n++)
-        if (k->active.at[n] == f) return nothing(k);
+    *s = (Scope){.file = g->home, .function = f->name.name, .inlined = f, .caller = e->scope};
+    if (calls_itself(e->scope, f)) return nothing(k);
     for (uint32_t n = 0; n < f->args.n; n++) {
         const AstArg *arg = argument_for(f, a, n);
         if (!arg || !arg->value) return nothing(k);
@@ -125,12 +124,9 @@ static Inferred of_function(const Env *e, const Ast *a, const Global *g)
     for (uint32_t n = 0; n < f->locals.n; n++)
         PUSH(k->c, &s->symbols, (Symbol){.name = f->locals.at[n].name.name, .kind = SYMBOL_CLOSURE,
                                          .closure = closure_new(k, f->locals.at[n].value, s)});
-    PUSH(k->c, &k->active, f);
     Env inner = *e;
     inner.scope = s;
-    Inferred x = infer(&inner, f->body);
-    k->active.n--;
-    return x;
+    return infer(&inner, f->body);
 }
 
 static int function_type(const char *name, int args)
@@ -273,6 +269,24 @@ Inferred infer_expression(const Env *e, const Ast *a) { return infer(e, a); }
 
 /* ---- the least solution ---- */
 
+/* Free indices under the left side of t: axes of a flattened index of it are that index, and the reverse. */
+static const IndexSet *under_left_side(Entity *t, const IndexSet *free)
+{
+    Checker *k = t->owner->k;
+    unsigned n = t->n_dims + (t->single && t->n_dims == 0);
+    for (unsigned d = 0; d < n; d++) {
+        Index *dim = t->n_dims ? t->dims[d] : t->axis;
+        for (unsigned id = 0; id < k->c->next_index; id++) {
+            Index *other = set_has(free, id) ? k->info[id].self : NULL;
+            if (!other || (!is_axis(k, other, dim) && !is_axis(k, dim, other))) continue;
+            free = set_union(k->c, set_without(k->c, free, other), set_one(k->c, dim));
+            for (uint32_t p = 0; p < k->info[id].parts.n && is_axis(k, dim, other); p++)
+                free = set_union(k->c, free, set_one(k->c, k->info[id].parts.at[p]));
+        }
+    }
+    return free;
+}
+
 static bool grow(Entity *t)
 {
     Checker *k = t->owner->k;
@@ -281,6 +295,7 @@ static bool grow(Entity *t)
     x = join(k, x, infer(&e, t->equation->value));
     for (uint32_t n = 0; n < t->initials.n; n++)
         x = join(k, x, infer(&e, t->initials.at[n].statement->value));
+    x.free = under_left_side(t, x.free);
     if (t->single) x.free = set_union(k->c, x.free, set_one(k->c, t->axis));
     bool changed = x.free != t->inferred || x.type != t->inferred_type;
     t->inferred = x.free;
@@ -313,6 +328,8 @@ static void settle(Entity *t)
         entity_prepend_ambient(t, t->inferred);
         return;
     }
+    Env e = {.k = k, .scope = &t->owner->scope};
+    entity_mixes(&e, t, t->inferred);
     t->n_dims = set_list(k, t->inferred, &t->dims);
     t->n_ambient = 0;
     while (t->n_ambient < t->n_dims && t->dims[t->n_ambient]->ambient) t->n_ambient++;

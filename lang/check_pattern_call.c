@@ -559,7 +559,7 @@ static Instance *instantiate(Call *x, const Global *g)
     *in = (Instance){
         .k = k, .caller = x->e->scope->instance ? x->e->scope->instance : k->root, .ast = g->pattern};
     in->prefix = format(k->c, "%s.%s.", k->equation ? k->equation : "", g->name);
-    in->scope = (Scope){.file = g->home, .instance = in};
+    in->scope = (Scope){.file = g->home, .instance = in, .inlined = x->callee, .caller = x->e->scope};
     pass_parameters(x, in);
     if (x->failed) return NULL;
     instance_key(x, in);
@@ -605,15 +605,13 @@ static Value read_output(Call *x, Instance *in, const AstTensor *output)
 
 Value call_pattern(const Env *e, const Ast *a, const Global *g, const AstName *member)
 {
-    Checker *k = e->k;
     Call x = {.e = e, .ast = a, .callee = g->pattern};
     const AstTensor *output = which_output(&x, member);
-    if (!output || !enter(e, g->pattern, a->span, g->name)) return value_none();
+    if (!output || !may_enter(e, g->pattern, a->span, g->name)) return value_none();
     take_arguments(&x);
     for (uint32_t n = 0; n < x.arguments.n && !x.failed; n++) elaborate_argument(&x, &x.arguments.at[n]);
     if (!x.failed) match_all(&x);
     Instance *in = x.failed ? NULL : instantiate(&x, g);
-    leave(k);
     return in ? read_output(&x, in, output) : value_none();
 }
 

@@ -192,13 +192,16 @@ static bool place_initials(Entity *t, bool *forward, bool *backward)
 /* The value of a first state over the dims of t; an equation of its own unless it is simple. */
 static void elaborate_initial(Entity *t, Initial *x)
 {
+    if (x->node || x->poisoned) return;
     Checker *k = t->owner->k;
     Compilation *c = k->c;
     Map *map = NULL;
     for (unsigned d = 0; d < t->n_dims && t->written; d++)
         if (t->dims[d] != t->axis) map = map_push(k, map, t->dims[d], node_index(c, t->dims[d]));
     Env e = {.k = k, .scope = &t->owner->scope, .map = map};
+    x->active = true;
     Value v = entity_right_side(&e, t, x->statement->value);
+    x->active = false;
     const char *what = format(c, "the first state of `%s`", t->name);
     v = value_convert(&e, v, t->type, x->statement->value->span, what);
     x->poisoned = !v.node;
@@ -235,11 +238,12 @@ static Node *initial_state(const Env *e, Entity *t, int64_t back)
 {
     Node *n = NULL;
     for (uint32_t k = 0; k < t->initials.n; k++) {
-        const Initial *x = &t->initials.at[k];
+        Initial *x = &t->initials.at[k];
         if (x->back != back) continue;
-        if (!x->node && !x->poisoned) {
+        if (!x->active) elaborate_initial(t, x);
+        if (x->active && !x->poisoned) {
             report(e->k->c, E305, x->statement->span, "the first state of `%s` depends on itself", t->name);
-            t->initials.at[k].poisoned = true;
+            x->poisoned = true;
         }
         n = x->node;
         if (!n) t->poisoned = true;
@@ -278,10 +282,13 @@ static Node *before_first(const Env *e, Entity *t, Node *const *at, unsigned axi
     return n;
 }
 
-static void check_distance(const Env *e, Entity *t, int64_t steps)
+/* A carried state is known one step back, and no further. */
+static void check_distance(const Env *e, Entity *t, Node *place, int64_t steps)
 {
     Checker *k = e->k;
-    if (!t->carried || t->component == 0 || t->component != k->component || steps == 1 || steps < 0) return;
+    Compilation *c = k->c;
+    Node *before = t->step > 0 ? node_int(c, -1) : node_size(c, t->axis);
+    if (!t->carried || steps == 1 || steps < 0 || place == before) return;
     Diag *d = report(k->c, E306, t->span, "`%s` is carried, but read further back than one step", t->name);
     diag_hint(k->c, d,
               "give the earlier state a name of its own that is carried too: `before[t] = %s[t - 1]`",
@@ -297,9 +304,9 @@ Value read_recurrent(const Env *e, Entity *t, Node **at, unsigned axis)
     Node *first = t->step > 0 ? zero : size;
     Node *distance = node_binary(c, N_SUB, place, node_index(c, t->axis));
     int64_t steps = distance->op != N_INT ? 0 : t->step > 0 ? -distance->integer : distance->integer;
-    check_distance(e, t, steps);
     Node *last = t->step > 0 ? node_binary(c, N_SUB, size, node_int(c, 1)) : zero;
     if (place == last) steps = 1; /* with no steps, the state before the first */
+    check_distance(e, t, place, steps);
     Node *reached = t->step > 0 ? node_binary(c, N_LE, zero, place) : node_binary(c, N_LT, place, size);
     Node *read = node_is_bool(reached, false) ? zero_of(c, t->type) : node_read(c, t->tensor, at, false);
     Node *state = before_first(e, t, at, axis, first, steps);
@@ -452,10 +459,9 @@ static void elaborate_alone(Entity *t)
     entity_elaborate(t);
     if (t->poisoned) return;
     bool only = t->n_dims - t->n_ambient == 1 || (t->n_dims == 1 && t->dims[0] == t->axis);
-    if (t->axis && only && !t->initials.n) {
-        t->axis = NULL; /* the left side was written out in full: no recurrence */
-        t->written = true;
-    }
+    if (t->axis && only) t->written = true;
+    if (t->axis && only && !t->initials.n && !t->carried) t->axis = NULL; /* written out in full: no recurrence */
+    if (t->axis) carry_start(t);
     for (uint32_t n = 0; n < t->initials.n; n++) elaborate_initial(t, &t->initials.at[n]);
 }
 
