@@ -148,9 +148,10 @@ static bool place_initial(Entity *t, Initial *x, bool *forward, bool *backward)
     Node *at = initial_subscript(t, a);
     if (!at) return false;
     Node *over = node_binary(c, N_SUB, at, node_size(c, t->axis));
-    if (t->axis->origin && at->op != N_INT) { /* first(t) - 1 */
+    bool literal = a->kind == AST_INTEGER || a->kind == AST_UNARY;
+    if (t->axis->origin && !literal) { /* first(t) - 1 */
         Node *from_first = node_binary(c, N_SUB, at, t->axis->origin);
-        if (from_first->op == N_INT) at = from_first;
+        if (from_first->op == N_INT && from_first->integer < 0) at = from_first;
     }
     if (at->op == N_INT && at->integer < 0) {
         x->back = -at->integer;
