@@ -53,11 +53,12 @@ cmp only.h window.h
 "$ATTNC" compile sliding_window.attn -D window=3 -o three.h
 if grep -q ' window;' three.h; then echo "FAIL: a constant parameter is still an argument"; exit 1; fi
 
-# Several variants; nothing beyond libc and libm; nothing left behind.
+# Several variants; nothing beyond libc and libm; line tables of the source; nothing left behind.
 "$ATTNC" compile full.attn --size d=8,16 --size e=8 --cpu x86-64-v3,x86-64-v4,x86-64 -g -o full.so
 "$ATTNC" list full.so | grep -q '9 variants'
 if ldd full.so | grep -v 'libc\.\|libm\.\|ld-linux\|vdso\|statically\|not a dynamic'; then
     echo "FAIL: it needs more than libc and libm"
     exit 1
 fi
+readelf --debug-dump=decodedline full.so 2>/dev/null | grep -q full.attn
 if ls | grep -q tmp; then echo "FAIL: temporary files are left"; exit 1; fi
