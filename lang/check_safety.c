@@ -205,20 +205,33 @@ static Proof prove_with_facts(Compilation *c, ProveScope scope, uint32_t own, No
     return path.result == NOT_PROVED ? all : path;
 }
 
+static bool known(const ProveScope *scope, const Node *n)
+{
+    for (uint32_t k = 0; k < scope->facts.n; k++)
+        if (scope->facts.at[k] == n) return true;
+    return node_is_bool(n, true);
+}
+
+/* The range itself is a condition around the read: that of `pad`, or one written out. */
+static bool stated(Compilation *c, const ProveScope *scope, Node *at, Node *extent)
+{
+    return scope->facts.n && known(scope, node_binary(c, N_LE, node_int(c, 0), at)) &&
+           known(scope, node_binary(c, N_LT, at, extent));
+}
+
 /* Conditions that came from other reads are tried last. */
 static Proof prove_read(Safety *s, const FactWalk *w, Node *at, Node *extent)
 {
     Compilation *c = s->k->c;
     ProveScope scope = w->scope;
+    if (stated(c, &scope, at, extent)) return (Proof){.result = PROVED_BY_FACTS, .used_facts = true};
     scope.conditions = fact_scope(s->k).conditions;
     uint32_t all = scope.conditions.n, own = s->context ? s->context->n : 0;
     scope.conditions.n = s->declared;
     Proof p = prove_with_facts(c, scope, own, at, extent);
     if (p.result != NOT_PROVED) return p;
     scope.conditions.n = all;
-    if (all > s->declared) p = prove_with_facts(c, scope, own, at, extent);
-    if (p.result == NOT_PROVED) interval_condition(s->k, &scope, at, extent, &p);
-    return p;
+    return all > s->declared ? prove_with_facts(c, scope, own, at, extent) : p;
 }
 
 static void check_read(FactWalk *w, Node *read)
@@ -242,6 +255,8 @@ static void check_under(Safety *s, Tensor *t, const Facts *facts)
     Checker *k = s->k;
     NodeMemo seen = {0};
     FactWalk w = {.k = k, .scope = fact_scope(k), .read = check_read, .context = s, .seen = &seen};
+    for (unsigned d = 0; d < t->n_dims; d++) /* the element at hand exists */
+        PUSH(k->c, &w.scope.ranges, (ProveRange){t->dims[d], node_int(k->c, 0), node_size(k->c, t->dims[d])});
     for (uint32_t n = 0; facts && n < facts->n; n++) PUSH(k->c, &w.scope.facts, facts->at[n]);
     s->context = facts;
     fact_walk(&w, t->body);
