@@ -92,7 +92,10 @@ Node *simplify_softmax(Compilation *c, Node *n)
     Node *max = rebind(c, n, REDUCE_MAX, where, score);
     if (sink) max = node_binary(c, N_MAX, max, sink);
     Node *sum = rebind(c, n, REDUCE_SUM, where, node_unary(c, N_EXP, node_binary(c, N_SUB, score, max)));
-    if (sink) sum = node_binary(c, N_ADD, sum, node_unary(c, N_EXP, node_binary(c, N_SUB, sink, max)));
+    if (sink) { /* 1 where it is the largest, inf included */
+        Node *less = node_unary(c, N_EXP, node_binary(c, N_SUB, sink, max));
+        sum = node_binary(c, N_ADD, sum, node_if(c, node_binary(c, N_EQ, sink, max), node_real(c, 1), less));
+    }
     Node *weight = node_binary(c, N_DIV, node_unary(c, N_EXP, node_binary(c, N_SUB, score, max)), sum);
     Node *some = node_unary(c, N_NOT, node_binary(c, N_EQ, max, node_real(c, -INFINITY)));
     return node_if(c, where, node_if(c, some, weight, node_real(c, 0)), node_real(c, 0));

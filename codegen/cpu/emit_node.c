@@ -394,6 +394,7 @@ static LLVMValueRef emit_real_node(Emitter *e, const Node *n)
     LLVMTypeRef type = real_type(e, n);
     if (n->op == N_TO_REAL) {
         LLVMValueRef x = emit_node(e, n->args[0]);
+        type = emit_shape(e, type, x);
         return n->args[0]->type == TYPE_BOOL ? LLVMBuildUIToFP(e->b, x, type, "")
                                              : LLVMBuildSIToFP(e->b, x, type, "");
     }

@@ -1,0 +1,153 @@
+/* random_programs [-t SECONDS] [-s SEED] [-n NUMBER] [-k FOLDER] [-r] [FILE.attn...]
+ * Regression files first, then random programs until the time is over: the oracle, Loops and machine code must
+ * agree on all of them. A finding is minimised and printed (-k: kept in a folder).
+ *   -n: this program of the seed alone, printed   -r: tell why programs are rejected */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "trial.h"
+
+enum { BATCH = 12, FINDINGS_MAX = 12 };
+
+typedef struct Fuzz {
+    uint64_t seed;
+    double until;
+    const char *keep;
+    bool show_rejected, quick;
+    unsigned count[FAILED + 1], programs;
+    Outcome findings[FINDINGS_MAX];
+    unsigned n_findings;
+} Fuzz;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void keep(const Fuzz *f, const char *text, const char *name, const Outcome *o, const TrialOptions *options)
+{
+    if (!f->keep) return;
+    char path[4096];
+    snprintf(path, sizeof path, "%s/seed-%llu-%s.attn", f->keep, (unsigned long long)f->seed, name);
+    FILE *file = fopen(path, "we");
+    if (!file) return;
+    fprintf(file, "# %.*s\n# %s, seed %llu\n%s", (int)strcspn(o->text, "\n"), o->text, options->f64 ? "f64" : "f32",
+            (unsigned long long)options->seed, text);
+    fclose(file);
+}
+
+static void report(Fuzz *f, const RandomProgram *p, const Outcome *o, const TrialOptions *options)
+{
+    for (unsigned k = 0; k < f->n_findings; k++)
+        if (same_failure(&f->findings[k], o)) {
+            printf("again (%s of seed %llu): %.120s\n", p->name, (unsigned long long)f->seed, o->text);
+            return;
+        }
+    if (f->n_findings < FINDINGS_MAX) f->findings[f->n_findings++] = *o;
+    char *whole = malloc(strlen(p->uses) + strlen(p->text) + 1);
+    if (!whole) return;
+    strcat(strcpy(whole, p->uses), p->text);
+    char *small = minimise(whole, p->name, options, o, f->quick ? 10 : 60);
+    printf("FAILED (%s of seed %llu, %s): %s\n%s\n", p->name, (unsigned long long)f->seed,
+           options->f64 ? "f64" : "f32", o->text, small);
+    if (small) keep(f, small, p->name, o, options);
+    fflush(stdout);
+    free(small);
+    free(whole);
+}
+
+static void batch(Fuzz *f, unsigned first)
+{
+    Compilation c;
+    compilation_init(&c);
+    if (setjmp(c.escape)) {
+        printf("the generator: %s\n", c.fatal);
+        f->count[FAILED]++;
+        return;
+    }
+    bool f32 = first / BATCH % 4 == 3;
+    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first};
+    RandomProgram programs[BATCH];
+    Outcome outcomes[BATCH];
+    for (unsigned k = 0; k < BATCH; k++) programs[k] = random_program(&c, f->seed, first + k, f32);
+    try_programs(programs, BATCH, &options, outcomes);
+    for (unsigned k = 0; k < BATCH; k++) {
+        f->count[outcomes[k].verdict]++;
+        f->programs++;
+        if (outcomes[k].verdict == FAILED) report(f, &programs[k], &outcomes[k], &options);
+        if (outcomes[k].verdict == REJECTED && f->show_rejected)
+            printf("rejected: %s%s%s\n", outcomes[k].text, programs[k].uses, programs[k].text);
+        if (outcomes[k].verdict < FAILED && *outcomes[k].text && f->show_rejected)
+            printf("refused %d: %s\n", outcomes[k].verdict, outcomes[k].text);
+    }
+    compilation_free(&c);
+}
+
+static void one(Fuzz *f, unsigned number)
+{
+    Compilation c;
+    compilation_init(&c);
+    if (setjmp(c.escape)) return;
+    unsigned first = number / BATCH * BATCH;
+    bool f32 = first / BATCH % 4 == 3;
+    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first};
+    RandomProgram p = random_program(&c, f->seed, number, f32);
+    Outcome o;
+    printf("%s%s", p.uses, p.text);
+    try_programs(&p, 1, &options, &o);
+    printf("# verdict %d: %s\n", o.verdict, o.text);
+}
+
+/* A file: f64 and f32, more sizes. */
+static void file(Fuzz *f, const char *path)
+{
+    FILE *in = fopen(path, "re");
+    char *text = calloc(1, 1 << 16);
+    bool ok = in && text && fread(text, 1, (1 << 16) - 1, in) > 0;
+    if (in) fclose(in);
+    for (unsigned k = 0; k < 2; k++) {
+        TrialOptions options = {.f64 = !k, .generate_code = true, .sizes = 4, .seed = f->seed};
+        Outcome o = {FAILED, "cannot be read"};
+        RandomProgram p = {"", text, path};
+        if (ok) try_programs(&p, 1, &options, &o);
+        if (k && strstr(text, "# f64 only")) break;
+        f->count[o.verdict == FAILED ? FAILED : FINE]++;
+        if (o.verdict == FAILED || o.verdict == REJECTED) {
+            printf("FAILED %s (%s): %s\n", path, k ? "f32" : "f64", o.text);
+            if (o.verdict == REJECTED) f->count[FAILED]++;
+        }
+    }
+    free(text);
+}
+
+int main(int argc, char **argv)
+{
+    Fuzz f = {.seed = 1};
+    double seconds = 60;
+    int option, number = -1;
+    while ((option = getopt(argc, argv, "t:s:n:k:rq")) != -1)
+        switch (option) {
+        case 't': seconds = atof(optarg); break;
+        case 's': f.seed = strtoull(optarg, NULL, 0); break;
+        case 'n': number = atoi(optarg); break;
+        case 'k': f.keep = optarg; break;
+        case 'r': f.show_rejected = true; break;
+        case 'q': f.quick = true; break;
+        default: return 2;
+        }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (number >= 0) return one(&f, (unsigned)number), 0;
+    for (int k = optind; k < argc; k++) file(&f, argv[k]);
+    f.until = now() + seconds;
+    for (unsigned first = 0; now() < f.until; first += BATCH) batch(&f, first);
+    printf("%u programs: %u agree, %u rejected, %u refused, %u too long, %u failed\n", f.programs, f.count[FINE],
+           f.count[REJECTED], f.count[REFUSED], f.count[LONG], f.count[FAILED]);
+    bool accepted = f.programs < 100 || f.count[REJECTED] * 5 < f.programs;
+    if (!accepted) puts("too many are rejected: the generator no longer fits the checker");
+    return f.count[FAILED] || !accepted;
+}
