@@ -22,8 +22,4 @@ void fact_walk(FactWalk *w, Node *n);
 void fact_add(Compilation *c, ProveScope *scope, Node *fact);
 ProveScope fact_scope(Checker *k); /* with the conditions of the pattern */
 
-/* Bounds of `at` by intervals, as a condition on extents and parameters; false: none that could hold.
- * check_interval.c */
-bool interval_condition(Checker *k, const ProveScope *scope, Node *at, Node *extent, Proof *p);
-
 #endif
