@@ -9,7 +9,7 @@ static Prover *begin(Compilation *c, const ProveScope *scope)
     Prover *p = c->prover;
     p->c = c;
     p->scope = scope;
-    p->n_symbols = p->n_monos = p->n_known = p->n_splits = p->depth = p->work = p->linear = 0;
+    p->n_symbols = p->n_monos = p->n_known = p->n_splits = p->depth = p->work = p->effort = 0;
     p->weak = false;
     p->rules = p->context = 0;
     p->found.n = 0;

@@ -8,7 +8,11 @@
 enum { MAX_LEFT = 16, MAX_TRIED = 400, MAX_CHOICE = 3 };
 /* p >= 0 follows for all that are reached; the shortest derivations come first. */
 typedef struct Reached { Poly p; Origin origin; } Reached;
-typedef struct Elimination { unsigned n, n_left; Reached at[MAX_TRIED], left[MAX_LEFT]; } Elimination;
+typedef struct Elimination {
+    unsigned n, n_left;
+    uint64_t hash[MAX_TRIED];
+    Reached at[MAX_TRIED], left[MAX_LEFT];
+} Elimination;
 
 static Elimination *begin_elimination(Prover *p)
 {
@@ -18,11 +22,21 @@ static Elimination *begin_elimination(Prover *p)
     return e;
 }
 
+static uint64_t poly_hash(const Poly *a)
+{
+    uint64_t h = (uint64_t)a->constant;
+    for (unsigned t = 0; t < a->n; t++) h = (h ^ (uint64_t)a->k[t] * 256 ^ a->mono[t]) * 0x9e3779b97f4a7c15u;
+    return h;
+}
+
 static void reach(Elimination *e, const Poly *a, Origin origin)
 {
+    const uint64_t hash = poly_hash(a);
     for (unsigned k = 0; k < e->n; k++)
-        if (poly_equal(&e->at[k].p, a)) return;
-    if (e->n < MAX_TRIED) e->at[e->n++] = (Reached){*a, origin};
+        if (e->hash[k] == hash && poly_equal(&e->at[k].p, a)) return;
+    if (e->n == MAX_TRIED) return;
+    e->hash[e->n] = hash;
+    e->at[e->n++] = (Reached){*a, origin};
 }
 
 /* The term to eliminate next: that with the youngest symbol, since operands are older than what is made of
@@ -67,8 +81,9 @@ static void eliminate(Prover *p, Elimination *e)
         const Reached now = e->at[next];
         const int term = next_term(p, &now.p);
         if (term < 0 && now.p.n) e->left[e->n_left++] = now;
-        for (unsigned k = 0; k < p->n_known && term >= 0; k++) {
+        for (unsigned k = 0; k < p->n_known && term >= 0 && e->n < MAX_TRIED; k++) {
             Poly sum;
+            if (!spend(p, 1)) return;
             if (!p->known[k].start && cancel(p, &now.p, (unsigned)term, &p->known[k].p, &sum))
                 reach(e, &sum, origin_join(now.origin, p->known[k].origin));
         }

@@ -148,7 +148,7 @@ static bool simplex(Prover *p, Problem *q)
     for (unsigned step = 0; objective[q->n] && step < MOST_STEPS; step++) {
         const int column = entering(objective, q->n, step >= LARGEST_FIRST);
         const int row = column < 0 ? -1 : leaving(p, q, (unsigned)column);
-        if (row < 0) return false;
+        if (row < 0 || !spend(p, 1 + (q->rows + 2) * q->n / 32)) return false;
         for (unsigned i = 0; i < q->rows + 2; i++)
             if (i != (unsigned)row && !eliminate(p->table[i], p->table[row], (unsigned)column, q->n))
                 return false;
@@ -160,7 +160,7 @@ static bool simplex(Prover *p, Problem *q)
 static bool solve(Prover *p, Problem *q, Origin *used)
 {
     *used = (Origin){.rules = BIT(S2)};
-    if (++p->linear > MAX_LINEAR || !set_up(p, q) || !simplex(p, q)) return false;
+    if (!set_up(p, q) || !simplex(p, q)) return false;
     for (unsigned i = 0; i <= q->rows; i++)
         if (q->basic[i] >= 0 && p->table[i][q->n] && q->known[q->basic[i]] < p->n_known)
             *used = origin_join(*used, p->known[q->known[q->basic[i]]].origin);

@@ -53,7 +53,7 @@ static void multiply(Products *q, const Known *k, const Mono *by, Origin sign)
 /* Where monomial m f occurs and m occurs in k, multiplies k by f if f >= 0. */
 static void products_towards(Products *q, const Mono *target, const Known *k)
 {
-    for (unsigned t = 0; t < k->p.n; t++) {
+    for (unsigned t = 0; t < k->p.n && spend(q->p, 1); t++) {
         Mono rest;
         Origin sign;
         if (!mono_divide(target, &q->p->monos[k->p.mono[t]], &rest)) continue;

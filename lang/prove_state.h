@@ -11,7 +11,7 @@
 enum {
     MAX_SYMBOLS = 64, MAX_MONOS = 255, MAX_DEGREE = 4, MAX_TERMS = 14, MAX_KNOWN = 384, MAX_SPLITS = 64,
     MAX_LEVELS = 24, MAX_PRODUCTS = 512, MAX_ROWS = 96, MAX_COLUMNS = 256, MAX_LOOK_THROUGH = 8,
-    MAX_WORK = 4000, MAX_LINEAR = 400
+    MAX_WORK = 4000, MAX_EFFORT = 100000
 };
 
 enum {
@@ -57,7 +57,7 @@ typedef struct Prover {
     Compilation *c;
     const ProveScope *scope;
     unsigned n_symbols, n_monos, n_known, n_splits, depth;
-    unsigned work, linear; /* spent: conversions, linear problems */
+    unsigned work, effort; /* spent: on translations, on the search */
     bool weak;             /* find conditions where a proof fails */
     uint32_t rules;        /* of translations, which belong to no single inequality */
     uint32_t context;      /* Origin.from of what is being translated */
@@ -103,6 +103,13 @@ void divisor_known(Prover *p, unsigned symbol, Origin origin);                  
 /* prove_fact.c */
 void assume(Prover *p, Node *fact, bool positive, Origin origin);
 void apply_alternative(Prover *p, const Split *s, unsigned which, uint32_t level_bit);
+
+/* Accounts for steps of the search (some 50 ns each); false: they are used up. */
+static inline bool spend(Prover *p, unsigned steps)
+{
+    p->effort += steps;
+    return p->effort <= MAX_EFFORT;
+}
 
 /* prove_linear.c. used: what the answer came from. */
 unsigned drop_uncancelled(const Poly **polys, uint16_t *number, unsigned n); /* keeps what may take part */
