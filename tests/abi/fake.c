@@ -4,9 +4,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,27 +82,34 @@ static bool fresh(const char *path, const char *source)
     return stat(path, &st) == 0 && !newer(source, &st) && !newer(header, &st);
 }
 
+static void build(const char *path, const char *source, const char *flags, bool module)
+{
+    char temporary[600], command[4096];
+    snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
+    snprintf(command, sizeof command, "%s -shared -fPIC -O1 -Wall -fvisibility=hidden -I'%s' %s '%s' -o '%s'",
+             variable("CC", "cc"), variable("ATTN_SOURCE", "."), flags, source, temporary);
+    cr_assert_eq(system(command), 0, "%s", command);
+    if (module)
+        fake_seal(temporary);
+    cr_assert_eq(rename(temporary, path), 0);
+}
+
+/* Tests run side by side: one builds, the others wait, so that a file once seen stays the same. */
 const char *fake_build(const char *name, const char *flags)
 {
     static char path[512];
-    char source[512], temporary[600], command[4096];
-    const char *root = variable("ATTN_SOURCE", "."),
-               *extra = strstr(flags, "-s ") ? "" : variable("ATTN_CFLAGS", "");
-    char key[1024];
-    snprintf(key, sizeof key, "%s %s %s", flags, extra, variable("CC", "cc"));
-    snprintf(source, sizeof source, "%s/tests/abi/module/%s.c", root, name);
+    char source[512], lock[600], all[1024], key[1200];
+    snprintf(all, sizeof all, "%s %s", flags, strstr(flags, "-s ") ? "" : variable("ATTN_CFLAGS", ""));
+    snprintf(key, sizeof key, "%s %s", all, variable("CC", "cc"));
+    snprintf(source, sizeof source, "%s/tests/abi/module/%s.c", variable("ATTN_SOURCE", "."), name);
     snprintf(path, sizeof path, "%s/tests/%s-%016llx.so", variable("ATTN_BUILD", "."), name,
              (unsigned long long)XXH3_64bits(key, strlen(key)));
-    if (fresh(path, source))
-        return path;
-    snprintf(temporary, sizeof temporary, "%s.%d", path, (int)getpid());
-    snprintf(command, sizeof command,
-             "%s -shared -fPIC -O1 -Wall -fvisibility=hidden -I'%s' %s %s '%s' -o '%s'", variable("CC", "cc"),
-             root, flags, extra, source, temporary);
-    cr_assert_eq(system(command), 0, "%s", command);
-    if (strstr(name, "module") && !strstr(flags, "FAKE_NO_NOTE"))
-        fake_seal(temporary);
-    cr_assert_eq(rename(temporary, path), 0);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0, "%s: %s", lock, strerror(errno));
+    if (!fresh(path, source))
+        build(path, source, all, strstr(name, "module") && !strstr(flags, "FAKE_NO_NOTE"));
+    close(fd);
     return path;
 }
 
@@ -117,8 +126,12 @@ AttnLibrary *fake_open(void)
 const char *fake_folder(void)
 {
     static char path[512];
-    snprintf(path, sizeof path, "%s/tests/abi-XXXXXX", variable("ATTN_BUILD", "."));
-    cr_assert(mkdtemp(path), "%s: %s", path, strerror(errno));
+    char command[600];
+    snprintf(path, sizeof path, "%s/tests/abi-%s-%s", variable("ATTN_BUILD", "."),
+             criterion_current_test->category, criterion_current_test->name);
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    cr_assert_eq(system(command), 0, "%s", command);
+    cr_assert_eq(mkdir(path, 0700), 0, "%s: %s", path, strerror(errno));
     return path;
 }
 

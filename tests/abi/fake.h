@@ -16,7 +16,7 @@ const char *fake_module(void);
 AttnLibrary *fake_open(void);
 /* Sets size and checksum of a module's note. */
 void fake_seal(const char *path);
-/* A private folder of this test, removed by nobody: below the build folder. */
+/* An empty folder of this test, below the build folder. */
 const char *fake_folder(void);
 
 char *fake_read(const char *path, size_t *size);

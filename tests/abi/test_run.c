@@ -2,7 +2,6 @@
 #include "fake.h"
 
 #include <criterion/criterion.h>
-#include <omp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -145,19 +144,27 @@ Test(run, many_threads_one_library)
     attn_close(l);
 }
 
-/* Inside the host's own parallel region. */
+/* Inside the host's own parallel region: what `#pragma omp parallel` calls. */
+void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
+
+static void nested_body(void *data)
+{
+    AttnBinding *b;
+    int64_t o[N] = {0};
+    atomic_int *bad = ((void **)data)[1];
+    *bad += attn_binding_new(((void **)data)[0], "busy", &b, NULL) ||
+            attn_bind_dense(b, "o", o, 1, (int64_t[]){N}, NULL) ||
+            attn_run(b, &(AttnRunOptions){.threads = 2}, NULL) || o[N - 1] != 1;
+    attn_binding_free(b);
+}
+
 Test(run, nested)
 {
     AttnLibrary *l = fake_open();
-    int bad = 0;
-#pragma omp parallel for num_threads(4) reduction(+ : bad)
-    for (int i = 0; i < 16; i++) {
-        AttnBinding *b;
-        int64_t o[N] = {0};
-        bad += attn_binding_new(l, "busy", &b, NULL) || attn_bind_dense(b, "o", o, 1, (int64_t[]){N}, NULL) ||
-               attn_run(b, &(AttnRunOptions){.threads = 2}, NULL) || o[N - 1] != 1;
-        attn_binding_free(b);
-    }
+    atomic_int bad = 0;
+    void *data[] = {l, &bad};
+    for (int i = 0; i < 4; i++)
+        GOMP_parallel(nested_body, data, 4, 0);
     cr_assert_eq(bad, 0);
     attn_close(l);
 }
