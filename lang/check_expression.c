@@ -236,6 +236,7 @@ Value elaborate(const Env *e, const Ast *a)
     Span span = node_set_span(k->c, a->span);
     k->depth++;
     Value v = dispatch(e, a);
+    if (v.node) v.free = set_union(k->c, v.free, v.node->free); /* origins and blocks bring their own */
     k->depth--;
     node_set_span(k->c, span);
     return v;

@@ -170,7 +170,7 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
     for (unsigned d = 0; d < t->n_dims; d++) {
         at[d] = coordinate(&named, t->dims[d]);
         given[d] = at[d] != coordinate(e, t->dims[d]);
-        if (!given[d]) free = set_union(c, free, at[d]->free);
+        free = set_union(c, free, at[d]->free);
         if (given[d] && at[d] == node_index(c, t->dims[d])) given[d] = false;
     }
     Value v = check_read_at(e, t, at, given, free, a->span);
