@@ -263,7 +263,7 @@ static Local *normalise_block(Strip *s, Term *t)
     set_local(l, scale, node_unary(c, N_EXP, binary(s, N_SUB, get(s, t->max), get(s, t->shift))));
     set_local(l, t->sum, binary(s, N_MUL, get(s, t->sum), get(s, scale)));
     Loop loop;
-    keys_open(s, &loop, LOOP_JAM);
+    keys_open(s, &loop, LOOP_SERIAL);
     set_local(l, weight, node_unary(c, N_EXP, binary(s, N_SUB, read_at(l, t->tile), get(s, t->shift))));
     set_local(l, t->sum, binary(s, N_ADD, get(s, t->sum), get(s, weight)));
     store_at(l, t->tile, get(s, weight));

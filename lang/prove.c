@@ -132,6 +132,14 @@ static const char *rule_names(Compilation *c, uint32_t rules)
     return text.n ? text.at : "S2";
 }
 
+/* For words alone: divisors are positive, and ranges that are checked are not empty. */
+static void expect_positive(Prover *p)
+{
+    for (unsigned k = 0; k < p->n_splits; k++)
+        if (p->splits[k].kind == SPLIT_DIVISOR || p->splits[k].kind == SPLIT_CHECK)
+            apply_alternative(p, &p->splits[k], 0, 0);
+}
+
 static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *x, bool upper)
 {
     Prover *p = begin(c, scope);
@@ -139,6 +147,7 @@ static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *
     Node *bound = NULL;
     if (poly_of(p, x, &a)) {
         assume_facts(p);
+        expect_positive(p);
         bound = find_bound(p, &a, upper);
     }
     if (bound) node_print(out, bound);

@@ -201,12 +201,50 @@ static bool is_simple(const Prover *p, const Poly *condition)
     return true;
 }
 
+/* The value of a pure term over one extent; false: over something else too, or too large to matter. */
+static bool value_at(const Node *n, const Node **extent, int64_t size, int64_t *out)
+{
+    int64_t a, b;
+    if (n->op == N_INT) return *out = n->integer, true;
+    if (n->op == N_SIZE) {
+        *out = size;
+        if (!*extent) *extent = n;
+        return *extent == n;
+    }
+    if (n->n_args != 2 || !value_at(n->args[0], extent, size, &a)) return false;
+    if (!value_at(n->args[1], extent, size, &b)) return false;
+    switch (n->op) {
+    case N_ADD: return !__builtin_add_overflow(a, b, out);
+    case N_SUB: return !__builtin_sub_overflow(a, b, out);
+    case N_MUL: return !__builtin_mul_overflow(a, b, out);
+    case N_FLOORDIV: return b > 0 && (*out = a / b - (a % b < 0), true);
+    case N_MOD: return b > 0 && (*out = a % b + (a % b < 0 ? b : 0), true);
+    case N_MIN: return *out = a < b ? a : b, true;
+    case N_MAX: return *out = a > b ? a : b, true;
+    default: return false;
+    }
+}
+
+/* Does it fail for every extent from 16 to 79, where it is about one extent alone? */
+static bool fails_for_one(Prover *p, const Poly *condition)
+{
+    Node *test = poly_condition(p, condition);
+    const Node *extent = NULL;
+    for (int64_t size = 16; size < 80; size++) {
+        int64_t a, b;
+        if (test->n_args != 2 || !value_at(test->args[0], &extent, size, &a)) return false;
+        if (!value_at(test->args[1], &extent, size, &b)) return false;
+        if (test->op == N_LT ? a < b : a <= b) return false;
+    }
+    return extent != NULL;
+}
+
 /* Possible with two elements along every extent (16 if it compares extents with a number alone) and with the
  * defaults of the parameters; products are of two extents or parameters. */
 static bool is_sensible(Prover *p, const Poly *condition)
 {
     Sides s = {.n = 1, .least = is_absolute(p, condition) ? 16 : 2, .at = {*condition}};
-    if (!is_simple(p, condition)) return false;
+    if (!is_simple(p, condition) || fails_for_one(p, condition)) return false;
     suppose_terms(p, &s, condition);
     return !pure_contradiction(p, s.at, s.n);
 }

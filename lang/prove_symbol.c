@@ -150,6 +150,7 @@ static void know_order(Prover *p, unsigned symbol, const Poly *s)
         if (y.op == N_MAX) know_difference(p, s, &y.b, 0, by(p, BIT(S4)));
         else if (poly_scale_add(p, &y.a, -1, &zero, 0, &minus))
             know_difference(p, s, &minus, 0, by(p, BIT(S4)));
+        if (y.op == N_ABS) know_difference(p, s, &zero, 0, by(p, BIT(S4)));
     }
     split_on(p, (Split){.kind = SPLIT_CHOICE, .symbol = (uint8_t)symbol, .origin = by(p, BIT(S4))});
 }

@@ -220,6 +220,37 @@ static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLV
     return at;
 }
 
+/* Roughly the instructions of one iteration. */
+static unsigned node_weight(Emitter *e, const Node *n)
+{
+    if (!n || !n->n_args || e->seen[n->id] == e->stamp) return 0;
+    e->seen[n->id] = e->stamp;
+    bool function = n->type == TYPE_REAL && n->n_args <= 2 && n->op >= N_EXP && n->op <= N_ERF;
+    unsigned weight = function || n->op == N_POW || n->op == N_FLOORDIV || n->op == N_MOD ? 20 : 1;
+    for (unsigned k = 0; k < n->n_args; k++) weight += node_weight(e, n->args[k]);
+    return weight;
+}
+
+static unsigned block_weight(Emitter *e, const Block *block)
+{
+    unsigned weight = 0;
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        weight += 1 + node_weight(e, s->value) + node_weight(e, s->condition);
+        weight += block_weight(e, &s->body) + block_weight(e, &s->otherwise);
+    }
+    return weight;
+}
+
+/* As many as the register file holds; fewer where the code would grow more than it gains. */
+static unsigned most_copies(Emitter *e, const Statement *s)
+{
+    unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4;
+    e->stamp++;
+    unsigned weight = block_weight(e, &s->body);
+    return weight > 160 ? 1 : weight > 60 && most > 4 ? 4 : most;
+}
+
 void emit_jam_loop(Emitter *e, const Statement *s)
 {
     Jam j = {.e = e, .variable = s->variable};
@@ -229,7 +260,7 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     uint32_t mark = emit_mark(e);
     LLVMValueRef at = emit_node(e, s->lo), hi = emit_node(e, s->hi), outer = e->indices[s->variable->id];
     emit_forget(e, mark);
-    for (j.copies = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4; j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
+    for (j.copies = most_copies(e, s); j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
         at = jam_while(&j, s, at, hi);
     e->indices[s->variable->id] = outer;
     for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;

@@ -190,7 +190,7 @@ Test(prove, order)
         {"max(i, j)", "size(j)", NULL, "size(i) <= size(j)", "proved"},
         {"max(i, j) - 1", "size(j)", NULL, "size(i) <= size(j)", "not -1 .. inf"},
         {"abs(i - j)", "size(i)", NULL, "size(i) == size(j)", "proved"},
-        {"abs(i - j) - 1", "size(i)", NULL, "size(i) == size(j)", "not -size(i) .. inf"},
+        {"abs(i - j) - 1", "size(i)", NULL, "size(i) == size(j)", "not -1 .. inf"},
         {"(clamp(i // dil - w // 2, 0, max((size(i) - 1 - i % dil) // dil + 1 - w, 0)) + u) * dil + i % dil",
          "size(i)", "u < min(w, (size(i) - 1 - i % dil) // dil + 1)", NULL, "facts if 0 < dil"},
     };

@@ -9,7 +9,8 @@ static double magnitude(Expr e) { return -e.lo > e.hi ? -e.lo : e.hi; }
 int pick_tensor(Gen *g, GType type)
 {
     for (int tries = 0; g->n_tensors && tries < 12; tries++) {
-        unsigned k = below(g, g->n_tensors);
+        bool recent = g->n_tensors > 5 && maybe(g, 50);
+        unsigned k = recent ? g->n_tensors - 1 - below(g, 5) : below(g, g->n_tensors);
         if (g->tensor[k].type == type) return (int)k;
     }
     return -1;

@@ -50,7 +50,7 @@ static void ambient_and_base(Gen *g, Signature *s)
     }
     s->n_base = 2 + below(g, 3);
     unsigned first = below(g, 7);
-    for (unsigned k = 0; k < s->n_base; k++) add_index(g, base[(first + k) % 7], G_BASE, below(g, 7));
+    for (unsigned k = 0; k < s->n_base; k++) add_index(g, base[(first + k) % 7], G_BASE, below(g, 12) ? 1 + below(g, 6) : 0);
 }
 
 /* Every index has to occur in a tensor: the last input takes those that do not. */
@@ -286,6 +286,7 @@ static unsigned list(const Gen *g, Set set, unsigned *dims, unsigned *n_hidden)
 static GTensor *define(Gen *g, const char *name, GType type, Set set, bool full)
 {
     unsigned dims[G_DIMS], hidden, n = list(g, set, dims, &hidden);
+    full = full && n > hidden;
     if (full && n > hidden + 1 && maybe(g, 50)) {
         unsigned a = dims[hidden];
         dims[hidden] = dims[n - 1], dims[n - 1] = a;
@@ -431,6 +432,43 @@ static void recurrence(Gen *g, const Signature *s)
     }
 }
 
+/* --- what the plan looks for --- */
+
+/* sum[j](softmax[j](scores where mask) * v): from the tensors at hand, in full or by equations of its own. */
+static void attention(Gen *g, const Signature *s)
+{
+    unsigned j = any_base(g, s), d = any_base(g, s);
+    Set scope = some_scope(g, s, 2);
+    if (visible(g, scope, j) || visible(g, scope, d) || j == d) return;
+    Set inner = bind_index(g, scope, j), deep = bind_index(g, inner, d);
+    if ((inner & scope) != scope || (deep & inner) != inner) return;
+    g->used = 0;
+    Expr q = gen_real(g, bind_index(g, scope, d), 0), k = gen_real(g, deep & ~(scope >> s->n_ambient << s->n_ambient), 0);
+    const char *bias = maybe(g, 40) ? format(g->c, " + %s", gen_real(g, inner, 1).text) : "";
+    Expr mask = gen_bool(g, inner, 2), v = gen_real(g, inner, maybe(g, 70) ? 0 : 2);
+    Set free = g->used & ~(BIT(j) | BIT(d));
+    if (set_size(g->used) > G_DIMS) return;
+    const char *J = g->index[j].name, *D = g->index[d].name;
+    const char *where = maybe(g, 70) ? format(g->c, " where %s", mask.text) : "";
+    const char *sink = maybe(g, 15) ? ", sink = 0.25" : "";
+    const char *scores = format(g->c, "sum[%s](%s * %s) / sqrt(size(%s) + 1)%s", D, q.text, k.text, D, bias);
+    if (maybe(g, 40)) {
+        GTensor *t = define(g, new_name(g, "s"), G_REAL, free | BIT(j), g->written);
+        t->bound = 8;
+        text_add(&g->body, " = %s\n", scores);
+        scores = t->name;
+    }
+    const char *weight = format(g->c, "softmax[%s](%s%s%s)", J, scores, where, sink);
+    if (maybe(g, 40)) {
+        GTensor *t = define(g, new_name(g, "s"), G_REAL, free | BIT(j), g->written);
+        text_add(&g->body, " = %s\n", weight);
+        weight = t->name;
+    }
+    GTensor *t = define(g, new_name(g, "s"), G_REAL, free, g->written && set_size(free) > s->n_ambient);
+    t->bound = 2;
+    text_add(&g->body, " = sum[%s](%s * %s)\n", J, weight, v.text);
+}
+
 /* --- patterns --- */
 
 static void equations(Gen *g, const Signature *s)
@@ -438,12 +476,13 @@ static void equations(Gen *g, const Signature *s)
     unsigned n = 1 + below(g, 4);
     for (unsigned k = 0; k < n; k++) {
         if (g->n_tensors > G_TENSORS - 6 || g->n_indices > G_INDICES - 4) return;
-        unsigned kind = below(g, 14);
+        unsigned kind = below(g, 17);
         if (kind < 5) plain_equation(g, s, G_REAL);
         else if (kind < 7) plain_equation(g, s, G_BOOL);
         else if (kind < 8) plain_equation(g, s, G_INT);
         else if (kind < 9) rank_equation(g, s);
         else if (kind < 11) selection(g, s);
+        else if (kind < 14) attention(g, s);
         else recurrence(g, s);
     }
 }

@@ -101,7 +101,7 @@ static void random_sizes(Trial *t, Call *call, const TrialOptions *options, unsi
 {
     Random r = {options->seed + 977 * size};
     for (uint32_t k = 0; size && k < t->pattern->indices.n; k++)
-        call_set_size(call, t->pattern->indices.at[k]->name, random_below(&r, 7));
+        call_set_size(call, t->pattern->indices.at[k]->name, random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 6) ? 6 : 37) : 0);
 }
 
 static bool too_long(const char *wrong) { return strstr(wrong, "more operations") || strstr(wrong, "limit"); }

@@ -1,4 +1,5 @@
 /* Which sizes a pattern is tried at: each index in turn, the others as in the example. */
+#include <math.h>
 #include <string.h>
 
 #include "sweep.h"
@@ -115,12 +116,21 @@ static const char *rebind(Call *call, CallTensor *t, Binding binding, uint64_t s
     return sample_fill(call, &part, seed);
 }
 
+/* States that are handed in: some are divisors. */
+static void make_positive(CallTensor *t)
+{
+    double *data = t->data;
+    for (size_t k = 0; t->tensor->type == TYPE_REAL && k < t->n; k++) data[k] = fabs(data[k]);
+}
+
 const char *cases_apply(Call *call, const Case *a, uint64_t seed)
 {
     const char *wrong = NULL;
     for (unsigned k = 0; !wrong && k < 2 && a->index[k]; k++)
         wrong = call_set_size(call, a->index[k]->name, a->extent[k]);
     if (!wrong) wrong = call_complete(call, seed, a->optional);
+    for (uint32_t k = 0; !wrong && k < call->pattern->tensors.n; k++)
+        if (call->tensors[k].tensor->optional && call->tensors[k].data) make_positive(&call->tensors[k]);
     bool first = true;
     for (uint32_t k = 0; !wrong && a->binding && k < call->pattern->tensors.n; k++) {
         CallTensor *t = &call->tensors[k];
