@@ -2,6 +2,8 @@
  * values. */
 #include "emit.h"
 
+#include "compiler/graph.h"
+
 static bool has_loop(const Block *block)
 {
     for (unsigned k = 0; k < block->n; k++) {
@@ -48,6 +50,45 @@ void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *,
     LLVMPositionBuilderAtEnd(e->b, end);
 }
 
+/* --- divisions that do not change in a loop --- */
+
+typedef struct Divisions { Emitter *e; const Index *variable; } Divisions;
+
+static bool invariant(const Node *n, const Index *variable)
+{
+    if (n->op == N_READ || n->op == N_LOCAL || n->op == N_CHECK || (n->op == N_INDEX && n->index == variable)) return false;
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (!invariant(n->args[k], variable)) return false;
+    return true;
+}
+
+static void emit_division(void *context, const Node *n)
+{
+    const Divisions *d = context;
+    if ((n->op == N_FLOORDIV || n->op == N_MOD) && n->args[1]->op != N_INT && invariant(n, d->variable)) emit_node(d->e, n);
+}
+
+static void divisions(Divisions *d, const Block *block)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->condition) node_visit(d->e->c, s->condition, emit_division, d);
+        if (s->value) node_visit(d->e->c, s->value, emit_division, d);
+        for (unsigned i = 0; s->kind == S_STORE && i < s->tensor->n_dims; i++)
+            node_visit(d->e->c, s->subscripts[i], emit_division, d);
+        divisions(d, &s->body);
+        divisions(d, &s->otherwise);
+    }
+}
+
+/* Before the loop, for LLVM does not know that they cannot fail. Left under a condition inside, its vectoriser takes
+ * the address of a load that they lead to from a lane where the condition does not hold (LLVM 19). */
+static void emit_divisions(Emitter *e, const Statement *s)
+{
+    Divisions d = {e, s->variable};
+    if (!has_loop(&s->body) && !e->lanes) divisions(&d, &s->body);
+}
+
 static void emit_body(void *context, const Statement *s)
 {
     emit_statements(context, &s->body);
@@ -57,7 +98,10 @@ static void emit_for(Emitter *e, const Statement *s)
 {
     if (s->loop == LOOP_VECTOR) emit_vector_loop(e, s);
     else if (s->loop == LOOP_JAM) emit_jam_loop(e, s);
-    else emit_counted_loop(e, s, emit_body, e);
+    else {
+        emit_divisions(e, s);
+        emit_counted_loop(e, s, emit_body, e);
+    }
 }
 
 static void emit_if_statement(Emitter *e, const Statement *s)
