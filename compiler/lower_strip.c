@@ -13,7 +13,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 64 };
+enum { BLOCK = 128 };
 
 /* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL). */
 typedef struct Term {

@@ -290,6 +290,9 @@ static void check_distance(const Env *e, Entity *t, Node *place, int64_t steps)
     Compilation *c = k->c;
     Node *before = t->step > 0 ? node_int(c, -1) : node_size(c, t->axis);
     if (!t->carried || steps == 1 || steps < 0 || place == before) return;
+    ProveScope anywhere = {0};
+    Node *known = t->step > 0 ? node_binary(c, N_LE, before, place) : node_binary(c, N_LE, place, before);
+    if (!steps && prove_truth(c, &anywhere, known) == 1) return;
     Diag *d = report(k->c, E306, t->span, "`%s` is carried, but read further back than one step", t->name);
     diag_hint(k->c, d,
               "give the earlier state a name of its own that is carried too: `before[t] = %s[t - 1]`",

@@ -348,6 +348,20 @@ static bool mentions(const Prover *p, const Poly *a, unsigned symbol)
     return false;
 }
 
+/* b - k z >= 0 gives z <= b // k, and k z + b >= 0 gives z >= (k - 1 - b) // k. */
+static bool solve_for(Prover *p, const Poly *a, unsigned symbol, uint8_t mono, bool upper, Poly *bound)
+{
+    const Poly z = {.n = 1, .mono = {mono}, .k = {1}};
+    int64_t factor = 0;
+    for (unsigned t = 0; t < a->n; t++)
+        if (a->mono[t] == mono) factor = upper ? -a->k[t] : a->k[t];
+    if (factor <= 0) return false;
+    const Poly divisor = poly_constant(factor);
+    if (!poly_scale_add(p, a, upper ? 1 : -1, &z, factor, bound) || mentions(p, bound, symbol)) return false;
+    if (factor == 1) return true;
+    return (upper || poly_add_constant(bound, factor - 1)) && poly_quotient(p, bound, &divisor, bound);
+}
+
 /* x <= z (or x >= z) is assumed for a made-up z; what follows about z alone bounds it: the tightest is
  * chosen. */
 static bool pure_bound(Prover *p, const Poly *x, bool upper, bool thorough, Reached *best)
@@ -366,18 +380,14 @@ static bool pure_bound(Prover *p, const Poly *x, bool upper, bool thorough, Reac
     }
     reach(e, &start, (Origin){0});
     eliminate(p, e);
-    for (unsigned k = 0; k < e->n_left; k++) { /* bound - z >= 0, or z - bound >= 0 */
-        Poly bound = e->left[k].p;
-        int64_t factor = 0;
-        for (unsigned t = 0; t < bound.n; t++)
-            if (bound.mono[t] == z.mono[0]) factor = bound.k[t];
-        if (factor != (upper ? -1 : 1) || !poly_scale_add(p, &bound, upper ? 1 : -1, &z, 1, &bound)) continue;
-        if (mentions(p, &bound, symbol)) continue;
+    for (unsigned k = 0; k < e->n_left; k++) {
+        Poly bound;
+        if (!solve_for(p, &e->left[k].p, symbol, z.mono[0], upper, &bound)) continue;
         if (!found || (upper ? never_above(p, &bound, &best->p) : never_above(p, &best->p, &bound)))
             *best = (Reached){bound, e->left[k].origin};
         found = true;
     }
-    p->n_symbols--;
+    if (p->n_symbols == symbol + 1) p->n_symbols--;
     return found;
 }
 

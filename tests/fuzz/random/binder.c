@@ -237,7 +237,7 @@ Expr gen_count(Gen *g, Set scope, unsigned depth)
     case 2: text = format(g->c, "(%s[%s](%s%s) %% 8)", maybe(g, 50) ? "max" : "min", vars,
                           gen_int(g, inner, depth - 1).text, gen_where(g, inner, depth)); break;
     default: text = format(g->c, "%s[%s](%s%s)", maybe(g, 50) ? "argmax" : "argmin", vars,
-                           gen_cut(g, inner, depth - 1).text, gen_where(g, inner, depth));
+                           gen_direct(g, inner).text, gen_where(g, inner, depth));
     }
     end(g, &b, false);
     return (Expr){text, -1, most};
@@ -263,7 +263,7 @@ Expr gen_pick(Gen *g, Set scope, unsigned depth)
         if (!(scope & BIT(k)) || g->work * (g->index[k].extent + 1) > WORK_MAX) continue;
         Binding b;
         Set inner = begin(g, scope, 1, &k, &b);
-        const char *x = gen_cut(g, inner, depth - 1).text, *where = gen_where(g, inner, depth), *text;
+        const char *x = gen_direct(g, inner).text, *where = gen_where(g, inner, depth), *text;
         Set outer = scope & ~BIT(k);
         if (maybe(g, 70)) text = format(g->c, "topk[%s](%s%s, %s)", g->index[k].name, x, where,
                                         gen_int(g, outer, 0).text);

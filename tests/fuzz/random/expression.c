@@ -263,9 +263,10 @@ Expr gen_bool(Gen *g, Set scope, unsigned depth)
     case 4: return gen_any(g, scope, depth);
     case 5: return gen_pick(g, scope, depth);
     case 6: {
-        Expr a = gen_cut(g, scope, depth - 1);
+        bool direct = maybe(g, 50);
+        Expr a = direct ? gen_direct(g, scope) : gen_cut(g, scope, depth - 1);
         return boolean(format(g->c, "(%s %s %s)", a.text, maybe(g, 50) ? "<" : ">=",
-                              maybe(g, 50) ? "0.125" : gen_direct(g, scope).text));
+                              direct && maybe(g, 50) ? gen_direct(g, scope).text : "0.125"));
     }
     case 7:
         if (g->has_mask) return boolean(format(g->c, "mine%u(%s, %s)", g->number,
@@ -292,7 +293,10 @@ Expr gen_direct(Gen *g, Set scope)
 
 Expr gen_cut(Gen *g, Set scope, unsigned depth)
 {
-    return g->smooth || maybe(g, 50) ? gen_direct(g, scope) : gen_real(g, scope, depth);
+    if (g->smooth || maybe(g, 50)) return gen_direct(g, scope);
+    Expr e = gen_real(g, scope, depth); /* at an odd place, where computed numbers do not meet */
+    return real(format(g->c, "(%s * 1.0%u + 0.01%u)", e.text, 137 + below(g, 800), 137 + below(g, 800)),
+                1.1 * magnitude(e) + 0.02);
 }
 
 static Expr real_leaf(Gen *g, Set scope)

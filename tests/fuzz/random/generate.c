@@ -215,7 +215,7 @@ static void declare_parts(Gen *g, const Signature *s, bool join)
 static void declare_origin(Gen *g, const Signature *s)
 {
     unsigned i = any_base(g, s), j = any_base(g, s);
-    if (i == j) return;
+    if (i == j || g->index[i].origin) return;
     for (unsigned k = 0; k < g->n_indices; k++)
         if (g->index[k].kind != G_BASE && (g->index[k].of[0] == i || g->index[k].of[1] == i)) return;
     const char *name = g->index[i].name, *other = g->index[j].name;
@@ -334,7 +334,7 @@ static void selection(Gen *g, const Signature *s)
     if ((inner & scope) != scope) return;
     g->used = 0;
     bool top = maybe(g, 60);
-    const char *x = top ? gen_cut(g, inner, 1).text : gen_bool(g, inner, 2).text;
+    const char *x = top ? gen_direct(g, inner).text : gen_bool(g, inner, 2).text;
     const char *where = top ? gen_where(g, inner, 1) : "";
     g->used &= ~BIT(j);
     unsigned n = 1 + below(g, 3), r = add_index(g, new_name(g, "r"), G_EXTENT, n);
@@ -370,7 +370,7 @@ static void rank_equation(Gen *g, const Signature *s)
     Set inner = bind_index(g, scope, j);
     if ((inner & scope) != scope) return;
     g->used = 0;
-    const char *x = gen_cut(g, inner, 1).text, *where = gen_where(g, inner, 1);
+    const char *x = gen_direct(g, inner).text, *where = gen_where(g, inner, 1);
     Set set = g->used | BIT(j);
     GTensor *t = define(g, new_name(g, "k"), G_INT, set, g->written);
     t->lo = -1, t->hi = (int)g->index[j].extent;
@@ -383,7 +383,10 @@ static void recurrence(Gen *g, const Signature *s)
 {
     unsigned t = maybe(g, 80) ? any_base(g, s) : below(g, g->n_indices);
     if (g->index[t].ambient || g->index[t].kind == G_JOIN) return;
-    Set scope = some_scope(g, s, 2);
+    Set scope = some_scope(g, s, 2), flat = 0;
+    for (unsigned k = 0; k < g->n_indices; k++)
+        if (g->index[k].kind == G_FLATTEN) flat |= BIT(k) | BIT(g->index[k].of[0]) | BIT(g->index[k].of[1]);
+    if (scope & flat) return;
     if (visible(g, scope, t)) return;
     Set inner = bind_index(g, scope, t);
     if ((inner & scope) != scope) return;
@@ -445,22 +448,26 @@ static void attention(Gen *g, const Signature *s)
     g->used = 0;
     Expr q = gen_real(g, bind_index(g, scope, d), 0), k = gen_real(g, deep & ~(scope >> s->n_ambient << s->n_ambient), 0);
     const char *bias = maybe(g, 40) ? format(g->c, " + %s", gen_real(g, inner, 1).text) : "";
-    Expr mask = gen_bool(g, inner, 2), v = gen_real(g, inner, maybe(g, 70) ? 0 : 2);
+    Set scored = g->used & ~BIT(d);
+    bool masked = maybe(g, 70);
+    Expr mask = masked ? gen_bool(g, inner, 2) : (Expr){"true", 0, 1};
+    Set weighed = (g->used & ~BIT(d)) | BIT(j);
+    Expr v = gen_real(g, inner, maybe(g, 70) ? 0 : 2);
     Set free = g->used & ~(BIT(j) | BIT(d));
     if (set_size(g->used) > G_DIMS) return;
     const char *J = g->index[j].name, *D = g->index[d].name;
-    const char *where = maybe(g, 70) ? format(g->c, " where %s", mask.text) : "";
+    const char *where = masked ? format(g->c, " where %s", mask.text) : "";
     const char *sink = maybe(g, 15) ? ", sink = 0.25" : "";
     const char *scores = format(g->c, "sum[%s](%s * %s) / sqrt(size(%s) + 1)%s", D, q.text, k.text, D, bias);
     if (maybe(g, 40)) {
-        GTensor *t = define(g, new_name(g, "s"), G_REAL, free | BIT(j), g->written);
+        GTensor *t = define(g, new_name(g, "s"), G_REAL, scored, g->written);
         t->bound = 8;
         text_add(&g->body, " = %s\n", scores);
         scores = t->name;
     }
     const char *weight = format(g->c, "softmax[%s](%s%s%s)", J, scores, where, sink);
     if (maybe(g, 40)) {
-        GTensor *t = define(g, new_name(g, "s"), G_REAL, free | BIT(j), g->written);
+        GTensor *t = define(g, new_name(g, "s"), G_REAL, weighed, g->written);
         text_add(&g->body, " = %s\n", weight);
         weight = t->name;
     }
