@@ -348,7 +348,7 @@ static bool mentions(const Prover *p, const Poly *a, unsigned symbol)
     return false;
 }
 
-/* b - k z >= 0 gives z <= b // k, and k z + b >= 0 gives z >= (k - 1 - b) // k. */
+/* b - k z >= 0 gives z <= b // k, and k z - b >= 0 gives z >= (b + k - 1) // k. */
 static bool solve_for(Prover *p, const Poly *a, unsigned symbol, uint8_t mono, bool upper, Poly *bound)
 {
     const Poly z = {.n = 1, .mono = {mono}, .k = {1}};

@@ -144,7 +144,7 @@ Test(prove, quotients)
     static const Case cases[] = {
         {"j // 16", "size(p)", NULL, NULL, "if size(j) <= size(p) * 16"},
         {"j // 64", "size(cb)", NULL, NULL, "proved"},
-        {"j // 64 + 1", "size(cb)", NULL, NULL, "not 1 .. inf"},
+        {"j // 64 + 1", "size(cb)", NULL, NULL, "not 1 .. (size(j) + 63) // 64"},
         {"j // 16 * 16 + j % 16", "size(j)", NULL, NULL, "proved"},
         {"j % 16", "16", NULL, NULL, "proved"},
         {"j % 16", "15", NULL, NULL, "not 0 .. 15"},
