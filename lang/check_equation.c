@@ -116,6 +116,18 @@ bool entity_mixes(const Env *e, Entity *t, const IndexSet *free)
     return false;
 }
 
+/* Ambient, or an index of a caller. */
+static bool is_ambient_in(const Instance *in, const Index *index)
+{
+    return index->ambient || in->k->info[index->id].owner != in;
+}
+
+void count_ambient(Entity *t)
+{
+    t->n_ambient = 0;
+    while (t->n_ambient < t->n_dims && is_ambient_in(t->owner, t->dims[t->n_ambient])) t->n_ambient++;
+}
+
 /* Written-out dims get the ambient indices that the right side needs in front. */
 void entity_prepend_ambient(Entity *t, const IndexSet *free)
 {
@@ -125,7 +137,8 @@ void entity_prepend_ambient(Entity *t, const IndexSet *free)
     for (unsigned id = 0; id < k->c->next_index; id++) {
         bool listed = false;
         for (unsigned d = 0; d < t->n_dims; d++) listed |= t->dims[d]->id == id;
-        if (!listed && set_has(free, id) && index_by_id(k, id)->ambient) dims[n++] = index_by_id(k, id);
+        if (!listed && set_has(free, id) && is_ambient_in(t->owner, index_by_id(k, id)))
+            dims[n++] = index_by_id(k, id);
     }
     t->n_ambient = n;
     for (unsigned d = 0; d < t->n_dims; d++) dims[n++] = t->dims[d];
@@ -143,8 +156,7 @@ static void finish_dims(const Env *e, Entity *t, const IndexSet *free)
     } else if (!entity_mixes(e, t, free)) {
         if (t->single) free = set_union(e->k->c, free, set_one(e->k->c, t->axis));
         t->n_dims = set_list(e->k, free, &t->dims);
-        t->n_ambient = 0;
-        while (t->n_ambient < t->n_dims && t->dims[t->n_ambient]->ambient) t->n_ambient++;
+        count_ambient(t);
     }
 }
 
@@ -177,7 +189,7 @@ Node *entity_check(const Env *e, Entity *t, Node *n)
     if (!lo || !hi) return NULL;
     const Source *s = &k->c->sources.at[type->span.source];
     const char *text = format(k->c, "%s%s: %.*s", t->owner->prefix, t->name,
-                              (int)(type->span.to - type->span.from), s->text + type->span.from);
+                              (int)(type->hi->span.to - type->span.from), s->text + type->span.from);
     if (!t->check) {
         PUSH(k->c, &k->pattern->checks, (RunCheck){text, type->span});
         t->check = k->pattern->checks.n;

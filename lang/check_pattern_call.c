@@ -418,7 +418,7 @@ static Node *in_range(Instance *in, const Argument *a, Node *n)
     const Source *s = &k->c->sources.at[a->to->type.span.source];
     const char *text =
         format(k->c, "%s%s: %.*s", in->prefix, a->to->name.name,
-               (int)(a->to->type.span.to - a->to->type.span.from), s->text + a->to->type.span.from);
+               (int)(a->to->type.hi->span.to - a->to->type.span.from), s->text + a->to->type.span.from);
     PUSH(k->c, &k->pattern->checks, (RunCheck){text, a->value->span});
     return node_check(k->c, n, lo, hi, k->pattern->checks.n - 1);
 }

@@ -75,8 +75,8 @@ typedef struct AttnTensorInfo {
 typedef struct AttnParamInfo {
     const char *name;
     int32_t type;            /* ATTN_I64, ATTN_F64 or ATTN_BOOL */
-    int32_t has_default;
-    int64_t value;           /* default, as in AttnCall.params */
+    int32_t has_default;     /* 2: fixed when it was compiled; the code does not look at AttnCall.params */
+    int64_t value;           /* default or constant, as in AttnCall.params */
 } AttnParamInfo;
 typedef enum AttnCheckKind { ATTN_CHECK_CONDITION, ATTN_CHECK_DATA_RANGE, ATTN_CHECK_RUN } AttnCheckKind;
 typedef struct AttnCheckInfo {

@@ -132,7 +132,7 @@ typedef struct AttnTensorDesc {
     AttnTensorRole role;
     DLDataType type;             /* int tensors: int64, but any that holds the range will do */
     int rank;
-    int n_ambient;               /* the first n_ambient dimensions broadcast: extent 1 fits any */
+    int n_ambient;               /* the first n_ambient dimensions are ambient indices: extent 1 fits any */
     int heads;                   /* the dimension whose extent may be a divisor (grouped heads), or -1 */
     int optional;                /* may stay unbound */
 } AttnTensorDesc;
@@ -142,6 +142,7 @@ typedef struct AttnParamDesc {
     const char *name;
     AttnParamKind kind;
     int has_default;
+    int fixed;                   /* to the value below, when the pattern was compiled */
     int64_t integer;             /* the default of an int or bool */
     double real;                 /* of a float */
 } AttnParamDesc;
@@ -177,8 +178,8 @@ ATTN_API const AttnPatternDesc *attn_binding_pattern(const AttnBinding *binding)
  * _TYPE, _SHAPE), what concerns several tensors when the call is prepared. Any strides will do for inputs,
  * negative and 0 included. Memory must be the host's. A bool is one byte, 0 or 1 (kDLBool or kDLUInt of 8
  * bits). The description is copied, the data not.
- *   Shapes: one extent per index of the tensor's description. Along the first n_ambient of an input the
- * extent may be 1; along `heads` it may be any divisor of the extent, and each head serves that many
+ *   Shapes: one extent per index of the tensor's description. Along the ambient indices of an input, wherever
+ * they stand, the extent may be 1; along `heads` it may be any divisor of the extent, and each head serves that many
  * consecutive ones. */
 ATTN_API AttnStatus attn_bind(AttnBinding *binding, const char *tensor, const DLTensor *value,
                               AttnError *error);
@@ -187,7 +188,7 @@ ATTN_API AttnStatus attn_bind_dense(AttnBinding *binding, const char *tensor, vo
                                     const int64_t *shape, AttnError *error);
 
 /* Parameters; those without a default must be set. An int is accepted for a float parameter, nothing else
- * is converted. */
+ * is converted. One that was fixed when the pattern was compiled takes no other value. */
 ATTN_API AttnStatus attn_set_int(AttnBinding *binding, const char *param, int64_t value, AttnError *error);
 ATTN_API AttnStatus attn_set_float(AttnBinding *binding, const char *param, double value, AttnError *error);
 ATTN_API AttnStatus attn_set_bool(AttnBinding *binding, const char *param, int value, AttnError *error);

@@ -286,16 +286,19 @@ static AttnStatus set(AttnBinding *b, const char *param, AttnParamKind kind, int
         return rt_fail(error, ATTN_STATUS_USAGE, "attn_set: NULL argument");
     int n = rt_param_find(b, param, strlen(param));
     if (n < 0)
-        return rt_fail(
-            error, ATTN_STATUS_NAME,
-            "%s has no parameter named '%s' (one that was fixed when the pattern was compiled is a constant)",
-            rt_name(b), param);
+        return rt_fail(error, ATTN_STATUS_NAME, "%s has no parameter named '%s'", rt_name(b), param);
     AttnParamKind want = b->kernel->desc.params[n].kind;
     if (want == ATTN_PARAM_FLOAT && kind == ATTN_PARAM_INT) {
         double real = (double)bits;
         memcpy(&bits, &real, sizeof bits);
     } else if (want != kind) {
         return rt_wrong(b, error, TYPE, "parameter %s is %s, not %s", param, kinds[want], kinds[kind]);
+    }
+    if (b->kernel->desc.params[n].fixed && bits != b->params[n]) {
+        char value[64];
+        rt_describe_values(b, param, value, sizeof value);
+        return rt_wrong(b, error, USAGE, "parameter %s was fixed when the pattern was compiled: %s", param,
+                        value);
     }
     b->params[n] = bits;
     b->is_set[n] = true;

@@ -41,7 +41,10 @@ static void describe_tensor(AttnTensorDesc *desc, const AttnTensorInfo *info, co
 
 static void describe_param(AttnParamDesc *desc, const AttnParamInfo *info)
 {
-    *desc = (AttnParamDesc){.name = info->name, .has_default = info->has_default, .integer = info->value};
+    *desc = (AttnParamDesc){.name = info->name,
+                            .has_default = info->has_default != 0,
+                            .fixed = info->has_default == 2,
+                            .integer = info->value};
     desc->kind = info->type == ATTN_F64    ? ATTN_PARAM_FLOAT
                  : info->type == ATTN_BOOL ? ATTN_PARAM_BOOL
                                            : ATTN_PARAM_INT;

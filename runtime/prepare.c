@@ -41,6 +41,16 @@ typedef struct Told {
     bool broadcasts, divides;
 } Told;
 
+/* Ambient indices are the leading ones of tensors that do not name them; others may name them anywhere. */
+static bool is_ambient(const AttnPattern *p, int32_t index)
+{
+    for (int32_t i = 0; i < p->n_tensors; i++)
+        for (int32_t d = 0; d < p->tensors[i].ambient; d++)
+            if (p->tensors[i].dims[d] == index)
+                return true;
+    return false;
+}
+
 /* The next place that tells about `index`, from position (tensor, dimension) on; false: no more. */
 static bool next_told(const AttnBinding *b, int32_t index, int32_t *tensor, int32_t *dim, Told *told)
 {
@@ -58,7 +68,7 @@ static bool next_told(const AttnBinding *b, int32_t index, int32_t *tensor, int3
             if (info->dims[*dim] != index)
                 continue;
             bool input = info->role != ATTN_OUTPUT;
-            *told = (Told){b->tensors[*tensor].shape[*dim], info->name, input && *dim < info->ambient,
+            *told = (Told){b->tensors[*tensor].shape[*dim], info->name, input && is_ambient(p, index),
                            input && *dim == info->heads};
             ++*dim;
             return true;

@@ -80,7 +80,7 @@ static LLVMValueRef param_info(Emitter *e, const Param *p)
     int64_t value = p->value.integer;
     if (p->type == TYPE_REAL) memcpy(&value, &p->value.real, sizeof value);
     AttnType type = p->type == TYPE_REAL ? ATTN_F64 : p->type == TYPE_INT ? ATTN_I64 : ATTN_BOOL;
-    LLVMValueRef fields[] = {text(e, p->name), emit_i32(e, type), emit_i32(e, p->has_default),
+    LLVMValueRef fields[] = {text(e, p->name), emit_i32(e, type), emit_i32(e, p->fixed ? 2 : p->has_default),
                              emit_int(e, value)};
     return record(e, fields, 4);
 }
