@@ -1,9 +1,9 @@
-/* The contract between generated code and whoever runs it. Everything in a module is constant data and functions that
- * keep no state: any number of threads may run one kernel at once.
+/* The contract between generated code and whoever runs it. Everything in a module is constant data and
+ * functions that keep no state: any number of threads may run one kernel at once.
  *
- * Order of a call: prepare (checks conditions, says how much memory and how many tasks), then phases 0, 1, ... in order,
- * with a barrier between them; the tasks of one phase may be shared out to threads in any way, every thread with its own
- * scratch. Generated code reports failure through AttnCall.status alone. */
+ * Order of a call: prepare (checks conditions, says how much memory and how many tasks), then phases 0, 1,
+ * ... in order, with a barrier between them; the tasks of one phase may be shared out to threads in any
+ * way, every thread with its own scratch. Generated code reports failure through AttnCall.status alone. */
 #ifndef ATTN_RUNTIME_ABI_H
 #define ATTN_RUNTIME_ABI_H
 
@@ -51,14 +51,15 @@ typedef struct AttnPlan {
     int64_t *tasks;            /* room for AttnPattern.n_phases numbers */
 } AttnPlan;
 
-/* Returns 0, or 1 + the number of the condition that does not hold. Uses only extents, params and tensors[].data != NULL. */
+/* Returns 0, or 1 + the number of the condition that does not hold. Uses only extents, params and
+ * tensors[].data != NULL. */
 typedef int32_t AttnPrepare(const AttnCall *call, AttnPlan *plan);
 typedef void AttnPhase(const AttnCall *call, int32_t phase, int64_t first, int64_t last, void *scratch);
 
 typedef enum AttnRole { ATTN_INPUT, ATTN_CAPTURE, ATTN_OUTPUT } AttnRole;
 typedef struct AttnIndexInfo {
     const char *name;
-    int64_t derived;         /* 1: its extent follows from others and prepare compares it; -1 in the call: not known */
+    int64_t derived;         /* 1: follows from others, prepare compares it; -1 in the call: not known */
 } AttnIndexInfo;
 typedef struct AttnTensorInfo {
     const char *name;
@@ -86,11 +87,12 @@ typedef struct AttnCheckInfo {
     int32_t line, column;    /* in the source */
 } AttnCheckInfo;
 
-/* One pattern. Variants (fixed extents, CPUs) of a pattern stand one after the other, the most special first; the first
- * whose CPU features the machine has and whose fixed extents match the call is used. */
+/* One pattern. Variants (fixed extents, CPUs) of a pattern stand one after the other, the most special
+ * first; the first whose CPU features the machine has and whose fixed extents match the call is used. */
 typedef struct AttnPattern {
     const char *name, *doc, *signature; /* signature: as `attnc list` prints it */
-    int32_t n_indices, n_tensors, n_params, n_checks, n_phases, n_data_checks; /* the first n_data_checks phases test data */
+    int32_t n_indices, n_tensors, n_params, n_checks, n_phases;
+    int32_t n_data_checks;   /* the first so many phases test data alone */
     const AttnIndexInfo *indices;
     const AttnTensorInfo *tensors;
     const AttnParamInfo *params;
@@ -103,7 +105,8 @@ typedef struct AttnPattern {
 } AttnPattern;
 
 typedef enum AttnFeature {
-    ATTN_FEATURE_AVX = 1 << 0, ATTN_FEATURE_AVX2 = 1 << 1, ATTN_FEATURE_FMA = 1 << 2, ATTN_FEATURE_F16C = 1 << 3,
+    ATTN_FEATURE_AVX = 1 << 0, ATTN_FEATURE_AVX2 = 1 << 1, ATTN_FEATURE_FMA = 1 << 2,
+    ATTN_FEATURE_F16C = 1 << 3,
     ATTN_FEATURE_AVX512F = 1 << 4, ATTN_FEATURE_AVX512BW = 1 << 5, ATTN_FEATURE_AVX512DQ = 1 << 6,
     ATTN_FEATURE_AVX512VL = 1 << 7, ATTN_FEATURE_AVX512CD = 1 << 8, ATTN_FEATURE_BMI2 = 1 << 9,
     ATTN_FEATURE_AVX512BF16 = 1 << 10, ATTN_FEATURE_AVX512VNNI = 1 << 11, ATTN_FEATURE_AVX512FP16 = 1 << 12
@@ -118,8 +121,8 @@ typedef struct AttnModule {
     uint64_t source_hash[2];
 } AttnModule;
 
-/* libattn_jit: opened by libattn and by the command when something must be compiled. Strings are zero-terminated; lists
- * have their length beside them. */
+/* libattn_jit: opened by libattn and by the command when something must be compiled. Strings are
+ * zero-terminated; lists have their length beside them. */
 #define ATTN_JIT_LIBRARY "libattn_jit.so"
 #define ATTN_JIT_SYMBOL "attn_jit_compile"
 #define ATTN_JIT_VERSION_SYMBOL "attn_jit_version"
@@ -148,14 +151,14 @@ typedef struct AttnJitFile {
 } AttnJitFile;
 typedef enum AttnJitStatus { ATTN_JIT_OK, ATTN_JIT_SOURCE, ATTN_JIT_FAILED } AttnJitStatus;
 typedef struct AttnJitResult {
-    int32_t status;                 /* AttnJitStatus; SOURCE: the text or an option is wrong; FAILED: anything else */
-    char *text;                     /* rendered diagnostics or the reason; may hold warnings where all went well; or NULL */
+    int32_t status;                 /* AttnJitStatus; SOURCE: text or options are wrong; FAILED: anything else */
+    char *text;                     /* diagnostics or the reason; perhaps warnings where all went well; or NULL */
     AttnJitFile *files;             /* all that were looked for, the main source apart */
     int32_t n_files;
 } AttnJitResult;
 
-/* attn_jit_compile: any number of threads at once. The result is zeroed by the caller, and set where the status is not 0
- * too. Returns result->status. attn_jit_version: `attnc 0.1.0, LLVM 19.1.7`, constant. */
+/* attn_jit_compile: any number of threads at once. The result is zeroed by the caller, and set where the
+ * status is not 0 too. Returns result->status. attn_jit_version: `attnc 0.1.0, LLVM 19.1.7`, constant. */
 typedef int32_t AttnJitCompile(const AttnJitRequest *request, AttnJitResult *result);
 typedef const char *AttnJitVersion(void);
 
