@@ -66,7 +66,8 @@ typedef struct AttnTensorInfo {
     int32_t role;            /* AttnRole */
     int32_t type;            /* AttnType; ATTN_I64 for int: any integer type may be bound */
     int32_t rank;
-    int32_t ambient;         /* the first `ambient` dimensions are implicit: extent 1 broadcasts */
+    int32_t ambient;         /* the first `ambient` dimensions are implicit; extent 1 broadcasts along their
+                                indices in all inputs */
     int32_t heads;           /* the dimension that may be bound with a divisor of its extent, or -1 */
     int32_t optional;        /* may be left unbound */
     const int32_t *dims;     /* rank numbers of indices; derived ones come last among these */

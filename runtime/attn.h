@@ -178,9 +178,9 @@ ATTN_API const AttnPatternDesc *attn_binding_pattern(const AttnBinding *binding)
  * _TYPE, _SHAPE), what concerns several tensors when the call is prepared. Any strides will do for inputs,
  * negative and 0 included. Memory must be the host's. A bool is one byte, 0 or 1 (kDLBool or kDLUInt of 8
  * bits). The description is copied, the data not.
- *   Shapes: one extent per index of the tensor's description. Along the ambient indices of an input, wherever
- * they stand, the extent may be 1; along `heads` it may be any divisor of the extent, and each head serves that many
- * consecutive ones. */
+ *   Shapes: one extent per index of the tensor's description. Along the ambient indices of an input,
+ * wherever they stand, the extent may be 1; along `heads` it may be any divisor of the extent, and each
+ * head serves that many consecutive ones. */
 ATTN_API AttnStatus attn_bind(AttnBinding *binding, const char *tensor, const DLTensor *value,
                               AttnError *error);
 /* The same for a row-major array of the described type (int64_t for int tensors, one byte for bool). */

@@ -108,11 +108,17 @@ Test(bind, ambient_extents_of_one)
     done(s);
 }
 
-Test(bind, captures_and_outputs_do_not_broadcast)
+Test(bind, captures_broadcast_and_outputs_do_not)
 {
     Score *s = score();
     OK(attn_bind_dense(s->b, "bias", s->bias, 1, (int64_t[]){1}, &error));
-    EXPECT(SHAPE, &error, "extent of h is 4 in q, but 1 in bias", attn_run(s->b, NULL, &error));
+    for (int h = 1; h < NH; h++)
+        s->bias[h] = s->bias[0];
+    OK(attn_run(s->b, NULL, &error));
+    check(s, NH, NB, true);
+    OK(attn_bind_dense(s->b, "bias", s->bias, 1, (int64_t[]){2}, &error));
+    EXPECT(SHAPE, &error, "extent of h is 4 in q, but 2 in bias; there it must be the same or 1",
+           attn_run(s->b, NULL, &error));
     OK(attn_bind(s->b, "bias", NULL, &error));
     OK(attn_bind_dense(s->b, "o", s->o, 4, (int64_t[]){1, NH, NI, NJ}, &error));
     EXPECT(SHAPE, &error, "extent of b is 2 in q, but 1 in o", attn_run(s->b, NULL, &error));
