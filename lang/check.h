@@ -236,6 +236,7 @@ Tensor *aux_equation(Checker *k, const char *suffix, Node *node, Span span);
 void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool data);
 void entity_covers(const Env *e, Entity *t, const IndexSet *free); /* else E107 */
 bool entity_mixes(const Env *e, Entity *t, const IndexSet *free); /* then E108 */
+void count_ambient(Entity *t);
 void entity_prepend_ambient(Entity *t, const IndexSet *free);
 Value entity_right_side(const Env *e, Entity *t, const Ast *a); /* elaborated, of the declared type */
 Node *entity_check(const Env *e, Entity *t, Node *n); /* within the range of its type; NULL: error */

@@ -42,7 +42,10 @@ static bool bind_block(const Env *e, const AstBinder *binder, Bound *b, unsigned
         return false;
     }
     Env at = *e;
-    if (keeps) at.map = map_push(ck, e->map, block, at_map(e, block->block_at));
+    if (keeps) { /* the block of the position that the value belongs to */
+        at.map = b->map;
+        at.map = map_push(ck, b->map, block, at_map(&at, block->block_at));
+    }
     b->lo[k] = at_map(&at, block->block_lo);
     b->hi[k] = at_map(&at, block->block_hi);
     return true;
@@ -74,8 +77,8 @@ Bound bind(const Env *e, const Ast *a, bool keeps)
                 fail(e, NULL, E106, binder->span, "`%s` is bound twice", binder->name);
                 b.failed = true;
             }
-        if (binder->block && !bind_block(e, binder, &b, k, keeps)) { b.failed = true; continue; }
         inner.map = b.map = map_bind(&inner, b.index[k], &b.var[k]);
+        if (binder->block && !bind_block(e, binder, &b, k, keeps)) b.failed = true;
     }
     for (unsigned k = 0; keeps && !b.failed && k < n; k++)
         if (a->binders.at[k].block) map_block(e->k, e, &a->binders.at[k], &b);
@@ -113,7 +116,8 @@ Value bound_value(const Env *e, const Bound *b, Node *node, Value where, Value b
     Value v = {.node = node, .inside = everywhere(k, b, where, body)};
     v.free = hide(k, b, set_union(k->c, where.free, body.free));
     for (unsigned m = 0; m < b->n; m++) {
-        if (b->lo[m]) v.free = set_union(k->c, v.free, set_union(k->c, b->lo[m]->free, b->hi[m]->free));
+        const IndexSet *range = b->lo[m] ? set_union(k->c, b->lo[m]->free, b->hi[m]->free) : set_empty(k->c);
+        v.free = set_union(k->c, v.free, keeps ? hide(k, b, range) : range);
         if (keeps) v.free = set_union(k->c, v.free, coordinate(e, b->index[m])->free);
     }
     return v;

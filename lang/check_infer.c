@@ -331,8 +331,7 @@ static void settle(Entity *t)
     Env e = {.k = k, .scope = &t->owner->scope};
     entity_mixes(&e, t, t->inferred);
     t->n_dims = set_list(k, t->inferred, &t->dims);
-    t->n_ambient = 0;
-    while (t->n_ambient < t->n_dims && t->dims[t->n_ambient]->ambient) t->n_ambient++;
+    count_ambient(t);
 }
 
 void infer_component(Checker *k, unsigned n, Entity **members)

@@ -617,6 +617,48 @@ Value call_pattern(const Env *e, const Ast *a, const Global *g, const AstName *m
 
 /* ---- inference ---- */
 
+/* Does the expression read an equation whose dimensions are still being inferred? */
+static bool is_pending(const Env *e, const Ast *a)
+{
+    Entity *t = a->kind == AST_NAME || a->kind == AST_SUBSCRIPT ? find_entity(e->scope, a->name) : NULL;
+    if (t && t->component && !t->tensor) return true;
+    for (uint32_t n = 0; n < a->operands.n; n++)
+        if (is_pending(e, a->operands.at[n])) return true;
+    for (uint32_t n = 0; n < a->args.n; n++)
+        if (a->args.at[n].value && is_pending(e, a->args.at[n].value)) return true;
+    return (a->base && is_pending(e, a->base)) || (a->where && is_pending(e, a->where));
+}
+
+/* Arguments whose dimensions are known say what the indices of the callee are; the others come after them. */
+static void match_inferred(Call *x)
+{
+    x->renamed = x->matched.n;
+    for (int pending = 0; pending < 2; pending++)
+        for (uint32_t n = 0; n < x->arguments.n; n++) {
+            Argument *a = &x->arguments.at[n];
+            if (is_pending(x->e, a->value) != (bool)pending) continue;
+            a->dims = argument_dims(x->e, a->value, infer_expression(x->e, a->value).free);
+            if (a->dims.n < a->to->dims.n) a->dims.n = 0; /* it will have more */
+            else match_dims(x, a);
+        }
+    for (uint32_t n = 0; n < x->arguments.n; n++) match_ambient(x, &x->arguments.at[n]);
+}
+
+/* The caller's indices that an argument brings besides those that the callee names. */
+static const IndexSet *ambient_of(const Call *x, const Argument *a)
+{
+    Compilation *c = x->e->k->c;
+    const IndexSet *free = set_empty(c);
+    unsigned n = a->dims.n ? a->to->dims.n : 0;
+    for (unsigned d = 0; d < a->dims.n; d++) {
+        bool front = d + n < a->dims.n;
+        bool named = !front && is_explicit(x->callee, a->to, a->role) &&
+                     is_ambient(x->callee, a->to->dims.at[d + n - a->dims.n].name);
+        if (front || named) free = set_union(c, free, set_one(c, a->dims.dims[d]));
+    }
+    return free;
+}
+
 Inferred infer_pattern_call(const Env *e, const Ast *a, const Global *g, const AstName *member)
 {
     Checker *k = e->k;
@@ -626,22 +668,9 @@ Inferred infer_pattern_call(const Env *e, const Ast *a, const Global *g, const A
     if (!output) return result;
     take_arguments(&x);
     if (x.failed) return result;
-    for (uint32_t n = 0; n < x.arguments.n; n++) {
-        Argument *arg = &x.arguments.at[n];
-        arg->dims = argument_dims(e, arg->value, infer_expression(e, arg->value).free);
-        if (arg->dims.n < arg->to->dims.n) return result;
-    }
-    match_all(&x);
-    for (uint32_t n = 0; n < x.arguments.n; n++) {
-        const Argument *arg = &x.arguments.at[n];
-        for (unsigned d = 0; d + arg->to->dims.n < arg->dims.n; d++)
-            result.free = set_union(k->c, result.free, set_one(k->c, arg->dims.dims[d]));
-        for (unsigned d = 0; d < arg->to->dims.n; d++)
-            if (is_explicit(g->pattern, arg->to, arg->role) &&
-                is_ambient(g->pattern, arg->to->dims.at[d].name))
-                result.free = set_union(k->c, result.free,
-                                        set_one(k->c, arg->dims.dims[arg->dims.n - arg->to->dims.n + d]));
-    }
+    match_inferred(&x);
+    for (uint32_t n = 0; n < x.arguments.n; n++)
+        result.free = set_union(k->c, result.free, ambient_of(&x, &x.arguments.at[n]));
     for (uint32_t d = 0; d < output->dims.n; d++) {
         Index *outer = outer_index(&x, output->dims.at[d].name);
         if (outer) result.free = set_union(k->c, result.free, set_one(k->c, outer));
