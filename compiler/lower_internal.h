@@ -83,6 +83,7 @@ Node *node_zero(Compilation *c, Type type);
 Node *reduction_identity(Compilation *c, Reduction kind, Type type);
 Node *reduction_combine(Compilation *c, Reduction kind, Node *a, Node *b);
 Node *lower_reduce(Lower *l, Node *n);
+Node *lower_sum_from(Lower *l, Node *n, Node *start); /* any reduction but ARGMAX and ARGMIN, from another start */
 Node *lower_array_reduce(Lower *l, Node *n, unsigned n_dims, Index **dims); /* for all of dims at once; READ of scratch */
 
 /* A sum as a sum of softmaxes over the same elements with factors. `any`: it holds one at all. */

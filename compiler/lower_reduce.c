@@ -126,16 +126,21 @@ static void accumulate(Lower *l, Node *n, Local *total)
     set_local(l, total, reduction_combine(l->c, n->kind, so_far, lower_value(l, binder_body(n))));
 }
 
-Node *lower_reduce(Lower *l, Node *n)
+Node *lower_sum_from(Lower *l, Node *n, Node *start)
 {
-    if (n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN) return lower_arg(l, n);
     Local *total = local_new(l, "total", n);
-    set_local(l, total, reduction_identity(l->c, n->kind, n->type));
+    set_local(l, total, start);
     Nest nest;
     nest_open(l, &nest, n, binder_where(n));
     accumulate(l, n, total);
     nest_close(l, &nest);
     return local_get(l, total);
+}
+
+Node *lower_reduce(Lower *l, Node *n)
+{
+    if (n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN) return lower_arg(l, n);
+    return lower_sum_from(l, n, reduction_identity(l->c, n->kind, n->type));
 }
 
 /* ---- arrays of accumulators ---- */

@@ -159,23 +159,33 @@ static Node *stage_in(Staging *g, Node *n, const Node *inside)
     return known;
 }
 
-/* sum(a * b) / x is sum(a / x * b), so that the scale is applied once per strip. */
+/* sqrt(size(d)) or size(d) of a variable of the sum: 0 only if the sum is empty. */
+static bool is_size_of(const Node *n, const Node *sum)
+{
+    if (n->op == N_SQRT || n->op == N_TO_REAL) return is_size_of(n->args[0], sum);
+    for (unsigned k = 0; k < sum->n_vars; k++)
+        if (binder_hi(sum, k) == n && node_is_int(binder_lo(sum, k), 0)) return true;
+    return false;
+}
+
+/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a / sqrt(size(d)) * b): the scale is applied once per strip, and
+ * an empty sum is still divided. */
 static Node *scale_inside(Strip *s, Node *n)
 {
-    bool scaled = (n->op == N_DIV || n->op == N_MUL) && n->args[0]->op == N_REDUCE && n->args[0]->kind == REDUCE_SUM &&
-                  binder_body(n->args[0])->op == N_MUL && n->args[1]->free == set_empty(comp(s)) && !is_heavy(s->l, n->args[1]);
-    if (!scaled) return n;
-    Node *sum = n->args[0], *body = binder_body(sum);
+    Node *sum = n->op == N_DIV ? n->args[0] : NULL;
+    if (!sum || sum->op != N_REDUCE || sum->kind != REDUCE_SUM || binder_body(sum)->op != N_MUL ||
+        !is_size_of(n->args[1], sum))
+        return n;
+    Node *body = binder_body(sum);
     unsigned side = varies(s, body->args[0]) ? 0 : 1;
-    if (!varies(s, body->args[side])) return n;
-    Node *scaled_side = binary(s, n->op, body->args[side], n->args[1]);
+    Node *scaled = binary(s, N_MUL, binary(s, N_DIV, body->args[side], n->args[1]), body->args[!side]);
     Node *lo[16], *hi[16];
     for (unsigned k = 0; k < sum->n_vars; k++) {
         lo[k] = binder_lo(sum, k);
         hi[k] = binder_hi(sum, k);
     }
-    return node_binder(comp(s), N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi, binder_where(sum),
-                       binary(s, N_MUL, scaled_side, body->args[!side]), NULL);
+    Node *inside = node_binder(comp(s), N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi, binder_where(sum), scaled, NULL);
+    return binary(s, N_ADD, binary(s, N_DIV, real(s, 0), n->args[1]), inside);
 }
 
 static void stage_terms(Strip *s)
@@ -236,6 +246,14 @@ static Node *greater(Strip *s, Node *a, Node *b) /* b unless a is greater; not c
     return node_if(comp(s), binary(s, N_LT, b, a), a, b);
 }
 
+/* start + sum(...) begins at `start`. */
+static Node *score_of(Strip *s, Node *n)
+{
+    bool started = n->op == N_ADD && n->args[0]->free == set_empty(comp(s)) && n->args[1]->op == N_REDUCE;
+    if (!started || n->args[1]->kind != REDUCE_SUM) return lower_value(s->l, n);
+    return lower_sum_from(s->l, n->args[1], lower_value(s->l, n->args[0]));
+}
+
 /* Scores of the block into the tile, and their maximum. */
 static void score_block(Strip *s, Term *t, bool masked)
 {
@@ -244,7 +262,7 @@ static void score_block(Strip *s, Term *t, bool masked)
     keys_open(s, &loop, LOOP_JAM);
     Node *weight = t->softmax ? simplify_assuming(comp(s), t->weight, s->where) : t->weight;
     Local *x = local_new(l, "score", weight);
-    set_local(l, x, lower_value(l, at_key(s, weight)));
+    set_local(l, x, score_of(s, at_key(s, weight)));
     Node *value = get(s, x), *none = real(s, t->softmax ? -INFINITY : 0);
     if (masked) value = node_if(comp(s), lower_value(l, at_key(s, s->where)), value, none);
     store_at(l, t->tile, value);

@@ -2,8 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "sweep.h"
 #include "compiler/command/sample.h"
+#include "compiler/example.h"
+#include "sweep.h"
 
 static const int64_t long_sizes[] = {0, 1, 2, 17, 63, 64, 65, 130};
 static const int64_t short_sizes[] = {0, 1, 2, 5, 9}; /* for axes of spaces with several dimensions */
@@ -41,9 +42,23 @@ static unsigned sizes_of(const Pattern *pattern, const Index *index, const int64
     return index->ambient ? LENGTH(ambient_sizes) : few ? LENGTH(short_sizes) : LENGTH(long_sizes);
 }
 
-unsigned cases_fixed(const Pattern *pattern, const Index *index, const int64_t **extents)
+/* Code for fixed extents takes long to make: by default of the two longest indices alone. */
+static bool is_long(Compilation *c, const Pattern *pattern, const Index *index)
 {
-    if (index->ambient) return 0;
+    int64_t extent = example_extent(c, pattern, index);
+    unsigned longer = 0;
+    for (uint32_t k = 0; k < pattern->indices.n; k++) {
+        const Index *other = pattern->indices.at[k];
+        int64_t its = example_extent(c, pattern, other);
+        longer += !other->ambient && (its > extent || (its == extent && k < index->number));
+    }
+    return longer < 2;
+}
+
+unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index, bool full,
+                     const int64_t **extents)
+{
+    if (index->ambient || (!full && !is_long(c, pattern, index))) return 0;
     *extents = is_short(pattern, index) ? short_fixed : long_fixed;
     return LENGTH(long_fixed);
 }

@@ -195,7 +195,7 @@ static void close_code(Code *code)
 static void sweep_fixed(Sweep *s, const Index *index)
 {
     const int64_t *extents;
-    unsigned n = cases_fixed(s->pattern, index, &extents);
+    unsigned n = cases_fixed(s->c, s->pattern, index, s->full, &extents);
     if (!n) return;
     Text text = {.c = s->c};
     for (unsigned k = 0; k < n; k++)

@@ -25,7 +25,8 @@ typedef VEC(Case) Cases;
 /* All cases of a pattern; `full`: also two extents at a time. */
 void cases_list(Compilation *c, const Pattern *pattern, bool full, Cases *cases);
 /* Extents for which code of its own is made, for one index; returns how many. */
-unsigned cases_fixed(const Pattern *pattern, const Index *index, const int64_t **extents);
+unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index, bool full,
+                     const int64_t **extents);
 /* Fills `call` for a case. NULL or what is wrong with the example. */
 const char *cases_apply(Call *call, const Case *a, uint64_t seed);
 /* Sizes as options of attnc. */
