@@ -69,7 +69,8 @@ static void add(Compilation *c, Cases *cases, Case a)
     PUSH(c, cases, a);
 }
 
-static void add_pairs(Compilation *c, const Pattern *pattern, const Index *index, int64_t extent, Cases *cases)
+static void add_pairs(Compilation *c, const Pattern *pattern, const Index *index, int64_t extent,
+                      Cases *cases)
 {
     for (uint32_t k = 0; k < pattern->indices.n; k++) {
         const Index *other = pattern->indices.at[k];

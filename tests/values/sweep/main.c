@@ -1,7 +1,7 @@
-/* Machine code against the interpreter: every pattern of a file, f32 and f64, on 1 and 2 threads, at the sizes
- * of cases.c, with extents at run time and fixed ones. Every tensor ends at an unreadable page, and begins at
- * one in a second pass with other strides. What the interpreter refuses (a condition, a declared range) must
- * be refused for the same reason.
+/* Machine code against the interpreter: every pattern of a file, f32 and f64, on 1 and 2 threads, at the
+ * sizes of cases.c, with extents at run time and fixed ones. Every tensor ends at an unreadable page, and
+ * begins at one in a second pass with other strides. What the interpreter refuses (a condition, a declared
+ * range) must be refused for the same reason.
  *
  *     values_sweep FILE.attn [PATTERN]     ATTN_TEST_FULL=1: two extents at a time, several seeds */
 #include <stdio.h>
@@ -34,7 +34,7 @@ typedef struct Trial {
     const char *fixed;       /* `i=17,64`, or NULL: extents at run time */
     const CallResult *reference;
     const char *refusal;     /* why the interpreter refuses, or NULL */
-    int close;               /* 1: candidates of a selection are within rounding of the cut, -1: not, 0: unknown */
+    int close;               /* 1: a selection is within rounding of its cut, -1: it is not, 0: unknown */
 } Trial;
 
 static void fail(Trial *t, const CallOptions *o, const char *text)
@@ -42,15 +42,15 @@ static void fail(Trial *t, const CallOptions *o, const char *text)
     static const char *const guards[] = {"", ", pages unreadable after", ", pages unreadable before"};
     static const char *const layouts[] = {"", ", transposed", ", backwards"};
     if (t->s->counts.failed++ >= 20) return;
-    printf("FAILED: %s\n  attnc run %s -p %s %s --dtype %s --threads %d --seed %llu --check%s%s%s%s%s\n", text,
-           t->s->file, t->s->pattern->name, cases_options(t->call->c, t->a), t->call->f64 ? "f64" : "f32",
-           o->threads, (unsigned long long)t->s->seed, guards[o->guard], layouts[o->layout],
+    printf("FAILED: %s\n  attnc run %s -p %s %s --dtype %s --threads %d --seed %llu --check%s%s%s%s%s\n",
+           text, t->s->file, t->s->pattern->name, cases_options(t->call->c, t->a),
+           t->call->f64 ? "f64" : "f32", o->threads, (unsigned long long)t->s->seed, guards[o->guard], layouts[o->layout],
            t->fixed ? " (code for " : "", t->fixed ? t->fixed : "", t->fixed ? ")" : "");
 }
 
 /* --- one run --- */
 
-/* Both refusals must be about the same: the runtime adds values and places to the words of the interpreter. */
+/* Both refusals must be about the same: the runtime adds values and places to what the interpreter says. */
 static bool same_refusal(Compilation *c, const char *refusal, const char *got)
 {
     static const char before[] = "condition does not hold: ";
@@ -80,7 +80,8 @@ static bool is_close(Trial *t)
         *x = t->call->tensors[k];
         if (!x->data || x->tensor->type != TYPE_REAL) continue;
         double *data = x->data = memcpy(NEW_ARRAY(changed.c, double, x->n + 1), x->data, x->n * sizeof *data);
-        for (size_t i = 0; i < x->n; i++) data[i] *= 1 + 1e-6 * (double)((int)(i * 2654435761u >> 8 & 255) - 128) / 128;
+        for (size_t i = 0; i < x->n; i++)
+            data[i] *= 1 + 1e-6 * ((double)(i * 2654435761u >> 8 & 255) / 128 - 1);
     }
     if (call_interpret(&changed, t->s->graph, &other)) return false;
     for (uint32_t k = 0; k < n; k++) {
@@ -99,8 +100,9 @@ static void compare(Trial *t, const CallOptions *o, const CallResult *result)
         Difference d = call_compare(out, result->data[k], t->reference->data[k]);
         double limit = call_threshold(t->call, out);
         if ((!d.places && d.rms <= limit) || is_close(t)) continue;
-        fail(t, o, format(t->call->c, "%s: relative RMS error %.3g, limit %.3g, %zu places; element %zu is %.9g, not %.9g",
-                          out->tensor->name, d.rms, limit, d.places, d.worst, d.got, d.expected));
+        fail(t, o, format(t->call->c, "%s: relative RMS error %.3g, limit %.3g, %zu places; element %zu is "
+                          "%.9g, not %.9g", out->tensor->name, d.rms, limit, d.places, d.worst, d.got,
+                          d.expected));
         return;
     }
 }
@@ -228,7 +230,8 @@ static unsigned sweep_pattern(const char *file, Pipeline *p, Pattern *pattern)
     }
     Counts n = s.counts;
     if (!n.compared) printf("FAILED: %s: nothing was compared\n", pattern->name), n.failed++;
-    if (10 * n.close > n.compared) printf("FAILED: %s: selections too close to call\n", pattern->name), n.failed++;
+    if (10 * n.close > n.compared)
+        printf("FAILED: %s: selections too close to call\n", pattern->name), n.failed++;
     printf("%s: %u compared, %u refused, %u too large, %u too close to call, %u failures\n", pattern->name,
            n.compared, n.refused, n.large, n.close, n.failed);
     return n.failed;
