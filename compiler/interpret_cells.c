@@ -228,6 +228,7 @@ static Cell *build_new(Interpreter *in, Cell *n, Node *from)
     }
     if (from->n_args == 0) return build_leaf(in, n, from);
     n->type = (uint8_t)from->args[0]->type;
+    if (node_is_straight(from)) return constant(n, scalar_real(0));
     build_args(in, n, from);
     if (n->op == N_IF && n->args[0]->op == CELL_CONSTANT) return n->args[n->args[0]->value.i ? 1 : 2];
     return fold(in, n);

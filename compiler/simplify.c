@@ -122,6 +122,7 @@ static Node *gather_condition(Compilation *c, Node *n)
 static Node *simplify_node(void *context, Compilation *c, Node *n)
 {
     (void)context;
+    if (node_is_straight(n)) return node_real(c, 0);
     if (n->op != N_REDUCE) return n;
     if (n->kind == REDUCE_MEAN) return mean(c, n);
     if (n->kind == REDUCE_LOGSUMEXP) return logsumexp(c, n);

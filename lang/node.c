@@ -24,6 +24,10 @@ bool node_is_binder(const Node *n) { return op_classes[n->op] == BINDER; }
 bool node_is_int(const Node *n, int64_t value) { return n->op == N_INT && n->integer == value; }
 bool node_is_bool(const Node *n, bool value) { return n->op == N_BOOL && n->integer == (int64_t)value; }
 bool node_depends_on(const Node *n, const Index *index) { return set_has(n->free, index->id); }
+bool node_is_straight(const Node *n)
+{
+    return n->op == N_SUB && n->args[1]->op == N_STOP && n->args[1]->args[0] == n->args[0];
+}
 bool node_keeps_position(const Node *n)
 {
     return node_is_binder(n) && n->op != N_REDUCE && n->op != N_TOP_INDEX && n->op != N_POSITIONS;

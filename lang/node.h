@@ -108,6 +108,9 @@ const char *op_name(Op op);
 /* A binder whose value belongs to the current coordinates of its variables (they are free in it): NORMALISE,
  * SCAN, TOPK, TOPP, RANK. */
 bool node_keeps_position(const Node *n);
+/* x - stop(x), the straight-through estimator: exactly 0 forward, also where x is inf or NaN. Kept for
+ * gradients; whoever evaluates takes 0. */
+bool node_is_straight(const Node *n);
 bool node_has_binder(Compilation *c, const Node *n); /* a binder proper: reads of equations do not count */
 Span node_set_span(Compilation *c,
                    Span span); /* the span of nodes made from now on; returns the one before */

@@ -128,6 +128,14 @@ Test(node, reals_fold_only_where_no_value_changes)
     cr_assert(isnan(op(N_MIN, num(NAN), num(1))->real));
 }
 
+Test(node, straight_through_is_recognised)
+{
+    Node *x = read(q, at(i), at(j)), *y = read(q, at(j), at(i));
+    cr_assert(node_is_straight(op(N_SUB, x, node_unary(c, N_STOP, x))));
+    cr_assert(!node_is_straight(op(N_SUB, x, node_unary(c, N_STOP, y))));
+    cr_assert(!node_is_straight(op(N_SUB, node_unary(c, N_STOP, x), x)));
+}
+
 Test(node, conditions_fold)
 {
     Node *a = op(N_LT, at(i), at(j)), *x = read(q, at(i), at(j)), *zero = num(0);
