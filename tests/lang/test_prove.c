@@ -144,6 +144,8 @@ Test(prove, quotients)
     static const Case cases[] = {
         {"j // 16", "size(p)", NULL, NULL, "if size(j) <= size(p) * 16"},
         {"j // 64", "size(cb)", NULL, NULL, "proved"},
+        {"i + i // 2", "size(i)", NULL, NULL, "not 0 .. (size(i) * 3 - 3) // 2"},
+        {"size(i) - i - i // 2 - 3", "size(i)", NULL, NULL, "not (-2 - size(i)) // 2 .. size(i) - 3"},
         {"j // 64 + 1", "size(cb)", NULL, NULL, "not 1 .. (size(j) + 63) // 64"},
         {"j // 16 * 16 + j % 16", "size(j)", NULL, NULL, "proved"},
         {"j % 16", "16", NULL, NULL, "proved"},
