@@ -176,7 +176,7 @@ ATTN_API const AttnPatternDesc *attn_binding_pattern(const AttnBinding *binding)
 
 /* Binds a tensor by name; NULL unbinds it. Rank and element type are checked here (ATTN_STATUS_NAME,
  * _TYPE, _SHAPE), what concerns several tensors when the call is prepared. Any strides will do for inputs,
- * negative and 0 included. Memory must be the host's. A bool is one byte, 0 or 1 (kDLBool or kDLUInt of 8
+ * negative and 0 included. Memory must be the host's. A bool is one byte, 0: false (kDLBool or kDLUInt of 8
  * bits). The description is copied, the data not.
  *   Shapes: one extent per index of the tensor's description. Along the ambient indices of an input,
  * wherever they stand, the extent may be 1; along `heads` it may be any divisor of the extent, and each

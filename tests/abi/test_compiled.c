@@ -335,3 +335,66 @@ Test(compiled, after_fork, .timeout = 120)
     waitpid(child, &status, 0);
     cr_assert_eq(status, 0);
 }
+
+/* A byte other than 0 is true, whatever it is. */
+Test(compiled, bools)
+{
+    static const char text[] = "pattern keep()\n"
+                               "    x[i], y[j] -> o[i], any_kept: bool[i]\n"
+                               "    with c: bool[i, j]\n"
+                               "    example i = 4, j = 4\n"
+                               "{\n"
+                               "    o = x * sum[j](y where c)\n"
+                               "    any_kept = any[j](c)\n"
+                               "}\n";
+    float x[2] = {1, 1}, y[3] = {1, 10, 100}, o[2];
+    uint8_t c[2][3] = {{1, 0, 2}, {0, 0, 0}}, kept[2] = {7, 7};
+    AttnLibrary *l = compile(text, NULL);
+    AttnBinding *b = binding(l);
+    BIND("x", x, 2);
+    BIND("y", y, 3);
+    BIND("c", c, 2, 3);
+    BIND("o", o, 2);
+    BIND("any_kept", kept, 2);
+    OK(attn_run(b, NULL, &error));
+    cr_assert_eq(o[0], 101);
+    cr_assert_eq(kept[0], 1);
+    cr_assert_eq(kept[1], 0);
+    done(l, b);
+}
+
+/* Outputs of ints, in whatever integer type the host has. */
+Test(compiled, integer_outputs)
+{
+    static const char text[] = "pattern best()\n"
+                               "    x[i, j] -> o: int[i]\n"
+                               "    example i = 4, j = 4\n"
+                               "{\n"
+                               "    o = argmax[j](x) - 1\n"
+                               "}\n";
+    float x[3][4] = {{0, 5, 1, 2}, {9, 1, 2, 3}, {0, 1, 2, 3}};
+    int64_t wide[3] = {0};
+    int32_t middle[3] = {0};
+    int8_t narrow[6] = {0};
+    Fake f;
+    AttnLibrary *l = compile(text, NULL);
+    AttnBinding *b = binding(l);
+    BIND("x", x, 3, 4);
+    BIND("o", wide, 3);
+    OK(attn_run(b, NULL, &error));
+    FAKE(&f, middle, kDLInt, 32, 3);
+    OK(attn_bind(b, "o", &f.t, &error));
+    OK(attn_run(b, NULL, &error));
+    FAKE(&f, narrow, kDLInt, 8, 3);
+    f.strides[0] = 2;
+    OK(attn_bind(b, "o", &f.t, &error));
+    OK(attn_run(b, NULL, &error));
+    for (int i = 0; i < 3; i++) {
+        const int64_t want[] = {0, -1, 2};
+        cr_assert_eq(wide[i], want[i]);
+        cr_assert_eq(middle[i], want[i]);
+        cr_assert_eq(narrow[2 * i], want[i]);
+        cr_assert_eq(narrow[2 * i + 1], 0);
+    }
+    done(l, b);
+}
