@@ -78,7 +78,12 @@ typedef struct IndexInfo {
     Instance *owner;
 } IndexInfo;
 
-typedef struct Initial { int64_t back; const AstStatement *statement; Node *node; bool active, poisoned; } Initial;
+typedef struct Initial {
+    int64_t back;
+    const AstStatement *statement;
+    Node *node;
+    bool active, poisoned;
+} Initial;
 
 /* A tensor of the signature, an equation, or an argument of a callee. */
 typedef enum EntityState { ENTITY_PENDING, ENTITY_ACTIVE, ENTITY_DONE } EntityState;

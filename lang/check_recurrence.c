@@ -464,7 +464,8 @@ static void elaborate_alone(Entity *t)
     if (t->poisoned) return;
     bool only = t->n_dims - t->n_ambient == 1 || (t->n_dims == 1 && t->dims[0] == t->axis);
     if (t->axis && only) t->written = true;
-    if (t->axis && only && !t->initials.n && !t->carried) t->axis = NULL; /* written out in full: no recurrence */
+    if (t->axis && only && !t->initials.n && !t->carried)
+        t->axis = NULL; /* written out in full: no recurrence */
     if (t->axis) carry_start(t);
     for (uint32_t n = 0; n < t->initials.n; n++) elaborate_initial(t, &t->initials.at[n]);
 }

@@ -20,6 +20,8 @@ typedef struct Safety {
     NodeMemo guarded;      /* READ nodes that need their conditions */
     NodeMemo reported;
     NodeMemo rebuilt;
+    NodeMemo loose;        /* nodes that hold a guarded read, of other equations too */
+    bool *loose_tensor;    /* by Tensor.id */
 } Safety;
 
 /* ---- contexts ---- */
@@ -262,6 +264,27 @@ static void check_under(Safety *s, Tensor *t, const Facts *facts)
     fact_walk(&w, t->body);
 }
 
+/* A guarded read out of range is 0, whatever range its tensor promises: what is read at such a value needs a guard
+ * of its own. */
+static bool is_loose(Safety *s, Node *n)
+{
+    if (n->op == N_READ && (n->guarded || s->loose_tensor[n->tensor->id])) return true;
+    if (n->n_args == 0) return false;
+    Node *known = node_memo_get(&s->loose, n);
+    if (known) return node_is_bool(known, true);
+    bool loose = false;
+    for (unsigned k = 0; k < n->n_args && !loose; k++) loose = is_loose(s, n->args[k]);
+    node_memo_put(s->k->c, &s->loose, n, node_bool(s->k->c, loose));
+    return loose;
+}
+
+static bool reads_loosely(Safety *s, const Node *read)
+{
+    for (unsigned k = 0; k < read->n_args; k++)
+        if (is_loose(s, read->args[k])) return true;
+    return false;
+}
+
 static Node *guard_reads(Safety *s, Node *n)
 {
     Compilation *c = s->k->c;
@@ -278,6 +301,8 @@ static Node *guard_reads(Safety *s, Node *n)
     Node *result = n;
     if (n->op == N_READ && node_memo_get(&s->guarded, n)) result = node_read(c, n->tensor, args, true);
     else if (changed) result = node_copy_with(c, n, args);
+    if (result->op == N_READ && !result->guarded && reads_loosely(s, result))
+        result = node_read(c, n->tensor, result->args, true);
     node_set_span(c, span);
     node_memo_put(c, &s->rebuilt, n, result);
     return result;
@@ -296,6 +321,10 @@ void check_safety(Checker *k)
         for (uint32_t m = 0; !everywhere && m < known->list.n; m++) check_under(&s, t, &known->list.at[m]);
     }
     if (!s.guarded.n) return;
-    for (uint32_t n = 0; n < p->equations.n; n++)
-        p->equations.at[n]->body = guard_reads(&s, p->equations.at[n]->body);
+    s.loose_tensor = NEW_ARRAY(k->c, bool, k->c->next_tensor + 1);
+    for (uint32_t n = 0; n < p->equations.n; n++) {
+        Tensor *t = p->equations.at[n];
+        t->body = guard_reads(&s, t->body);
+        s.loose_tensor[t->id] = is_loose(&s, t->body);
+    }
 }
