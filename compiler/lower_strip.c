@@ -26,6 +26,7 @@ typedef struct Strip {
     Lower *l;
     Index *lane;
     Box lanes;               /* all lanes of the strip */
+    Scope *outside;          /* of the vector loop */
     Node *sum, *where;       /* the sum being streamed */
     Term terms[MOST_SOFTMAXES];
     unsigned n_terms, n_dims;
@@ -127,6 +128,21 @@ static bool is_stageable(Staging *g, const Node *n, const Node *inside)
            !is_heavy(g->s->l, n);
 }
 
+/* Lanes one after the other, before the vector loop: their rows are contiguous in memory as lanes are not. */
+static Scope *outside_open(Strip *s)
+{
+    Scope *here = s->l->scope;
+    s->l->scope = s->outside;
+    s->l->lane = NULL;
+    return here;
+}
+
+static void outside_close(Strip *s, Scope *here)
+{
+    s->l->scope = here;
+    s->l->lane = s->lane;
+}
+
 static Node *stage_tile(Staging *g, Node *n, const Node *inside)
 {
     Strip *s = g->s;
@@ -136,10 +152,15 @@ static Node *stage_tile(Staging *g, Node *n, const Node *inside)
         if (node_depends_on(n, inside->vars[k])) dims[n_dims++] = inside->vars[k];
     dims[n_dims++] = s->lane;
     Tensor *tile = scratch_new(s->l, "staged", n, n_dims, dims);
+    Scope *here = outside_open(s);
+    Loop lane;
     Nest nest;
+    loop_open(s->l, &lane, s->lane, whole_range(s->l, s->lane));
     dims_open(s->l, &nest, n_dims - 1, dims);
     store_at(s->l, tile, lower_value(s->l, n));
     nest_close(s->l, &nest);
+    loop_close(s->l, &lane);
+    outside_close(s, here);
     return read_at(s->l, tile);
 }
 
@@ -311,21 +332,27 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     nest_close(l, &nest);
 }
 
-/* Is a number of the block's factors not finite? x * 0 is NaN then, and stays it in a sum. */
+/* Is a number of the block's factors not finite? x * 0 is NaN then, and stays it in a sum: one for every accumulator, so
+ * that the loop over keys needs no sum across them. */
 static Node *is_tainted(Strip *s, Term *t)
 {
     Lower *l = s->l;
-    Local *zero = local_new(l, "zero", t->factor);
-    set_local(l, zero, real(s, 0));
+    Tensor *taint = scratch_new(l, "taint", t->factor, s->n_dims, s->dims);
+    Local *any = local_new(l, "any", t->factor);
+    array_fill(l, taint, real(s, 0));
     Loop loop;
-    keys_open(s, &loop, LOOP_SERIAL);
     Nest nest;
-    dims_open(l, &nest, s->n_dims, s->dims);
-    Node *x = lower_value(l, at_key(s, t->factor));
-    set_local(l, zero, binary(s, N_ADD, get(s, zero), binary(s, N_MUL, x, real(s, 0))));
+    keys_open(s, &loop, LOOP_SERIAL);
+    lanes_open(l, &nest, s->n_dims, s->dims);
+    Node *zero = binary(s, N_MUL, lower_value(l, at_key(s, t->factor)), real(s, 0));
+    store_at(l, taint, binary(s, N_ADD, read_at(l, taint), zero));
     nest_close(l, &nest);
     loop_close(l, &loop);
-    return binary(s, N_NE, get(s, zero), get(s, zero));
+    set_local(l, any, real(s, 0));
+    dims_open(l, &nest, s->n_dims, s->dims);
+    set_local(l, any, binary(s, N_ADD, get(s, any), read_at(l, taint)));
+    nest_close(l, &nest);
+    return binary(s, N_NE, get(s, any), get(s, any));
 }
 
 static void either(Strip *s, Node *condition, void (*run)(Strip *, Term *, Local *, bool), Term *t, Local *scale)
@@ -444,12 +471,19 @@ static void stream_from(Strip *s, unsigned k)
     loop_close(s->l, &loop);
 }
 
+/* Divides by the sum of the weights. Of nothing, or of scores that are all -inf, the weights are 0. */
 static Node *finish_term(Strip *s, const Term *t)
 {
-    Node *total = read_at(s->l, t->total);
-    if (!t->softmax) return total;
-    Node *sum = get(s, t->sum);
-    return node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), total, binary(s, N_DIV, total, sum));
+    Lower *l = s->l;
+    if (!t->softmax) return read_at(l, t->total);
+    Local *scale = local_new(l, "scale", t->weight);
+    Node *sum = get(s, t->sum), *one = real(s, 1);
+    set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));
+    Nest nest;
+    dims_open(l, &nest, s->n_dims, s->dims);
+    store_at(l, t->total, binary(s, N_MUL, read_at(l, t->total), get(s, scale)));
+    nest_close(l, &nest);
+    return read_at(l, t->total);
 }
 
 /* One sum for all lanes and all of its dims. NULL: it does not fit. */
@@ -569,6 +603,7 @@ static void emit_strip(Strip *s, const Stage *stage, Node *body, const IndexSet 
 {
     Lower *l = s->l;
     Loop lane;
+    s->outside = l->scope;
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     lane.kind = LOOP_VECTOR;
     l->lane = s->lane;
@@ -577,8 +612,10 @@ static void emit_strip(Strip *s, const Stage *stage, Node *body, const IndexSet 
         Swap swap = {sums->list.at[k], stream_sum(s, sums->list.at[k])};
         body = node_rewrite(l->c, body, swap_node, &swap);
     }
-    store_strip(s, stage, body, stage->tasks[stage->n_tasks - 1], at);
     l->lane = NULL;
+    loop_close(l, &lane);
+    loop_open(l, &lane, s->lane, whole_range(l, s->lane));
+    store_strip(s, stage, body, stage->tasks[stage->n_tasks - 1], at);
     loop_close(l, &lane);
 }
 

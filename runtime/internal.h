@@ -111,6 +111,8 @@ bool rt_overlaps_itself(const RtTensor *t, int rank);
 /* The numbers behind `0..size(page)`: false if the text holds something that only the compiler
  * understands. */
 bool rt_range(const AttnBinding *b, const char *text, int64_t *low, int64_t *high);
+/* The extent of a derived index that no tensor tells, from the check that compares it. */
+bool rt_derived_extent(const AttnBinding *b, int index, int64_t *extent);
 /* The sizes and parameters that a text names: `size(c) = 7, groups = 2`. */
 void rt_describe_values(const AttnBinding *b, const char *text, char *out, size_t bytes);
 /* Says which element of an int tensor is outside its range. */

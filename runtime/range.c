@@ -168,6 +168,25 @@ bool rt_range(const AttnBinding *b, const char *text, int64_t *low, int64_t *hig
     return !r.failed && *r.at == 0;
 }
 
+bool rt_derived_extent(const AttnBinding *b, int index, int64_t *extent)
+{
+    const AttnPattern *p = b->kernel->variants;
+    char head[128];
+    int n = snprintf(head, sizeof head, "size(%s) == ", p->indices[index].name);
+    for (int32_t i = 0; i < p->n_checks && n > 0 && (size_t)n < sizeof head; i++) {
+        Reader r = {.b = b, .at = p->checks[i].text + n};
+        if (p->checks[i].kind != ATTN_CHECK_CONDITION || strncmp(p->checks[i].text, head, (size_t)n) != 0)
+            continue;
+        int64_t value = read_sum(&r);
+        skip(&r);
+        if (!r.failed && *r.at == 0 && value >= 0) {
+            *extent = value;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- values of names ---- */
 
 /* Adds `name = value` once. */

@@ -273,12 +273,3 @@ Expr gen_pick(Gen *g, Set scope, unsigned depth)
     }
     return gen_bool(g, scope, 0);
 }
-
-/* --- patterns --- */
-
-Expr gen_call(Gen *g, Set scope, unsigned depth)
-{
-    (void)depth;
-    if (!g->n_callees || g->no_calls) return gen_real(g, scope, 0);
-    return gen_reduction(g, scope, depth);
-}

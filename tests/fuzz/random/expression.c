@@ -174,16 +174,14 @@ static Expr int_leaf(Gen *g, Set scope)
 static Expr int_binary(Gen *g, Set scope, unsigned depth)
 {
     static const char *const ops[] = {"+", "-", "*", "//", "%", "&", "|", "^", "min", "max", "<<", ">>"};
-    Expr a = gen_int(g, scope, depth - 1), b = gen_int(g, scope, depth - 1);
-    unsigned op = below(g, 12);
+    unsigned op = below(g, 12), by = 1 + below(g, 4);
+    Expr a = gen_int(g, scope, depth - 1), b = {format(g->c, "%u", by), by, by};
+    if (op < 3 || (op > 4 && op < 10) || maybe(g, 30)) b = gen_int(g, scope, depth - 1);
     double m = magnitude(a) + 1, n = magnitude(b) + 1;
     double bound = op == 2 ? m * n : op == 10 ? m * 16 : m + n;
     Expr e = {NULL, -bound, bound};
     if (a.lo >= 0 && b.lo >= 0 && op != 1) e.lo = 0;
-    if (op == 10 || op == 11) b.text = format(g->c, "%u", below(g, 4));
     if (op == 8 || op == 9) e.text = format(g->c, "%s(%s, %s)", ops[op], a.text, b.text);
-    else if (op == 3 && maybe(g, 70)) e.text = format(g->c, "(%s // %u)", a.text, 1 + below(g, 4));
-    else if (op == 4 && maybe(g, 70)) e.text = format(g->c, "(%s %% %u)", a.text, 1 + below(g, 4));
     else e.text = format(g->c, "(%s %s %s)", a.text, ops[op], b.text);
     if (bound < 200) return e;
     return (Expr){format(g->c, "(%s %% 7)", e.text), 0, 7};
@@ -413,7 +411,7 @@ Expr gen_real(Gen *g, Set scope, unsigned depth)
     case 17: return gen_guarded(g, scope, depth);
     case 18: case 19: return gen_keeping(g, scope, depth);
     case 20: case 21: return gen_block_reduction(g, scope, depth);
-    case 22: return gen_call(g, scope, depth);
+    case 22: return gen_weighted(g, scope, depth);
     default: return real_leaf(g, scope);
     }
 }

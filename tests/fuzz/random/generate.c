@@ -1,6 +1,8 @@
 /* Whole patterns: signature, declarations, equations, recurrences. */
 #include "generate_internal.h"
 
+#include <string.h>
+
 uint64_t random_bits(Random *r)
 {
     uint64_t z = r->state += 0x9e3779b97f4a7c15u;
@@ -32,13 +34,17 @@ GTensor *add_tensor(Gen *g, const char *name, GType type, unsigned n_dims, const
 /* --- signature --- */
 
 typedef struct Signature {
-    unsigned n_ambient, n_base, inputs, captures, outputs; /* numbers of the first tensor, and after the last */
+    unsigned n_ambient, n_base, n_inputs, n_bound; /* the first n_inputs tensors are inputs, the rest captures */
     unsigned output_dims[2][3], n_output_dims[2], n_outputs;
     bool output_int[2];
     const char *output_name[2];
     Set seen;              /* base indices of inputs */
     Text over, with, example;
+    Text inputs_text, extents; /* over without outputs */
 } Signature;
+
+/* A pattern of the same file, called by the one that is generated: they share inputs and captures. */
+typedef struct Callee { const char *name; const Signature *signature; GParam param[G_PARAMS]; unsigned n_params; } Callee;
 
 static void ambient_and_base(Gen *g, Signature *s)
 {
@@ -392,7 +398,8 @@ static void recurrence(Gen *g, const Signature *s)
     if ((inner & scope) != scope) return;
     g->work *= g->index[t].extent + 1;
     g->used = 0;
-    Expr input = gen_real(g, inner, 2), gate = maybe(g, 50) ? gen_real(g, inner, 1) : (Expr){"", -1, 1};
+    unsigned form = below(g, 6);
+    Expr input = gen_real(g, inner, 2), gate = form && maybe(g, 50) ? gen_real(g, inner, 1) : (Expr){"", -1, 1};
     Set rest = g->used & ~BIT(t), set = rest | BIT(t);
     if (set_size(set) > G_DIMS) return;
     const char *S = new_name(g, "S"), *x = g->index[t].name;
@@ -411,7 +418,7 @@ static void recurrence(Gen *g, const Signature *s)
     text_add(&g->body, "    %s[%s] = ", S, x);
     const char *third = two ? format(g->c, " - 0.25 * %s[%s %s 2]", S, x, sign) : "";
     const char *in = input.hi > 8 ? format(g->c, "%s / 8.0", input.text) : input.text;
-    switch (below(g, 6)) {
+    switch (form) {
     case 0: text_add(&g->body, "tanh(%s + %s%s)\n", before, in, third); break;
     case 1: text_add(&g->body, "max(%s * %s, %s)%s\n", decay, before, in, third); break;
     case 2: {
@@ -506,29 +513,90 @@ static void output_equations(Gen *g, const Signature *s)
     }
 }
 
-static const char *pattern(Gen *g, const char *name)
+/* Inputs and captures. */
+static Signature *signature(Gen *g)
 {
     Signature *s = NEW(g->c, Signature);
-    s->over.c = s->with.c = s->example.c = g->c;
-    Text parameters = {.c = g->c}, out = {.c = g->c};
-    text_add(&parameters, "%s", "");
+    s->over.c = s->with.c = s->example.c = s->inputs_text.c = s->extents.c = g->c;
     text_add(&s->with, "%s", "");
-    params(g, &parameters);
     ambient_and_base(g, s);
     float_inputs(g, s);
-    Text extents = {.c = g->c};
-    sizes(g, s, &extents);
+    s->n_inputs = g->n_tensors;
+    sizes(g, s, &s->extents);
     unsigned captures = below(g, 4);
     for (unsigned k = 0; k < captures; k++) capture(g, s, !k);
+    s->n_bound = g->n_tensors;
+    text_add(&s->inputs_text, "%s", s->over.at);
+    return s;
+}
+
+/* An argument: the tensor itself, or an equation of the same dimensions; `from` may run as `to`. */
+static const char *argument(Gen *g, const Signature *s, const GTensor *t, int from, int to)
+{
+    unsigned hidden = t->n_hidden, n = t->n_dims - hidden;
+    bool renamed = false;
+    for (unsigned d = 0; d < t->n_dims; d++) renamed |= (int)t->dims[d] == from;
+    if (renamed && to >= 0) return format(g->c, "%s[%s = %s]", t->name, g->index[from].name, g->index[to].name);
+    if (t->type != G_REAL || !n || !maybe(g, 40)) return t->name;
+    Set scope = BIT(s->n_ambient) - 1;
+    for (unsigned d = hidden; d < t->n_dims; d++) scope |= BIT(t->dims[d]);
+    for (unsigned d = hidden; d < t->n_dims; d++)
+        if (g->index[t->dims[d]].ambient) return t->name;
+    g->used = 0;
+    g->work = 100;
+    Expr e = gen_real(g, scope, 1);
+    const char *name = new_name(g, "z");
+    text_add(&g->body, "    ");
+    written_dims(g, &g->body, name, n, t->dims + hidden);
+    text_add(&g->body, " = %s\n", e.text);
+    return name;
+}
+
+static void call(Gen *g, const Signature *s, const Callee *callee)
+{
+    const Signature *o = callee->signature;
+    int from = -1, to = -1;
+    for (unsigned k = 0; k < g->n_indices; k++)
+        if (g->index[k].kind == G_LIKE && maybe(g, 60)) from = (int)g->index[k].of[0], to = (int)k;
+    for (unsigned k = 0; k < s->n_bound; k++) /* a range or an origin belongs to an index */
+        if (from >= 0 && (g->tensor[k].range_of == from || g->index[from].origin)) from = to = -1;
+    Text text = {.c = g->c};
+    text_add(&text, "%s(", callee->name);
+    for (unsigned k = 0; k < s->n_bound; k++) {
+        const GTensor t = g->tensor[k];
+        const char *a = argument(g, s, &t, from, to);
+        if (k < s->n_inputs) text_add(&text, "%s%s", k ? ", " : "", a);
+        else text_add(&text, ", %s = %s", t.name, a);
+    }
+    for (unsigned k = 0; k < callee->n_params; k++)
+        if (callee->param[k].type == G_INT && maybe(g, 50)) text_add(&text, ", %s = %u", callee->param[k].name, below(g, 4));
+    text_add(&text, ")");
+    unsigned which = below(g, o->n_outputs);
+    Set set = BIT(s->n_ambient) - 1;
+    for (unsigned d = 0; d < o->n_output_dims[which]; d++)
+        set |= (int)o->output_dims[which][d] == from ? BIT(to) : BIT(o->output_dims[which][d]);
+    GTensor *t = define(g, new_name(g, "s"), o->output_int[which] ? G_INT : G_REAL, set, g->written || maybe(g, 30));
+    t->bound = 16, t->lo = -100, t->hi = 100;
+    text_add(&g->body, " = %s%s%s\n", text.at, o->n_outputs > 1 ? "." : "", o->n_outputs > 1 ? o->output_name[which] : "");
+}
+
+static const char *pattern(Gen *g, const char *name, Signature *s, const Callee *callee)
+{
+    Text parameters = {.c = g->c}, out = {.c = g->c};
+    text_add(&parameters, "%s", "");
+    params(g, &parameters);
+    s->over.n = 0;
+    text_add(&s->over, "%s", s->inputs_text.at);
     outputs(g, s);
     unsigned declarations = below(g, 4);
     for (unsigned k = 0; k < declarations; k++) declare(g, s);
+    if (callee) call(g, s, callee);
     equations(g, s);
     output_equations(g, s);
     text_add(&out, "pattern %s(%s)\n    ", name, parameters.at);
     if (s->n_ambient) text_add(&out, "over %s: ", s->n_ambient == 1 ? "b" : "b, h");
     text_add(&out, "%s\n%s%s    example %s%s\n{\n%s}\n", s->over.at, s->with.at, *s->with.at ? "\n" : "",
-             extents.at, s->example.at, g->body.at);
+             s->extents.at, s->example.at, g->body.at);
     return out.at;
 }
 
@@ -553,8 +621,20 @@ RandomProgram random_program(Compilation *c, uint64_t seed, unsigned number, boo
     Text text = {.c = c};
     functions(g, &text);
     const char *name = format(c, "p%u", number);
-    const char *main = pattern(g, name);
-    text_add(&text, "%s", main);
+    Signature *s = signature(g);
+    if (maybe(g, 25)) {
+        Gen *inner = NEW(c, Gen);
+        Signature *of = NEW(c, Signature);
+        Callee callee = {format(c, "callee%u", number), of, {{0}}, 0};
+        *inner = *g, *of = *s;
+        of->over = (Text){.c = c};
+        text_add(&text, "%s", pattern(inner, callee.name, of, NULL));
+        callee.n_params = inner->n_params;
+        memcpy(callee.param, inner->param, sizeof callee.param);
+        g->r = inner->r, g->n_names = inner->n_names;
+        g->std_masks = inner->std_masks, g->std_math = inner->std_math;
+        text_add(&text, "%s", pattern(g, name, s, &callee));
+    } else text_add(&text, "%s", pattern(g, name, s, NULL));
     const char *uses = format(c, "%s%s", g->std_masks ? "use \"std/masks.attn\"\n" : "",
                               g->std_math ? "use \"std/functions.attn\"\n" : "");
     return (RandomProgram){uses, text.at, name};

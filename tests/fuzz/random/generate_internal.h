@@ -4,7 +4,7 @@
 
 #include "generate.h"
 
-enum { G_INDICES = 32, G_TENSORS = 48, G_DIMS = 6, G_PARAMS = 6, G_CALLEES = 3 };
+enum { G_INDICES = 32, G_TENSORS = 48, G_DIMS = 6, G_PARAMS = 6 };
 typedef uint32_t Set; /* of indices, by number */
 #define BIT(k) ((Set)1 << (k))
 
@@ -35,9 +35,6 @@ typedef struct GTensor {
 
 typedef struct GParam { const char *name; GType type; int value; } GParam;
 
-/* A pattern of the same file that may be called: its signature as the caller sees it. */
-typedef struct GCallee { const char *name; unsigned kind; } GCallee;
-
 typedef struct Gen {
     Compilation *c;
     Random r;
@@ -53,11 +50,8 @@ typedef struct Gen {
     double work;           /* iterations around the place that is generated */
     bool has_fn, has_mask, std_masks, std_math;
     bool written;          /* left sides are always written out: there is a flatten or a join */
-    bool no_calls;
     unsigned n_names;
-    Text functions, body;
-    GCallee callee[G_CALLEES];
-    unsigned n_callees;
+    Text body;
 } Gen;
 
 /* An expression, bracketed where it needs to be. */
@@ -89,7 +83,6 @@ Expr gen_any(Gen *g, Set scope, unsigned depth);          /* to bools */
 Expr gen_pick(Gen *g, Set scope, unsigned depth);         /* topk, topp */
 Expr gen_pad(Gen *g, Set scope, unsigned depth);
 Expr gen_guarded(Gen *g, Set scope, unsigned depth);
-Expr gen_call(Gen *g, Set scope, unsigned depth);         /* of a pattern */
 Expr gen_position(Gen *g, Set scope, unsigned index, unsigned depth); /* an int that is in range for `index` */
 GTensor *add_tensor(Gen *g, const char *name, GType type, unsigned n_dims, const unsigned *dims);
 unsigned add_index(Gen *g, const char *name, GKind kind, unsigned extent);

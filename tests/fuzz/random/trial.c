@@ -104,6 +104,30 @@ static void random_sizes(Trial *t, Call *call, const TrialOptions *options, unsi
         call_set_size(call, t->pattern->indices.at[k]->name, random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 6) ? 6 : 37) : 0);
 }
 
+/* Some float inputs once for all batches, or once for a group of heads. */
+static void broadcast(Trial *t, Call *call, const TrialOptions *options, unsigned size)
+{
+    Random r = {options->seed + 131 * size};
+    for (uint32_t k = 0; k < t->pattern->tensors.n; k++) {
+        const Tensor *tensor = t->pattern->tensors.at[k];
+        unsigned rank = tensor->n_dims;
+        bool can = rank && tensor->n_ambient && tensor->type == TYPE_REAL && tensor->role == ROLE_INPUT && !tensor->optional;
+        if (!can || !chance(&r, 15) || call->tensors[k].full == NULL) continue;
+        Array a = {.type = TYPE_REAL, .rank = (int)rank, .n = 1};
+        int64_t *shape = NEW_ARRAY(&t->c, int64_t, rank);
+        for (unsigned d = 0; d < rank; d++) {
+            int64_t full = call->tensors[k].full[d];
+            shape[d] = d < tensor->n_ambient && full > 0 && (chance(&r, 60) || full % 2) ? 1 : full;
+            if (tensor->dims[d]->heads && full % 2 == 0 && full && chance(&r, 50)) shape[d] = full / 2;
+            a.n *= (size_t)shape[d];
+        }
+        double *x = NEW_ARRAY(&t->c, double, a.n + 1);
+        for (size_t i = 0; i < a.n; i++) x[i] = (double)(random_bits(&r) >> 12) * 0x1p-51 - 1;
+        a.data = x, a.shape = shape;
+        call_set_array(call, tensor->name, &a);
+    }
+}
+
 static bool too_long(const char *wrong) { return strstr(wrong, "more operations") || strstr(wrong, "limit"); }
 
 static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Shared *shared)
@@ -119,6 +143,7 @@ static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Share
         call->limit = OPERATIONS_MAX;
         random_sizes(t, call, options, k);
         const char *wrong = call_complete(call, options->seed + k, k & 1);
+        if (!wrong) broadcast(t, call, options, k);
         if (wrong) {
             fail(o, "call: %s", wrong);
             return;
