@@ -152,8 +152,8 @@ typedef struct AttnJitFile {
 } AttnJitFile;
 typedef enum AttnJitStatus { ATTN_JIT_OK, ATTN_JIT_SOURCE, ATTN_JIT_FAILED } AttnJitStatus;
 typedef struct AttnJitResult {
-    int32_t status;                 /* AttnJitStatus; SOURCE: text or options are wrong; FAILED: anything else */
-    char *text;                     /* diagnostics or the reason; perhaps warnings where all went well; or NULL */
+    int32_t status;                 /* AttnJitStatus; SOURCE: text or options; FAILED: anything else */
+    char *text;                     /* diagnostics, the reason, or warnings where all went well; or NULL */
     AttnJitFile *files;             /* all that were looked for, the main source apart */
     int32_t n_files;
 } AttnJitResult;

@@ -197,7 +197,7 @@ ATTN_API AttnStatus attn_set_bool(AttnBinding *binding, const char *param, int v
  * check. -1: unset. */
 ATTN_API AttnStatus attn_set_extent(AttnBinding *binding, const char *index, int64_t extent,
                                     AttnError *error);
-/* The extent of an index as it follows from what is bound. */
+/* The extent of an index as it follows from what is bound: what is needed to make the outputs. */
 ATTN_API AttnStatus attn_extent(AttnBinding *binding, const char *index, int64_t *extent, AttnError *error);
 
 /* ---- Running ---- */

@@ -355,9 +355,13 @@ AttnStatus attn_extent(AttnBinding *b, const char *index, int64_t *extent, AttnE
         status = rt_fail(error, ATTN_STATUS_USAGE, "attn_extent: NULL argument");
     if (!status && b->state == RT_CHANGED)
         status = rt_unify(b, error);
-    if (!status && b->extents[n] < 0)
-        status = rt_wrong(b, error, MISSING, "the extent of %s is not known: no bound tensor has it", index);
-    if (!status)
+    if (status)
+        return status;
+    if (b->extents[n] >= 0) {
         *extent = b->extents[n];
-    return status;
+        return ATTN_OK;
+    }
+    if (b->kernel->variants->indices[n].derived && rt_derived_extent(b, n, extent))
+        return ATTN_OK;
+    return rt_wrong(b, error, MISSING, "the extent of %s is not known: no bound tensor has it", index);
 }

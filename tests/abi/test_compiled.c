@@ -398,3 +398,51 @@ Test(compiled, integer_outputs)
     }
     done(l, b);
 }
+
+/* The extents of outputs that follow from others, so that a host can make the outputs. */
+Test(compiled, derived_extents)
+{
+    static const char text[] = "pattern twice(more: int = 3)\n"
+                               "    x[d], y[e] -> o[r], p[u]\n"
+                               "    example d = 4, e = 4\n"
+                               "{\n"
+                               "    index r: 2 * size(d) - (size(e) - more) // 2\n"
+                               "    index u: join(d, e)\n"
+                               "    o[r] = sum[d](x) + r\n"
+                               "    p = join[u](x, y)\n"
+                               "}\n";
+    float x[5] = {1, 2, 3, 4, 5}, y[6] = {6, 7, 8, 9, 10, 11}, o[10], p[11];
+    int64_t extent;
+    AttnLibrary *l = compile(text, NULL);
+    AttnBinding *b = binding(l);
+    BIND("x", x, 5);
+    BIND("y", y, 6);
+    OK(attn_extent(b, "r", &extent, &error));
+    cr_assert_eq(extent, 9);
+    OK(attn_extent(b, "u", &extent, &error));
+    cr_assert_eq(extent, 11);
+    BIND("o", o, 10);
+    BIND("p", p, 11);
+    EXPECT(CONDITION, &error, "size(r) == ", attn_run(b, NULL, &error));
+    BIND("o", o, 9);
+    OK(attn_run(b, NULL, &error));
+    cr_assert_eq(o[8], 23);
+    cr_assert_eq(p[10], 11);
+    done(l, b);
+}
+
+/* Code for several CPUs in one module: the first that this machine can run. */
+Test(compiled, variants_for_cpus)
+{
+    AttnLibrary *l = compile(full, &(AttnCompileOptions){.cpu = "x86-64-v4,x86-64-v3,x86-64"});
+    cr_assert_eq(attn_pattern_at(l, 0)->n_variants, 3);
+    AttnBinding *b = binding(l);
+    float x[4] = {1, 2, 3, 4}, o[4];
+    BIND("q", x, 1, 1, 2, 2);
+    BIND("k", x, 1, 1, 2, 2);
+    BIND("v", x, 1, 1, 2, 2);
+    BIND("o", o, 1, 1, 2, 2);
+    OK(attn_run(b, NULL, &error));
+    cr_assert(o[3] > 3 && o[3] < 4);
+    done(l, b);
+}
