@@ -5,12 +5,34 @@
 
 static void add_check(Kernel *k, Compilation *c, Check check) { PUSH(c, &k->checks, check); }
 
+/* Proofs of subscripts count on it that sizes, and parameters that they use, leave room in 64 bits (docs/safety.md). */
+static void lower_limits(Lower *l)
+{
+    const Pattern *p = l->kernel->pattern;
+    Compilation *c = l->c;
+    Node *limit = node_int(c, (int64_t)1 << 31), *low = node_int(c, -((int64_t)1 << 31));
+    for (uint32_t k = 0; k < p->indices.n; k++) {
+        const Index *i = p->indices.at[k];
+        Node *test = node_binary(c, N_LT, node_size(c, p->indices.at[k]), limit);
+        add_check(l->kernel, c, (Check){CHECK_CONDITION, format(c, "size(%s) < 2 ** 31", i->name), test, NULL, i->span});
+    }
+    for (uint32_t k = 0; k < p->params.n; k++) {
+        Param *x = p->params.at[k];
+        if (!x->bounded || x->type != TYPE_INT || x->fixed) continue;
+        Node *value = node_param(c, x);
+        Node *test = node_binary(c, N_AND, node_binary(c, N_LE, low, value), node_binary(c, N_LE, value, limit));
+        const char *text = format(c, "-(2 ** 31) <= %s <= 2 ** 31", x->name);
+        add_check(l->kernel, c, (Check){CHECK_CONDITION, text, test, NULL, x->span});
+    }
+}
+
 /* Checks that run inside come first: their numbers are those of Node.check. */
 static void lower_checks(Lower *l)
 {
     const Pattern *p = l->kernel->pattern;
     for (uint32_t k = 0; k < p->checks.n; k++)
         add_check(l->kernel, l->c, (Check){CHECK_RUN, p->checks.at[k].text, NULL, NULL, p->checks.at[k].span});
+    lower_limits(l);
     for (uint32_t k = 0; k < p->conditions.n; k++) {
         const Condition *x = &p->conditions.at[k];
         add_check(l->kernel, l->c, (Check){CHECK_CONDITION, x->text, x->test, NULL, x->span});

@@ -160,7 +160,12 @@ static void prepare_conditions(Emitter *e)
         const Check *check = &e->kernel->checks.at[k];
         if (check->kind != CHECK_CONDITION) continue;
         emit_debug_place(e, check->span);
-        prepare_condition(e, emit_node(e, check->test), k);
+        e->overflow = emit_alloca(e, e->i1, "overflow");
+        LLVMBuildStore(e->b, emit_flag(e, false), e->overflow);
+        LLVMValueRef holds = emit_node(e, check->test);
+        LLVMValueRef sound = LLVMBuildNot(e->b, LLVMBuildLoad2(e->b, e->i1, e->overflow, ""), "");
+        e->overflow = NULL;
+        prepare_condition(e, LLVMBuildAnd(e->b, holds, sound, ""), k);
     }
     IndexList derived = emit_derived_indices(e->c, e->pattern);
     LLVMValueRef extents = derived.n ? emit_field(e, e->call_type, e->call, 1, e->ptr) : NULL;

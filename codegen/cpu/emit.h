@@ -60,6 +60,7 @@ typedef struct Emitter {
     LLVMValueRef *locals;    /* by Local.id: its alloca */
     LLVMValueRef *memo;      /* by Node.id: value in the current statement */
     VEC(uint32_t) trail;     /* ids in `memo`, for leaving branches and statements */
+    LLVMValueRef overflow;   /* a flag that int arithmetic sets when it wraps; NULL: it may wrap unseen */
     /* inside a VECTOR loop: emit_lanes.c */
     unsigned lanes;          /* of its vectors; 0 outside */
     const Index *lane;       /* its variable */

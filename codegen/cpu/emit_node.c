@@ -247,11 +247,23 @@ static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, 
     return floor_divide(e, x, y, modulo);
 }
 
+/* Arithmetic that says when it wraps: for conditions, which then do not hold. */
+static LLVMValueRef watched(Emitter *e, const Node *n, LLVMValueRef x, LLVMValueRef y)
+{
+    const char *name = n->op == N_ADD ? "llvm.sadd.with.overflow"
+                     : n->op == N_SUB ? "llvm.ssub.with.overflow" : "llvm.smul.with.overflow";
+    LLVMValueRef pair = emit_intrinsic2(e, name, x, y), over = LLVMBuildExtractValue(e->b, pair, 1, "");
+    LLVMValueRef before = LLVMBuildLoad2(e->b, e->i1, e->overflow, "");
+    LLVMBuildStore(e->b, LLVMBuildOr(e->b, before, over, ""), e->overflow);
+    return LLVMBuildExtractValue(e->b, pair, 0, "");
+}
+
 static LLVMValueRef emit_binary_int(Emitter *e, const Node *n)
 {
     LLVMBuilderRef b = e->b;
     LLVMValueRef x = emit_node(e, n->args[0]), y = emit_node(e, n->args[1]);
     emit_match(e, &x, &y);
+    if (e->overflow && (n->op == N_ADD || n->op == N_SUB || n->op == N_MUL)) return watched(e, n, x, y);
     switch (n->op) {
     case N_ADD: return LLVMBuildAdd(b, x, y, "");
     case N_SUB: return LLVMBuildSub(b, x, y, "");
