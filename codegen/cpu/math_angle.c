@@ -115,7 +115,7 @@ static V far_function(LLVMModuleRef module, unsigned turns)
     return function;
 }
 
-/* `fast`, with the lanes that are `far` computed again one by one. */
+/* `fast`, with the lanes that are `far` computed again one by one: in a loop, to keep code small. */
 static V patch_far_lanes(const Emit *e, V x, V far, V fast, unsigned turns)
 {
     V function = far_function(e->module, turns), slow = fast;
@@ -123,12 +123,23 @@ static V patch_far_lanes(const Emit *e, V x, V far, V fast, unsigned turns)
     x = pick(e, far, x, real(e, 0x1p50));
     if (!e->lanes)
         return LLVMBuildCall2(e->b, type, function, &x, 1, "");
-    for (unsigned i = 0; i < e->lanes; i++) {
-        V lane = LLVMConstInt(LLVMInt32TypeInContext(LLVMGetModuleContext(e->module)), i, false);
-        V element = LLVMBuildExtractElement(e->b, x, lane, "");
-        V value = LLVMBuildCall2(e->b, type, function, &element, 1, "");
-        slow = LLVMBuildInsertElement(e->b, slow, value, lane, "");
-    }
+    LLVMContextRef context = LLVMGetModuleContext(e->module);
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(context);
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b);
+    LLVMBasicBlockRef body = LLVMAppendBasicBlockInContext(context, LLVMGetBasicBlockParent(before), "lane");
+    LLVMBasicBlockRef end = LLVMAppendBasicBlockInContext(context, LLVMGetBasicBlockParent(before), "patched");
+    LLVMBuildBr(e->b, body);
+    LLVMPositionBuilderAtEnd(e->b, body);
+    V lane = LLVMBuildPhi(e->b, i32, ""), so_far = LLVMBuildPhi(e->b, e->type, "");
+    V element = LLVMBuildExtractElement(e->b, x, lane, "");
+    V value = LLVMBuildCall2(e->b, type, function, &element, 1, "");
+    slow = LLVMBuildInsertElement(e->b, so_far, value, lane, "");
+    V next = LLVMBuildAdd(e->b, lane, LLVMConstInt(i32, 1, false), "");
+    LLVMAddIncoming(lane, (V[]){LLVMConstInt(i32, 0, false), next}, (LLVMBasicBlockRef[]){before, body}, 2);
+    LLVMAddIncoming(so_far, (V[]){fast, slow}, (LLVMBasicBlockRef[]){before, body}, 2);
+    V again = LLVMBuildICmp(e->b, LLVMIntULT, next, LLVMConstInt(i32, e->lanes, false), "");
+    LLVMBuildCondBr(e->b, again, body, end);
+    LLVMPositionBuilderAtEnd(e->b, end);
     return pick(e, far, slow, fast);
 }
 
@@ -148,6 +159,7 @@ static V unless_far(const Emit *e, V x, V fast, unsigned turns)
     LLVMBuildCondBr(e->b, any, far_block, join);
     LLVMPositionBuilderAtEnd(e->b, far_block);
     V slow = patch_far_lanes(e, x, far, fast, turns);
+    far_block = LLVMGetInsertBlock(e->b);
     LLVMBuildBr(e->b, join);
     LLVMPositionBuilderAtEnd(e->b, join);
     V y = LLVMBuildPhi(e->b, e->type, "");
