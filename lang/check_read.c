@@ -120,6 +120,17 @@ static bool concerns(const Checker *k, const Entity *t, const Index *index)
     return false;
 }
 
+/* In a called pattern an argument may lack an ambient index, and so may what is made of it: it is the same all along
+ * it, wherever it is read. */
+static bool is_absent_ambient(const Entity *t, const char *name)
+{
+    const AstPattern *callee = t->owner->ast;
+    if (!t->owner->caller) return false;
+    for (uint32_t n = 0; n < callee->ambient.n; n++)
+        if (callee->ambient.at[n].name == name) return true;
+    return false;
+}
+
 static bool literal_position(const Ast *a)
 {
     return a->kind == AST_INTEGER ||
@@ -147,6 +158,7 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
         const AstArg *arg = &a->args.at[n];
         Index *index = named_index(e, t, arg);
         Value v = subscript_value(e, arg->value);
+        if (index && v.node && !concerns(k, t, index) && is_absent_ambient(t, arg->name)) continue;
         if (index && !concerns(k, t, index)) {
             Diag *d;
             fail(e, &d, E111, arg->name_span, "`%s` has no index `%s`", t->name, arg->name);
