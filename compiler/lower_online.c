@@ -23,10 +23,27 @@ static Node *telling(Compilation *c, const Node *sum, Node *where)
     return conjunction(c, &own);
 }
 
+/* What leaves out the whole row of the softmax must leave it out of the sum. */
+static bool implies_rest(Compilation *c, const Node *sum, Node *where)
+{
+    NodeList all = {0}, known = {0};
+    IndexSet vars = set_of_vars(sum);
+    conjuncts(c, where, &all);
+    conjuncts(c, binder_where(sum), &known);
+    for (uint32_t k = 0; k < all.n; k++) {
+        IndexSet used = set_and(&vars, all.at[k]->free);
+        bool found = !set_is_empty(&used);
+        for (uint32_t i = 0; i < known.n; i++) found = found || known.at[i] == all.at[k];
+        if (!found) return false;
+    }
+    return true;
+}
+
 static bool same_elements(Compilation *c, const Node *n, const Node *softmax)
 {
     bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX && softmax->n_vars == n->n_vars &&
-                telling(c, n, binder_where(softmax)) == telling(c, n, binder_where(n));
+                telling(c, n, binder_where(softmax)) == telling(c, n, binder_where(n)) &&
+                implies_rest(c, n, binder_where(softmax));
     for (unsigned k = 0; same && k < n->n_vars; k++)
         same = softmax->vars[k] == n->vars[k] && binder_lo(softmax, k) == binder_lo(n, k) &&
                binder_hi(softmax, k) == binder_hi(n, k);
