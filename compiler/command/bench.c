@@ -1,5 +1,5 @@
-/* attnc bench compile: how long the compiler takes, in whole processes as a user meets it. Each JIT is measured
- * in a process of its own (forked before anything opened LLVM), from source text to the first result. */
+/* attnc bench compile: how long the compiler takes, in whole processes as a user meets it. Each JIT is
+ * measured in a process of its own (forked before anything opened LLVM), from source text to first result. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -55,7 +55,7 @@ const char *call_execute(Call *call, const Kernel *kernel, CallResult *result);
 
 /* Where tensors lie: against an unreadable page at their end or at their beginning. */
 typedef enum CallGuard { GUARD_NONE, GUARD_END, GUARD_BEGIN } CallGuard;
-/* In which order: row-major, the first dimension fastest, or row-major from the last element down (inputs). */
+/* In which order: row-major, the first dimension fastest, or row-major from the last element down. */
 typedef enum CallLayout { LAYOUT_DENSE, LAYOUT_TRANSPOSED, LAYOUT_BACKWARDS } CallLayout;
 typedef struct CallOptions {
     int threads;

@@ -2,8 +2,9 @@
 # attnc bench compile: one JSON object, with all its numbers within their limits.
 set -euo pipefail
 
-"$ATTNC" bench compile "$ATTN_SOURCE/patterns/score" "$ATTN_SOURCE/patterns/window/sliding_window.attn" --json \
-    --repeat 3 >"$ATTN_BUILD/bench-compile.json"
+patterns=$ATTN_SOURCE/patterns
+"$ATTNC" bench compile "$patterns/score" "$patterns/window/sliding_window.attn" --json --repeat 3 \
+    >"$ATTN_BUILD/bench-compile.json"
 "$PYTHON" - "$ATTN_BUILD/bench-compile.json" "${ATTN_SANITIZE:-0}" <<'PYTHON'
 import json, sys
 bench = json.load(open(sys.argv[1]))

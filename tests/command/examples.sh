@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs every example of the help texts, of docs/command.md and of README.md: lines of four (help: two) spaces and
-# `attnc`. In one folder, in their order, so that one may use what another made.
+# Runs every example of the help texts, of docs/command.md and of README.md: lines of four (help: two) spaces
+# and `attnc`. In one folder, in their order, so that one may use what another made.
 set -euo pipefail
 
 work=$ATTN_BUILD/command-examples

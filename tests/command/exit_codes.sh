@@ -8,7 +8,7 @@ mkdir -p "$work"
 cd "$work"
 cp "$ATTN_SOURCE"/patterns/window/sliding_window.attn window.attn
 printf 'pattern p()\n    x[i] -> y[i]\n{\n    y = x + z\n}\n' >wrong.attn
-printf 'pattern a()\n    x[i] -> y[i]\n{\n    y = x\n}\npattern b()\n    x[i] -> y[i]\n{\n    y = x\n}\n' >two.attn
+for name in a b; do printf "pattern $name()\n    x[i] -> y[i]\n{\n    y = x\n}\n"; done >two.attn
 printf 'mask causal(i, j) = j <= i\n' >masks.attn
 head -c 3000 /dev/urandom >noise.attn
 head -c 3000 /dev/urandom >noise.so
@@ -77,5 +77,8 @@ expect 1 "absent.so: No such file" list absent.so
 expect 0 "sliding_window(window: int = 256)" list window.attn
 expect 0 "window: int is 7" list window.attn -D window=7
 rm -f out
-if "$ATTNC" list window.attn >/dev/full 2>/dev/null; then echo "FAIL: a full disk goes unnoticed"; failed=1; fi
+if "$ATTNC" list window.attn >/dev/full 2>/dev/null; then
+    echo "FAIL: a full disk goes unnoticed"
+    failed=1
+fi
 exit $failed

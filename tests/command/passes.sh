@@ -1,6 +1,6 @@
 #!/bin/bash
-# --emit, --dump-after, --time-passes: there for every pass, the same each time; and LLVM stays closed where no
-# machine code is wanted.
+# --emit, --dump-after, --time-passes: there for every pass, the same each time; and LLVM stays closed where
+# no machine code is wanted.
 set -euo pipefail
 
 work=$ATTN_BUILD/command-passes
@@ -32,7 +32,10 @@ done
 for pass in check graph plan loops code; do grep -q "ms  $pass" times || fail "no time of $pass"; done
 
 # No LLVM for what needs none.
-quiet() { LD_DEBUG=files "$ATTNC" "$@" >out 2>&1; if grep -q 'libLLVM\|libattn_jit' out; then fail "attnc $* opens LLVM"; fi; }
+quiet() {
+    LD_DEBUG=files "$ATTNC" "$@" >out 2>&1
+    if grep -q 'libLLVM\|libattn_jit' out; then fail "attnc $* opens LLVM"; fi
+}
 if [ -z "${ATTN_SANITIZE:-}" ]; then
     quiet --version
     quiet check sliding_window.attn

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reading and writing .npy files: every number type, byte order, memory order and version; then hostile files."""
+"""Reading and writing .npy files: number types, byte and memory orders, versions; then hostile files."""
 import io
 import os
 import random
@@ -76,7 +76,8 @@ def test_types():
                 version = [(1, 0), (2, 0), (3, 0)][rng.integers(3)]
                 save("in.npy", data, version)
                 name, out = ("c", "e") if code == "?" else ("n", "m")
-                r = run("copy", "-i", f"{name}=in.npy", "-o", f"{out}=out.npy", "-i", "x=in.npy", "-o", "y=y.npy")
+                r = run("copy", "-i", f"{name}=in.npy", "-o", f"{out}=out.npy",
+                        "-i", "x=in.npy", "-o", "y=y.npy")
                 what = (dtype, fortran, version, r.stderr)
                 check(r.returncode == 0, what)
                 if r.returncode:
@@ -95,8 +96,8 @@ def test_values():
     save("n.npy", n)
     for dtype in "f64", "f32":
         for backend in "interpreter", "loops", "cpu":
-            r = run("copy", "-i", "x=x.npy", "-i", "n=n.npy", "-o", "y=y.npy", "-o", "m=m.npy", "--dtype", dtype,
-                    backend=backend)
+            r = run("copy", "-i", "x=x.npy", "-i", "n=n.npy", "-o", "y=y.npy", "-o", "m=m.npy",
+                    "--dtype", dtype, backend=backend)
             check(r.returncode == 0, (dtype, backend, r.stderr))
             with np.errstate(over="ignore"):
                 want = x.astype(dtype.replace("f64", "f8").replace("f32", "f4"))
@@ -136,7 +137,8 @@ def test_shapes():
     save("x.npy", x)
     save("z.npy", z)
     for backend in "interpreter", "loops", "cpu":
-        r = run("broadcast", "-i", "x=x.npy", "-i", "z=z.npy", "-o", "y.npy", "--dtype", "f64", backend=backend)
+        r = run("broadcast", "-i", "x=x.npy", "-i", "z=z.npy", "-o", "y.npy", "--dtype", "f64",
+                backend=backend)
         check(r.returncode == 0, (backend, r.stderr))
         check(np.array_equal(np.load("y.npy"), x + np.repeat(z, 2, axis=1)), backend)
 
@@ -147,9 +149,11 @@ def test_states():
     for backend in "interpreter", "loops", "cpu":
         save("a.npy", x[:, :4])
         save("b.npy", x[:, 4:])
-        r = run("states", "-i", "x=a.npy", "-o", "S.last=s.npy", "-o", "y=y1.npy", "--dtype", "f64", backend=backend)
+        r = run("states", "-i", "x=a.npy", "-o", "S.last=s.npy", "-o", "y=y1.npy", "--dtype", "f64",
+                backend=backend)
         check(r.returncode == 0, (backend, r.stderr))
-        r = run("states", "-i", "x=b.npy", "-i", "S.start=s.npy", "-o", "y=y2.npy", "--dtype", "f64", backend=backend)
+        r = run("states", "-i", "x=b.npy", "-i", "S.start=s.npy", "-o", "y=y2.npy", "--dtype", "f64",
+                backend=backend)
         check(r.returncode == 0, (backend, r.stderr))
         both = np.concatenate([np.load("y1.npy"), np.load("y2.npy")], axis=1)
         check(np.allclose(both, np.cumsum(x, axis=1), rtol=1e-13, atol=0), backend)
@@ -185,7 +189,8 @@ def test_fuzz(count):
     rng = random.Random(3)
     whole = io.BytesIO()
     np.lib.format.write_array(whole, np.arange(12.0).reshape(3, 4))
-    for shape in "(9999999999999, 9999999999)", "(0, 9223372036854775807)", "(-3, -4)", "(3, 4", "3", "()", "(,)":
+    shapes = "(9999999999999, 9999999999)", "(0, 9223372036854775807)", "(-3, -4)", "(3, 4", "3", "()", "(,)"
+    for shape in shapes:
         header = "{'descr': '<f8', 'fortran_order': True, 'shape': %s, }" % shape
         header += " " * (117 - len(header)) + "\n"
         with open("h.npy", "wb") as file:

@@ -1,4 +1,4 @@
-/* The pipeline: variants, what it reads and remembers of files, and that every failed allocation is survived. */
+/* The pipeline: variants, what it reads and remembers of files; every failed allocation is survived. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +76,8 @@ Test(pipeline, variants)
 
 Test(pipeline, wrong_options)
 {
-    static const char *const bad[] = {"d", "d=", "d=-1", "d=1,", "=1", "d=1x", "z=1", "d=99999999999999999999"};
+    static const char *const bad[] = {"d",  "d=",   "d=-1", "d=1,",
+                                      "=1", "d=1x", "z=1",  "d=99999999999999999999"};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         PipelineOptions o = options();
         o.sizes = &bad[k], o.n_sizes = 1;
@@ -138,7 +139,7 @@ Test(pipeline, hash)
     compilation_free(&c);
 }
 
-/* Each allocation fails in turn: the pipeline leaves by the escape and leaks nothing (LeakSanitizer looks). */
+/* Each allocation fails in turn: the pipeline leaves by the escape and leaks nothing. */
 Test(pipeline, out_of_memory)
 {
     char path[] = "/tmp/attn-pipeline-XXXXXX";
