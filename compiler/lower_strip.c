@@ -118,7 +118,8 @@ static bool recognise(Strip *s)
 
 /* ---- staging ---- */
 
-/* Parts of a score that the lanes need again for every key: computed once per strip, into a tile [..., lane]. */
+/* Parts of a score that the lanes need again for every key: computed once per strip, into a tile [..., lane].
+ * streamed: what changes while the tile is in use, the variables of sums around the innermost included. */
 typedef struct Staging { Strip *s; IndexSet streamed; NodeMap staged; } Staging;
 
 static bool is_stageable(Staging *g, const Node *n, const Node *inside)
@@ -164,6 +165,17 @@ static Node *stage_tile(Staging *g, Node *n, const Node *inside)
     return read_at(s->l, tile);
 }
 
+static Node *stage_in(Staging *g, Node *n, const Node *inside);
+
+static Node *stage_body(Staging *g, Node *sum, const Node *around)
+{
+    IndexSet streamed = g->streamed;
+    for (unsigned k = 0; around && k < around->n_vars; k++) set_add(&g->streamed, around->vars[k]->id);
+    Node *body = stage_in(g, sum->args[sum->n_args - 1], sum);
+    g->streamed = streamed;
+    return body;
+}
+
 static Node *stage_in(Staging *g, Node *n, const Node *inside)
 {
     Node *known = map_get(&g->staged, n);
@@ -173,7 +185,8 @@ static Node *stage_in(Staging *g, Node *n, const Node *inside)
     else {
         Node **args = NEW_ARRAY(comp(g->s), Node *, n->n_args);
         bool sum = n->op == N_REDUCE;
-        for (unsigned k = 0; k < n->n_args; k++) args[k] = stage_in(g, n->args[k], sum && k + 1 == n->n_args ? n : inside);
+        for (unsigned k = 0; k < n->n_args; k++)
+            args[k] = sum && k + 1 == n->n_args ? stage_body(g, n, inside) : stage_in(g, n->args[k], inside);
         known = node_copy_with(comp(g->s), n, args);
     }
     if (n->n_args) map_put(comp(g->s), &g->staged, n, known);

@@ -1,7 +1,8 @@
 /* random_programs [-t SECONDS] [-s SEED] [-n NUMBER] [-k FOLDER] [-r] [FILE.attn...]
  * Regression files first, then random programs until the time is over: the oracle, Loops and machine code must
  * agree on all of them. A finding is minimised and printed (-k: kept in a folder).
- *   -n: this program of the seed alone, printed   -r: tell why programs are rejected */
+ *   -n: this program of the seed alone, printed   -r: tell why programs are rejected
+ *   -m: minimise files that fail, too             -q: minimise for a short time only */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ typedef struct Fuzz {
     uint64_t seed;
     double until;
     const char *keep;
-    bool show_rejected, quick;
+    bool show_rejected, quick, minimise;
     unsigned count[FAILED + 1], programs;
     Outcome findings[FINDINGS_MAX];
     unsigned n_findings;
@@ -120,6 +121,9 @@ static void file(Fuzz *f, const char *path)
         if (o.verdict == FAILED || o.verdict == REJECTED) {
             printf("FAILED %s (%s): %s\n", path, k ? "f32" : "f64", o.text);
             if (o.verdict == REJECTED) f->count[FAILED]++;
+            char *small = f->minimise ? minimise(text, path, &options, &o, 60) : NULL;
+            if (small) printf("%s\n", small);
+            free(small);
         }
     }
     free(text);
@@ -130,13 +134,14 @@ int main(int argc, char **argv)
     Fuzz f = {.seed = 1};
     double seconds = 60;
     int option, number = -1;
-    while ((option = getopt(argc, argv, "t:s:n:k:rq")) != -1)
+    while ((option = getopt(argc, argv, "t:s:n:k:rqm")) != -1)
         switch (option) {
         case 't': seconds = atof(optarg); break;
         case 's': f.seed = strtoull(optarg, NULL, 0); break;
         case 'n': number = atoi(optarg); break;
         case 'k': f.keep = optarg; break;
         case 'r': f.show_rejected = true; break;
+        case 'm': f.minimise = true; break;
         case 'q': f.quick = true; break;
         default: return 2;
         }
