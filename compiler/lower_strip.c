@@ -13,7 +13,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 128 };
+enum { BLOCK = 128, PART = 32 }; /* keys of a full block, and of one whose condition must be tested */
 
 /* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL). */
 typedef struct Term {
@@ -368,44 +368,29 @@ static Node *is_tainted(Strip *s, Term *t)
     return binary(s, N_NE, get(s, any), get(s, any));
 }
 
-static void either(Strip *s, Node *condition, void (*run)(Strip *, Term *, Local *, bool), Term *t, Local *scale)
+static void weigh_either(Strip *s, Term *t, Local *scale)
 {
+    Lower *l = s->l;
     Branch yes, no;
-    Local *test = local_make(s->l, "test", TYPE_BOOL, true);
-    set_local(s->l, test, condition);
-    branch_open(s->l, &yes, get(s, test));
-    run(s, t, scale, true);
-    branch_close(s->l, &yes);
-    branch_open(s->l, &no, node_unary(comp(s), N_NOT, get(s, test)));
-    run(s, t, scale, false);
-    branch_close(s->l, &no);
+    Local *tainted = local_make(l, "tainted", TYPE_BOOL, true);
+    set_local(l, tainted, varies(s, t->factor) ? node_bool(comp(s), true) : is_tainted(s, t));
+    branch_open(l, &yes, get(s, tainted));
+    weigh_block(s, t, scale, true);
+    branch_close(l, &yes);
+    branch_open(l, &no, node_unary(comp(s), N_NOT, get(s, tainted)));
+    weigh_block(s, t, scale, false);
+    branch_close(l, &no);
 }
 
-static void score_either(Strip *s, Term *t, Local *scale, bool masked)
-{
-    (void)scale;
-    score_block(s, t, masked);
-}
-
-static void run_block(Strip *s, Local *partial)
+static void run_block(Strip *s, bool partial)
 {
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
         if (t->softmax) set_local(s->l, t->top, get(s, t->max));
-        if (partial) either(s, get(s, partial), score_either, t, NULL);
-        else score_block(s, t, false);
+        score_block(s, t, partial);
         Local *scale = t->softmax ? normalise_block(s, t) : NULL;
-        if (!partial) {
-            weigh_block(s, t, scale, false);
-            continue;
-        }
-        Local *tainted = local_make(s->l, "tainted", TYPE_BOOL, true);
-        set_local(s->l, tainted, get(s, partial));
-        Branch b;
-        branch_open(s->l, &b, get(s, partial));
-        if (!varies(s, t->factor)) set_local(s->l, tainted, is_tainted(s, t));
-        branch_close(s->l, &b);
-        either(s, get(s, tainted), weigh_block, t, scale);
+        if (partial) weigh_either(s, t, scale);
+        else weigh_block(s, t, scale, false);
     }
 }
 
@@ -419,21 +404,67 @@ static Box block_box(Strip *s)
     return box;
 }
 
-/* A block whose condition holds nowhere is left out; one where it may fail is partial. */
+/* A loop over [lo, hi) in blocks of `size` keys; s->first and s->count are the current one. */
+static void blocks_open(Strip *s, Loop *loop, const char *name, Node *lo, Node *hi, unsigned size)
+{
+    Lower *l = s->l;
+    Compilation *c = comp(s);
+    Local *end = local_make(l, "end", TYPE_INT, true), *count = local_make(l, "count", TYPE_INT, true);
+    set_local(l, end, hi);
+    Index *first = fresh(l, name, node_size(c, s->sum->vars[s->sum->n_vars - 1]));
+    loop_open(l, loop, first, (Range){lo, get(s, end), node_int(c, size)});
+    s->first = node_index(c, first);
+    set_local(l, count, binary(s, N_MIN, node_int(c, size), binary(s, N_SUB, get(s, end), s->first)));
+    s->count = get(s, count);
+}
+
+static Node *may_hold(Strip *s)
+{
+    Box box = block_box(s);
+    return lower_value(s->l, box_may_hold(comp(s), &box, s->where));
+}
+
+static Node *may_fail(Strip *s)
+{
+    Box box = block_box(s);
+    return lower_value(s->l, box_may_fail(comp(s), &box, s->where));
+}
+
+/* The parts of a block that is not full: those whose condition holds nowhere are left out. */
+static void run_parts(Strip *s)
+{
+    Lower *l = s->l;
+    Node *first = s->first, *count = s->count;
+    Loop part;
+    Branch some;
+    blocks_open(s, &part, "part", first, binary(s, N_ADD, first, count), PART);
+    branch_open(l, &some, may_hold(s));
+    run_block(s, true);
+    branch_close(l, &some);
+    loop_close(l, &part);
+    s->first = first;
+    s->count = count;
+}
+
+/* A block whose condition holds nowhere is left out; one where it may fail runs in parts that test it. */
 static void judge_block(Strip *s)
 {
     Lower *l = s->l;
     if (node_is_bool(s->where, true)) {
-        run_block(s, NULL);
+        run_block(s, false);
         return;
     }
-    Box box = block_box(s);
-    Branch b;
-    branch_open(l, &b, lower_value(l, box_may_hold(comp(s), &box, s->where)));
+    Branch some, full, parts;
+    branch_open(l, &some, may_hold(s));
     Local *partial = local_make(l, "partial", TYPE_BOOL, true);
-    set_local(l, partial, lower_value(l, box_may_fail(comp(s), &box, s->where)));
-    run_block(s, partial);
-    branch_close(l, &b);
+    set_local(l, partial, may_fail(s));
+    branch_open(l, &full, node_unary(comp(s), N_NOT, get(s, partial)));
+    run_block(s, false);
+    branch_close(l, &full);
+    branch_open(l, &parts, get(s, partial));
+    run_parts(s);
+    branch_close(l, &parts);
+    branch_close(l, &some);
 }
 
 /* The range of a streamed index for the whole strip. */
@@ -454,22 +485,11 @@ static Range strip_range(Strip *s, unsigned k)
 
 static void stream_blocks(Strip *s)
 {
-    Lower *l = s->l;
-    Compilation *c = comp(s);
-    unsigned last = s->sum->n_vars - 1;
-    Range range = strip_range(s, last);
-    Local *hi = local_make(l, "end", TYPE_INT, true), *count = local_make(l, "count", TYPE_INT, true);
-    set_local(l, hi, range.hi);
-    range.hi = get(s, hi);
-    range.step = node_int(c, BLOCK);
-    Index *first = fresh(l, "first", node_size(c, s->sum->vars[last]));
+    Range range = strip_range(s, s->sum->n_vars - 1);
     Loop loop;
-    loop_open(l, &loop, first, range);
-    s->first = node_index(c, first);
-    set_local(l, count, binary(s, N_MIN, node_int(c, BLOCK), binary(s, N_SUB, get(s, hi), s->first)));
-    s->count = get(s, count);
+    blocks_open(s, &loop, "first", range.lo, range.hi, BLOCK);
     judge_block(s);
-    loop_close(l, &loop);
+    loop_close(s->l, &loop);
 }
 
 static void stream_from(Strip *s, unsigned k)

@@ -65,6 +65,7 @@ typedef struct Emitter {
     unsigned lanes;          /* of its vectors; 0 outside */
     const Index *lane;       /* its variable */
     bool *varying;           /* by Local.id: differs between lanes */
+    bool jammed;             /* inside a JAM loop: lanes meet streamed keys */
     /* -g */
     LLVMDIBuilderRef di;
     LLVMMetadataRef di_unit, di_type, di_scope, *di_files, *di_scopes;

@@ -220,10 +220,10 @@ static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLV
     return at;
 }
 
-/* Roughly the instructions of one iteration. */
+/* Roughly the vector instructions of one iteration. */
 static unsigned node_weight(Emitter *e, const Node *n)
 {
-    if (!n || !n->n_args || e->seen[n->id] == e->stamp) return 0;
+    if (!n || !n->n_args || e->seen[n->id] == e->stamp || !emit_varies(e, n)) return 0;
     e->seen[n->id] = e->stamp;
     bool function = n->type == TYPE_REAL && n->n_args <= 2 && n->op >= N_EXP && n->op <= N_ERF;
     unsigned weight = function || n->op == N_POW || n->op == N_FLOORDIV || n->op == N_MOD ? 20 : 1;
@@ -242,10 +242,23 @@ static unsigned block_weight(Emitter *e, const Block *block)
     return weight;
 }
 
+/* Elements that every iteration writes anew (rows of scratch): copies would mix theirs. */
+static bool rewrites_elements(const Block *block, const Index *variable)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        bool own = s->kind != S_STORE;
+        for (unsigned d = 0; !own && d < s->tensor->n_dims; d++) own = node_depends_on(s->subscripts[d], variable);
+        if (!own || rewrites_elements(&s->body, variable) || rewrites_elements(&s->otherwise, variable)) return true;
+    }
+    return false;
+}
+
 /* As many as the register file holds; fewer where the code would grow more than it gains. */
 static unsigned most_copies(Emitter *e, const Statement *s)
 {
     unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4;
+    if (rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;
     unsigned weight = block_weight(e, &s->body);
     return weight > 160 ? 1 : weight > 60 && most > 4 ? 4 : most;
@@ -260,8 +273,11 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     uint32_t mark = emit_mark(e);
     LLVMValueRef at = emit_node(e, s->lo), hi = emit_node(e, s->hi), outer = e->indices[s->variable->id];
     emit_forget(e, mark);
+    bool inside = e->jammed;
+    e->jammed = true;
     for (j.copies = most_copies(e, s); j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
         at = jam_while(&j, s, at, hi);
+    e->jammed = inside;
     e->indices[s->variable->id] = outer;
     for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;
 }

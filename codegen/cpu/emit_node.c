@@ -66,7 +66,12 @@ bool emit_exact(Emitter *e, const Node *n)
     return yes;
 }
 
-static LLVMTypeRef real_type(Emitter *e, const Node *n) { return emit_exact(e, n) ? e->f64 : e->real; }
+/* Numbers of indices alone are exact, but where both sides of a streamed pair enter: their integer part is exact then
+ * (sizes are below 2^31), the rest may be in the compute type. */
+static LLVMTypeRef real_type(Emitter *e, const Node *n)
+{
+    return emit_exact(e, n) && !(e->jammed && emit_varies(e, n)) ? e->f64 : e->real;
+}
 
 static LLVMTypeRef value_type(Emitter *e, const Node *n)
 {
