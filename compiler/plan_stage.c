@@ -164,6 +164,18 @@ static bool needs_outsider(Group *g, uint32_t upto, Equation *e)
     return false;
 }
 
+/* Members of another recurrence need what one of them needs. */
+static bool partner_needs(Group *g, const Equation *e)
+{
+    Plan *p = g->p;
+    for (uint32_t k = 0; e->tensor->group && k < p->equations.n; k++) {
+        Equation *other = p->equations.at[k];
+        if (other->storing == INLINED || other->tensor->group != e->tensor->group) continue;
+        if (meets(g, other).any || needs_outsider(g, k, other)) return true;
+    }
+    return false;
+}
+
 static void collect_members(Group *g)
 {
     Plan *p = g->p;
@@ -189,7 +201,7 @@ static void collect_readers(Group *g)
         }
         Meets m = meets(g, e);
         bool outsider = needs_outsider(g, k, e);
-        g->depends[k] = m.any || outsider;
+        g->depends[k] = m.any || outsider || partner_needs(g, e);
         if (!m.any) continue;
         bool taken = e->tensor->group != 0 || e->stage; /* by another recurrence */
         if (!outsider && !taken && m.steps && !m.last && !m.other && has_dim(e->tensor, g->axis))
