@@ -22,7 +22,8 @@ typedef struct EmitBuffer {
     LLVMValueRef *strides, *extents; /* per dimension, i64 */
     LLVMValueRef group;      /* divides the coordinate of dimension `heads`; NULL: none */
     int heads;
-    LLVMValueRef head_of, head; /* a coordinate, and what it is divided by the group */
+    LLVMValueRef head_of[4], head[4]; /* coordinates, and what they are divided by the group, */
+    unsigned n_heads;                 /* so many: that of the loop first, if there is one */
     bool constant;           /* nothing writes it during a call */
     unsigned scope;          /* buffers that may overlap have one scope */
     LLVMValueRef alias, noalias; /* metadata */
@@ -152,6 +153,10 @@ void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up tho
 /* The variable has a new value: divides it at once where it is a coordinate of heads, as LLVM does not hoist
  * divisions. */
 void emit_divide_heads(Emitter *e, const Index *variable);
+/* The division by the group that a read needs, here; known until the mark is forgotten. */
+void emit_divide_head(Emitter *e, const Node *read);
+unsigned *emit_heads_mark(Emitter *e);
+void emit_heads_forget(Emitter *e, const unsigned *mark);
 LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
 LLVMValueRef emit_read(Emitter *e, const Node *n);
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);

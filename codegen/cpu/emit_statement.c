@@ -66,6 +66,8 @@ static void emit_division(void *context, const Node *n)
 {
     const Divisions *d = context;
     if ((n->op == N_FLOORDIV || n->op == N_MOD) && n->args[1]->op != N_INT && invariant(n, d->variable)) emit_node(d->e, n);
+    for (unsigned k = 0; n->op == N_READ && k < n->n_args; k++)
+        if (n->tensor->dims[k]->heads && invariant(n->args[k], d->variable)) emit_divide_head(d->e, n);
 }
 
 static void divisions(Divisions *d, const Block *block)
@@ -99,8 +101,10 @@ static void emit_for(Emitter *e, const Statement *s)
     if (s->loop == LOOP_VECTOR) emit_vector_loop(e, s);
     else if (s->loop == LOOP_JAM) emit_jam_loop(e, s);
     else {
+        unsigned *heads = emit_heads_mark(e);
         emit_divisions(e, s);
         emit_counted_loop(e, s, emit_body, e);
+        emit_heads_forget(e, heads);
     }
 }
 

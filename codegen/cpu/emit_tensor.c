@@ -165,7 +165,7 @@ void emit_buffers_used(Emitter *e, const Phase *phase)
     uint32_t mark = emit_mark(e);
     for (unsigned k = 0; k < e->n_buffers; k++) {
         EmitBuffer *b = &e->buffers[k];
-        b->head_of = b->head = NULL;
+        b->n_heads = 0;
         if (!b->used) continue;
         set_up_extents(e, b);
         if (b->buffer->kind == BUFFER_BOUND) set_up_bound(e, b);
@@ -175,14 +175,50 @@ void emit_buffers_used(Emitter *e, const Phase *phase)
     set_up_scopes(e);
 }
 
+static LLVMValueRef known_head(const EmitBuffer *b, LLVMValueRef x)
+{
+    for (unsigned k = 0; k < b->n_heads; k++)
+        if (b->head_of[k] == x) return b->head[k];
+    return NULL;
+}
+
+static void remember_head(Emitter *e, EmitBuffer *b, LLVMValueRef x)
+{
+    if (b->n_heads == sizeof b->head / sizeof *b->head || emit_is_vector(x) || known_head(b, x)) return;
+    b->head_of[b->n_heads] = x;
+    b->head[b->n_heads++] = LLVMBuildUDiv(e->b, x, b->group, "");
+}
+
 void emit_divide_heads(Emitter *e, const Index *variable)
 {
     for (unsigned k = 0; variable->heads && k < e->n_buffers; k++) {
         EmitBuffer *b = &e->buffers[k];
         if (!b->used || !b->group || b->buffer->tensor->dims[b->heads] != variable) continue;
-        b->head_of = e->indices[variable->id];
-        b->head = LLVMBuildUDiv(e->b, b->head_of, b->group, "");
+        b->n_heads = 0;
+        remember_head(e, b, e->indices[variable->id]);
     }
+}
+
+void emit_divide_head(Emitter *e, const Node *read)
+{
+    for (unsigned k = 0; k < e->n_buffers; k++) {
+        EmitBuffer *b = &e->buffers[k];
+        if (b->used && b->group && b->buffer->tensor == read->tensor)
+            remember_head(e, b, emit_node(e, read->args[b->heads]));
+    }
+}
+
+unsigned *emit_heads_mark(Emitter *e)
+{
+    unsigned *n = NEW_ARRAY(e->c, unsigned, e->n_buffers + 1);
+    for (unsigned k = 0; k < e->n_buffers; k++) n[k] = e->buffers[k].n_heads;
+    return n;
+}
+
+void emit_heads_forget(Emitter *e, const unsigned *mark)
+{
+    for (unsigned k = 0; k < e->n_buffers; k++)
+        if (e->buffers[k].n_heads > mark[k]) e->buffers[k].n_heads = mark[k];
 }
 
 /* --- layout --- */
@@ -250,8 +286,10 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
     for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) {
         LLVMValueRef x = at[d];
         if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int_like(e, x, b->buffer->ring_depth), "");
-        if (b->group && b->heads == (int)d)
-            x = x == b->head_of ? b->head : LLVMBuildUDiv(e->b, x, spread_like(e, b->group, x), "");
+        if (b->group && b->heads == (int)d) {
+            LLVMValueRef head = known_head(b, x);
+            x = head ? head : LLVMBuildUDiv(e->b, x, spread_like(e, b->group, x), "");
+        }
         if (!is_unit(b, d)) x = LLVMBuildNSWMul(e->b, x, spread_like(e, b->strides[d], x), "");
         if (sum) emit_match(e, &sum, &x);
         sum = sum ? LLVMBuildNSWAdd(e->b, sum, x, "") : x;

@@ -101,6 +101,7 @@ static void one(Fuzz *f, unsigned number)
     Outcome o;
     printf("%s%s", p.uses, p.text);
     try_programs(&p, 1, &options, &o);
+    if (o.verdict == FAILED) report(f, &p, &o, &options);
     printf("# verdict %d: %s\n", o.verdict, o.text);
 }
 
