@@ -62,7 +62,9 @@ static bool same_refusal(Compilation *c, const char *refusal, const char *got)
         const char *end = strchr(refusal + 1, '\'');
         return end && strstr(got, intern(c, refusal + 1, (size_t)(end - refusal - 1))) != NULL;
     }
-    return strstr(got, refusal) != NULL;
+    const char *end = strstr(refusal, " is not in ");  /* half: int in 0..n: 7 is not in 0..5 */
+    while (end && end > refusal && *end != ':') end--;
+    return end && strstr(got, intern(c, refusal, (size_t)(end - refusal))) != NULL;
 }
 
 /* Are selections (or ints made of floats) so close to their cut that rounding decides? Then the interpreter
