@@ -1,0 +1,333 @@
+/* The streamed keys of a strip in blocks (see lower_strip.h).
+ * Requires: recognised terms with their accumulators. Ensures: every visible key has been added once, in all lanes that see
+ * it. Breaks: nothing. */
+#include "lower_strip.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PART = 32 }; /* keys of a block whose condition must be tested */
+
+/* ---- one block of keys ---- */
+
+/* Where the key number s->key of the block is. */
+static Node *coordinate(Strip *s, const Streamed *v)
+{
+    Node *key = node_index(comp(s), s->key);
+    if (v->list) return node_read(comp(s), v->list, (Node *[]){binary(s, N_ADD, s->listed, key)}, false);
+    Node *at = binary(s, N_ADD, s->first, key);
+    return binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, at));
+}
+
+/* `n` for that key. */
+static Node *at_key(Strip *s, Node *n)
+{
+    Node *to[MOST_STREAMED];
+    for (unsigned k = 0; k < s->sum->n_vars; k++) to[k] = coordinate(s, &s->streamed[k]);
+    return node_substitute(comp(s), n, s->sum->n_vars, s->sum->vars, to);
+}
+
+static Range keys_of_block(Strip *s)
+{
+    return (Range){node_int(comp(s), 0), s->count, NULL};
+}
+
+static void keys_open(Strip *s, Loop *loop, LoopKind kind)
+{
+    loop_open(s->l, loop, s->key, keys_of_block(s));
+    loop->kind = kind;
+}
+
+static Node *greater(Strip *s, Node *a, Node *b) /* b unless a is greater; not caring for NaN, which the sums carry */
+{
+    return node_if(comp(s), binary(s, N_LT, b, a), a, b);
+}
+
+/* start + sum(...) begins at `start`. */
+static Node *score_of(Strip *s, Node *n)
+{
+    bool started = n->op == N_ADD && n->args[0]->free == set_empty(comp(s)) && n->args[1]->op == N_REDUCE;
+    if (!started || n->args[1]->kind != REDUCE_SUM) return lower_value(s->l, n);
+    return lower_sum_from(s->l, n->args[1], lower_value(s->l, n->args[0]));
+}
+
+/* Scores of the block into the tile, and their maximum. */
+static void score_block(Strip *s, Term *t, bool masked)
+{
+    Lower *l = s->l;
+    Loop loop;
+    keys_open(s, &loop, LOOP_JAM);
+    Node *weight = t->softmax ? simplify_assuming(comp(s), t->weight, s->where) : t->weight;
+    Local *x = local_new(l, "score", weight);
+    set_local(l, x, score_of(s, at_key(s, weight)));
+    Node *value = get(s, x), *none = real(s, t->softmax ? -INFINITY : 0);
+    if (masked) value = node_if(comp(s), lower_value(l, at_key(s, s->where)), value, none);
+    store_at(l, t->tile, value);
+    if (t->softmax) set_local(l, t->top, greater(s, read_at(l, t->tile), get(s, t->top)));
+    loop_close(l, &loop);
+}
+
+/* Scores become weights exp(score - maximum); what was summed before shrinks by `scale`. */
+static Local *normalise_block(Strip *s, Term *t)
+{
+    Lower *l = s->l;
+    Compilation *c = comp(s);
+    Node *top = get(s, t->top);
+    set_local(l, t->shift, node_if(c, binary(s, N_EQ, top, real(s, -INFINITY)), real(s, 0), top));
+    Local *scale = local_new(l, "scale", t->weight), *weight = local_new(l, "weight", t->weight);
+    set_local(l, scale, node_unary(c, N_EXP, binary(s, N_SUB, get(s, t->max), get(s, t->shift))));
+    set_local(l, t->sum, binary(s, N_MUL, get(s, t->sum), get(s, scale)));
+    Loop loop;
+    keys_open(s, &loop, LOOP_SERIAL);
+    set_local(l, weight, node_unary(c, N_EXP, binary(s, N_SUB, read_at(l, t->tile), get(s, t->shift))));
+    set_local(l, t->sum, binary(s, N_ADD, get(s, t->sum), get(s, weight)));
+    store_at(l, t->tile, get(s, weight));
+    loop_close(l, &loop);
+    set_local(l, t->max, top);
+    return scale;
+}
+
+/* total = total * scale + sum over keys of weight * factor. `careful`: a hidden key's factor may be NaN or infinite. */
+static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
+{
+    Lower *l = s->l;
+    Compilation *c = comp(s);
+    Nest nest;
+    dims_open(l, &nest, s->n_dims, s->dims);
+    if (s->n_dims) nest.loops[s->n_dims - 1].kind = LOOP_JAM;
+    Local *x = local_new(l, "x", s->sum);
+    Node *old = read_at(l, t->total);
+    set_local(l, x, scale ? binary(s, N_MUL, old, get(s, scale)) : old);
+    Loop loop;
+    keys_open(s, &loop, LOOP_SERIAL);
+    Node *more = binary(s, N_ADD, get(s, x), binary(s, N_MUL, read_at(l, t->tile), lower_value(l, at_key(s, t->factor))));
+    if (careful) more = node_if(c, lower_value(l, at_key(s, s->where)), more, get(s, x));
+    set_local(l, x, more);
+    loop_close(l, &loop);
+    store_at(l, t->total, get(s, x));
+    nest_close(l, &nest);
+}
+
+/* Is a number of the block's factors not finite? x * 0 is NaN then, and stays it in a sum: one for every accumulator, so
+ * that the loop over keys needs no sum across them. */
+static Node *is_tainted(Strip *s, Term *t)
+{
+    Lower *l = s->l;
+    Tensor *taint = scratch_new(l, "taint", t->factor, s->n_dims, s->dims);
+    Local *any = local_new(l, "any", t->factor);
+    array_fill(l, taint, real(s, 0));
+    Loop loop;
+    Nest nest;
+    keys_open(s, &loop, LOOP_SERIAL);
+    lanes_open(l, &nest, s->n_dims, s->dims);
+    Node *zero = binary(s, N_MUL, lower_value(l, at_key(s, t->factor)), real(s, 0));
+    store_at(l, taint, binary(s, N_ADD, read_at(l, taint), zero));
+    nest_close(l, &nest);
+    loop_close(l, &loop);
+    set_local(l, any, real(s, 0));
+    dims_open(l, &nest, s->n_dims, s->dims);
+    set_local(l, any, binary(s, N_ADD, get(s, any), read_at(l, taint)));
+    nest_close(l, &nest);
+    return binary(s, N_NE, get(s, any), get(s, any));
+}
+
+static void weigh_either(Strip *s, Term *t, Local *scale)
+{
+    Lower *l = s->l;
+    Branch yes, no;
+    Local *tainted = local_make(l, "tainted", TYPE_BOOL, true);
+    set_local(l, tainted, varies(s, t->factor) ? node_bool(comp(s), true) : is_tainted(s, t));
+    branch_open(l, &yes, get(s, tainted));
+    weigh_block(s, t, scale, true);
+    branch_close(l, &yes);
+    branch_open(l, &no, node_unary(comp(s), N_NOT, get(s, tainted)));
+    weigh_block(s, t, scale, false);
+    branch_close(l, &no);
+}
+
+static void run_block(Strip *s, bool partial)
+{
+    for (unsigned k = 0; k < s->n_terms; k++) {
+        Term *t = &s->terms[k];
+        if (t->softmax) set_local(s->l, t->top, get(s, t->max));
+        score_block(s, t, partial);
+        Local *scale = t->softmax ? normalise_block(s, t) : NULL;
+        if (partial) weigh_either(s, t, scale);
+        else weigh_block(s, t, scale, false);
+    }
+}
+
+/* ---- the streamed space ---- */
+
+/* The range of a streamed index over all lanes; with a residue, in steps from the first congruent one. */
+static void find_range(Strip *s, unsigned k)
+{
+    Lower *l = s->l;
+    Streamed *v = &s->streamed[k];
+    NodeList tests = {0};
+    IndexSet later = {{0}};
+    v->index = s->sum->vars[k];
+    for (unsigned j = 0; j < s->sum->n_vars; j++)
+        if (j != k) set_add(&later, s->sum->vars[j]->id);
+    conjuncts(comp(s), s->where, &tests);
+    Range whole = {binder_lo(s->sum, k), binder_hi(s->sum, k), NULL};
+    Range range = tighten_interval(l, v->index, whole, &tests, &later);
+    Node *lo = box_least(comp(s), &s->lanes, range.lo), *hi = box_greatest(comp(s), &s->lanes, range.hi);
+    lo = lo ? lo : whole.lo;
+    hi = hi ? hi : whole.hi;
+    v->step = integer(s, 1);
+    for (unsigned r = 0; r < s->n_residues; r++) {
+        if (s->residues[r].key != v->index) continue;
+        v->step = binary(s, N_MAX, node_unary(comp(s), N_ABS, s->residues[r].modulus), integer(s, 1));
+        lo = binary(s, N_ADD, lo, binary(s, N_MOD, binary(s, N_SUB, s->residues[r].target, lo), v->step));
+    }
+    Local *base = local_make(l, "base", TYPE_INT, true), *count = local_make(l, "count", TYPE_INT, true);
+    Local *step = local_make(l, "step", TYPE_INT, true);
+    set_local(l, base, lower_value(l, lo));
+    if (!node_is_int(v->step, 1)) {
+        set_local(l, step, lower_value(l, v->step));
+        v->step = get(s, step);
+    }
+    v->base = get(s, base);
+    Node *size = binary(s, N_SUB, lower_value(l, hi), v->base), *up = binary(s, N_SUB, v->step, integer(s, 1));
+    size = binary(s, N_FLOORDIV, binary(s, N_ADD, size, up), v->step);
+    set_local(l, count, binary(s, N_MAX, size, integer(s, 0)));
+    v->count = get(s, count);
+}
+
+/* The box of the block: with several streamed indices, whole rows of all but the first. */
+static Box block_box(Strip *s)
+{
+    Box box = s->lanes;
+    Node *one = integer(s, 1), *row = one, *last = binary(s, N_SUB, binary(s, N_ADD, s->first, s->count), one);
+    for (unsigned k = 1; k < s->sum->n_vars; k++) row = binary(s, N_MUL, row, s->streamed[k].count);
+    for (unsigned k = 0; k < s->sum->n_vars; k++) {
+        const Streamed *v = &s->streamed[k];
+        Node *from = k ? integer(s, 0) : binary(s, N_FLOORDIV, s->first, row);
+        Node *to = k ? binary(s, N_SUB, v->count, one) : binary(s, N_FLOORDIV, last, row);
+        Node *lo = binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, from));
+        Node *hi = binary(s, N_ADD, binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, to)), one);
+        box.sides[box.n++] = (BoxSide){v->index, lo, hi};
+    }
+    return box;
+}
+
+/* A loop over [lo, hi) in blocks of `size` keys; s->first and s->count are the current one. */
+static void blocks_open(Strip *s, Loop *loop, const char *name, Node *lo, Node *hi, unsigned size)
+{
+    Lower *l = s->l;
+    Local *end = local_make(l, "end", TYPE_INT, true), *count = local_make(l, "count", TYPE_INT, true);
+    set_local(l, end, hi);
+    Index *first = strip_index(l, name, integer(s, 0));
+    loop_open(l, loop, first, (Range){lo, get(s, end), integer(s, size)});
+    s->first = node_index(comp(s), first);
+    set_local(l, count, binary(s, N_MIN, integer(s, size), binary(s, N_SUB, get(s, end), s->first)));
+    s->count = get(s, count);
+}
+
+static Node *may_hold(Strip *s)
+{
+    Box box = block_box(s);
+    return lower_value(s->l, box_may_hold(comp(s), &box, s->where));
+}
+
+static Node *may_fail(Strip *s)
+{
+    Box box = block_box(s);
+    return lower_value(s->l, box_may_fail(comp(s), &box, s->where));
+}
+
+/* The parts of a block that is not full: those whose condition holds nowhere are left out. */
+static void run_parts(Strip *s)
+{
+    Lower *l = s->l;
+    Node *first = s->first, *count = s->count;
+    Loop part;
+    Branch some;
+    blocks_open(s, &part, "part", first, binary(s, N_ADD, first, count), PART);
+    s->listed = binary(s, N_SUB, s->first, first);
+    branch_open(l, &some, may_hold(s));
+    run_block(s, true);
+    branch_close(l, &some);
+    loop_close(l, &part);
+    s->first = first;
+    s->count = count;
+    s->listed = integer(s, 0);
+}
+
+/* A block whose condition holds nowhere is left out; one where it may fail runs in parts that test it. */
+static void judge_block(Strip *s)
+{
+    Lower *l = s->l;
+    if (node_is_bool(s->where, true)) {
+        run_block(s, false);
+        return;
+    }
+    Branch some, full, parts;
+    branch_open(l, &some, may_hold(s));
+    Local *partial = local_make(l, "partial", TYPE_BOOL, true);
+    set_local(l, partial, may_fail(s));
+    branch_open(l, &full, node_unary(comp(s), N_NOT, get(s, partial)));
+    run_block(s, false);
+    branch_close(l, &full);
+    branch_open(l, &parts, get(s, partial));
+    run_parts(s);
+    branch_close(l, &parts);
+    branch_close(l, &some);
+}
+
+/* Several streamed indices: the coordinates of the block's keys as lists, row-major, going on where the last block ended. */
+static void start_lists(Strip *s)
+{
+    Lower *l = s->l;
+    for (unsigned k = 0; k < s->sum->n_vars; k++) {
+        Streamed *v = &s->streamed[k];
+        v->list = scratch_new(l, "list", integer(s, 0), 1, &s->key);
+        v->at = local_make(l, "at", TYPE_INT, true);
+        set_local(l, v->at, integer(s, 0));
+    }
+}
+
+static void advance(Strip *s, unsigned k)
+{
+    Lower *l = s->l;
+    const Streamed *v = &s->streamed[k];
+    set_local(l, v->at, binary(s, N_ADD, get(s, v->at), integer(s, 1)));
+    if (k == 0) return;
+    Branch end;
+    branch_open(l, &end, binary(s, N_EQ, get(s, v->at), v->count));
+    set_local(l, v->at, integer(s, 0));
+    advance(s, k - 1);
+    branch_close(l, &end);
+}
+
+static void fill_lists(Strip *s)
+{
+    Lower *l = s->l;
+    Loop loop;
+    keys_open(s, &loop, LOOP_SERIAL);
+    for (unsigned k = 0; k < s->sum->n_vars; k++) {
+        const Streamed *v = &s->streamed[k];
+        store_at(l, v->list, binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, get(s, v->at))));
+    }
+    advance(s, s->sum->n_vars - 1);
+    loop_close(l, &loop);
+}
+
+void strip_blocks(Strip *s)
+{
+    Node *total = integer(s, 1);
+    Loop loop;
+    memset(s->streamed, 0, sizeof s->streamed);
+    s->listed = integer(s, 0);
+    for (unsigned k = 0; k < s->sum->n_vars; k++) {
+        find_range(s, k);
+        total = binary(s, N_MUL, total, s->streamed[k].count);
+    }
+    bool several = s->sum->n_vars > 1;
+    if (several) start_lists(s);
+    blocks_open(s, &loop, "first", integer(s, 0), total, STRIP_BLOCK);
+    if (several) fill_lists(s);
+    judge_block(s);
+    loop_close(s->l, &loop);
+}

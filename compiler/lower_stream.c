@@ -1,0 +1,261 @@
+/* One sum of a strip: what fits lanes, what is computed once per strip, where the sums go (see lower_strip.h).
+ * Requires: a sum over streamed indices in the body of an equation whose queries are lanes. Ensures: bounds of loops and
+ * conditions of branches are the same in all lanes. Breaks: nothing. */
+#include "lower_strip.h"
+
+#include <math.h>
+
+/* ---- recognising ---- */
+
+static bool depends_on_dims(const Strip *s, const Node *n)
+{
+    for (unsigned k = 0; k < s->n_dims; k++)
+        if (node_depends_on(n, s->dims[k])) return true;
+    return false;
+}
+
+/* Splits a product into what the accumulators' dims do not touch (the weight) and the rest. */
+static void split_product(Strip *s, Node *n, Node **weight, Node **factor)
+{
+    if (!depends_on_dims(s, n)) {
+        *weight = binary(s, N_MUL, *weight, n);
+    } else if (n->op == N_MUL) {
+        split_product(s, n->args[0], weight, factor);
+        split_product(s, n->args[1], weight, factor);
+    } else *factor = binary(s, N_MUL, *factor, n);
+}
+
+static bool add_plain(Strip *s)
+{
+    Node *weight = real(s, 1), *factor = real(s, 1);
+    if (binder_body(s->sum)->type != TYPE_REAL) return false;
+    split_product(s, binder_body(s->sum), &weight, &factor);
+    s->terms[s->n_terms++] = (Term){.weight = weight, .factor = factor};
+    return varies(s, weight);
+}
+
+/* Statements inside lanes must be the same for all: loops with ranges of their own are not. */
+static bool is_uniform_nest(const Strip *s, const Node *n)
+{
+    for (unsigned k = 0; k < n->n_vars; k++)
+        if (varies(s, binder_lo(n, k)) || varies(s, binder_hi(n, k))) return false;
+    return node_is_bool(binder_where(n), true) && n->kind != REDUCE_ARGMAX && n->kind != REDUCE_ARGMIN;
+}
+
+static bool fits_lanes(Strip *s, const Node *n)
+{
+    if (n->op == N_CHECK) return false;
+    if (node_is_binder(n) && (n->op != N_REDUCE || !is_uniform_nest(s, n)) && varies(s, n)) return false;
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (!fits_lanes(s, n->args[k])) return false;
+    return true;
+}
+
+bool strip_recognise(Strip *s, Node *sum)
+{
+    s->sum = sum;
+    s->where = binder_where(sum);
+    if (sum->n_vars > MOST_STREAMED) return false;
+    if (s->sum->kind != REDUCE_SUM || depends_on_dims(s, s->where)) return false;
+    Softmaxes found;
+    s->n_terms = 0;
+    if (find_softmaxes(s->l, s->sum, &found)) {
+        for (unsigned k = 0; k < found.n; k++)
+            s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k], .weight = binder_body(found.softmax[k]),
+                                            .factor = found.factor[k]};
+    } else if (found.any || !add_plain(s)) return false;
+    for (unsigned k = 0; k < s->n_terms; k++) {
+        const Term *t = &s->terms[k];
+        if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight) || !fits_lanes(s, t->factor)) return false;
+        if (t->softmax && binder_extra(t->softmax) && !fits_lanes(s, binder_extra(t->softmax))) return false;
+    }
+    IndexSet own = {{0}};
+    for (unsigned k = 0; k < s->n_dims; k++) set_add(&own, s->dims[k]->id);
+    set_add(&own, s->lane->id);
+    return !bounds_depend_on(s->sum, &own) && fits_lanes(s, s->where);
+}
+
+/* ---- staging ---- */
+
+/* Parts of a score that the lanes need again for every key: computed once per strip, into a tile [..., lane].
+ * streamed: what changes while the tile is in use, the variables of sums around the innermost included. */
+typedef struct Staging { Strip *s; IndexSet streamed; NodeMap staged; } Staging;
+
+static bool is_stageable(Staging *g, const Node *n, const Node *inside)
+{
+    IndexSet own = set_of_vars(inside), used = set_and(n->free, &own), streamed = set_and(n->free, &g->streamed);
+    return n->type == TYPE_REAL && varies(g->s, n) && !set_is_empty(&used) && set_is_empty(&streamed) && n->n_args > 0 &&
+           !is_heavy(g->s->l, n);
+}
+
+/* Lanes one after the other, before the vector loop: their rows are contiguous in memory as lanes are not. */
+static Scope *outside_open(Strip *s)
+{
+    Scope *here = s->l->scope;
+    s->l->scope = s->outside;
+    s->l->lane = NULL;
+    return here;
+}
+
+static void outside_close(Strip *s, Scope *here)
+{
+    s->l->scope = here;
+    s->l->lane = s->lane;
+}
+
+static Node *stage_tile(Staging *g, Node *n, const Node *inside)
+{
+    Strip *s = g->s;
+    Index *dims[17];
+    unsigned n_dims = 0;
+    for (unsigned k = 0; k < inside->n_vars; k++)
+        if (node_depends_on(n, inside->vars[k])) dims[n_dims++] = inside->vars[k];
+    dims[n_dims++] = s->lane;
+    Tensor *tile = scratch_new(s->l, "staged", n, n_dims, dims);
+    Scope *here = outside_open(s);
+    Loop lane;
+    Nest nest;
+    loop_open(s->l, &lane, s->lane, whole_range(s->l, s->lane));
+    dims_open(s->l, &nest, n_dims - 1, dims);
+    store_at(s->l, tile, lower_value(s->l, n));
+    nest_close(s->l, &nest);
+    loop_close(s->l, &lane);
+    outside_close(s, here);
+    return read_at(s->l, tile);
+}
+
+static Node *stage_in(Staging *g, Node *n, const Node *inside);
+
+static Node *stage_body(Staging *g, Node *sum, const Node *around)
+{
+    IndexSet streamed = g->streamed;
+    for (unsigned k = 0; around && k < around->n_vars; k++) set_add(&g->streamed, around->vars[k]->id);
+    Node *body = stage_in(g, sum->args[sum->n_args - 1], sum);
+    g->streamed = streamed;
+    return body;
+}
+
+static Node *stage_in(Staging *g, Node *n, const Node *inside)
+{
+    Node *known = map_get(&g->staged, n);
+    if (known) return known;
+    if (inside && is_stageable(g, n, inside)) known = stage_tile(g, n, inside);
+    else if (n->n_args == 0) known = n;
+    else {
+        Node **args = NEW_ARRAY(comp(g->s), Node *, n->n_args);
+        bool sum = n->op == N_REDUCE;
+        for (unsigned k = 0; k < n->n_args; k++)
+            args[k] = sum && k + 1 == n->n_args ? stage_body(g, n, inside) : stage_in(g, n->args[k], inside);
+        known = node_copy_with(comp(g->s), n, args);
+    }
+    if (n->n_args) map_put(comp(g->s), &g->staged, n, known);
+    return known;
+}
+
+/* sqrt(size(d)) or size(d) of a variable of the sum: 0 only if the sum is empty. */
+static bool is_size_of(const Node *n, const Node *sum)
+{
+    if (n->op == N_SQRT || n->op == N_TO_REAL) return is_size_of(n->args[0], sum);
+    for (unsigned k = 0; k < sum->n_vars; k++)
+        if (binder_hi(sum, k) == n && node_is_int(binder_lo(sum, k), 0)) return true;
+    return false;
+}
+
+/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (1 / sqrt(size(d))) * b): the scale is applied once per strip, and
+ * an empty sum is still divided. */
+static Node *scale_inside(Strip *s, Node *n)
+{
+    Node *sum = n->op == N_DIV ? n->args[0] : NULL;
+    if (!sum || sum->op != N_REDUCE || sum->kind != REDUCE_SUM || binder_body(sum)->op != N_MUL ||
+        !is_size_of(n->args[1], sum))
+        return n;
+    Node *body = binder_body(sum);
+    unsigned side = varies(s, body->args[0]) ? 0 : 1;
+    Node *scaled = binary(s, N_MUL, binary(s, N_MUL, body->args[side], binary(s, N_DIV, real(s, 1), n->args[1])),
+                          body->args[!side]);
+    Node *lo[16], *hi[16];
+    for (unsigned k = 0; k < sum->n_vars; k++) {
+        lo[k] = binder_lo(sum, k);
+        hi[k] = binder_hi(sum, k);
+    }
+    Node *inside = node_binder(comp(s), N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi, binder_where(sum), scaled, NULL);
+    return binary(s, N_ADD, binary(s, N_DIV, real(s, 0), n->args[1]), inside);
+}
+
+static void stage_terms(Strip *s)
+{
+    Staging g = {.s = s, .streamed = set_of_vars(s->sum)};
+    for (unsigned k = 0; k < s->n_terms; k++)
+        s->terms[k].weight = stage_in(&g, scale_inside(s, s->terms[k].weight), NULL);
+}
+
+/* ---- accumulators ---- */
+
+static void start_term(Strip *s, Term *t)
+{
+    Lower *l = s->l;
+    Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
+    if (t->softmax) {
+        t->max = local_new(l, "max", t->weight);
+        t->sum = local_new(l, "sum", t->weight);
+        t->top = local_new(l, "top", t->weight);
+        t->shift = local_new(l, "shift", t->weight);
+        set_local(l, t->max, sink ? lower_value(l, sink) : real(s, -INFINITY));
+        set_local(l, t->sum, real(s, sink ? 1 : 0));
+    }
+    Index *dims[17];
+    for (unsigned k = 0; k < s->n_dims; k++) dims[k] = s->dims[k];
+    dims[s->n_dims] = s->lane;
+    t->total = scratch_new(l, "total", s->sum, s->n_dims + 1, dims);
+    t->tile = scratch_new(l, "weights", t->weight, 2, (Index *[]){s->key, s->lane});
+    Nest nest;
+    dims_open(l, &nest, s->n_dims, s->dims);
+    store_at(l, t->total, real(s, 0));
+    nest_close(l, &nest);
+}
+
+/* ---- the end ---- */
+
+/* Divides by the sum of the weights. Of nothing, or of scores that are all -inf, the weights are 0. */
+static Node *finish_term(Strip *s, const Term *t)
+{
+    Lower *l = s->l;
+    if (!t->softmax) return read_at(l, t->total);
+    Local *scale = local_new(l, "scale", t->weight);
+    Node *sum = get(s, t->sum), *one = real(s, 1);
+    set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));
+    Nest nest;
+    dims_open(l, &nest, s->n_dims, s->dims);
+    store_at(l, t->total, binary(s, N_MUL, read_at(l, t->total), get(s, scale)));
+    nest_close(l, &nest);
+    return read_at(l, t->total);
+}
+
+/* The condition without `e % modulus == 0` where the keys go in steps anyway. Modulo 0 means equal. */
+static Node *stepped_condition(Strip *s, Node *where)
+{
+    for (unsigned k = 0; k < s->n_residues; k++) {
+        const Residue *r = &s->residues[k];
+        Node *e = r->test->args[r->test->args[0]->op != N_MOD]->args[0], *zero = integer(s, 0);
+        Node *rest = binary(s, N_OR, binary(s, N_NE, r->modulus, zero), binary(s, N_EQ, e, zero));
+        NodeList all = {0};
+        conjuncts(comp(s), where, &all);
+        for (uint32_t j = 0; j < all.n; j++)
+            if (all.at[j] == r->test) all.at[j] = rest;
+        where = conjunction(comp(s), &all);
+    }
+    return where;
+}
+
+Node *strip_stream(Strip *s, Node *sum)
+{
+    if (!strip_recognise(s, sum)) BUG(comp(s), "a sum that did fit lanes does no more");
+    s->key = strip_index(s->l, "key", integer(s, STRIP_BLOCK));
+    stage_terms(s);
+    for (unsigned k = 0; k < s->n_terms; k++) start_term(s, &s->terms[k]);
+    s->where = stepped_condition(s, s->where);
+    strip_blocks(s);
+    Node *value = finish_term(s, &s->terms[0]);
+    for (unsigned k = 1; k < s->n_terms; k++) value = binary(s, N_ADD, value, finish_term(s, &s->terms[k]));
+    return value;
+}

@@ -1,0 +1,65 @@
+/* Shared by the parts of the lowering of pairwise stages to strips of queries in vector lanes:
+ *   lower_strip.c   equations: queries to lanes, tiles of queries, what is stored
+ *   lower_stream.c  one sum: recognising it, staging, accumulators
+ *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
+ *
+ * A strip is a small box of queries, one per lane. Its sums over the streamed indices run in blocks of keys: a block's scores
+ * stand in a tile [key][lane], so that keys and values are read by broadcast from where they are, the normaliser is vertical
+ * and a range of keys may start and stop anywhere. Which blocks matter follows from the condition over the box (block,
+ * strip): empty ones are skipped, full ones run without a test, only partial ones mask. Where a condition asks for
+ * `(i - j) % r == 0`, a strip holds queries of one residue class and its keys go in steps of r. */
+#ifndef ATTN_COMPILER_LOWER_STRIP_H
+#define ATTN_COMPILER_LOWER_STRIP_H
+
+#include "box.h"
+#include "lower_internal.h"
+
+enum { STRIP_BLOCK = 128 /* keys */, MOST_STREAMED = 8, MOST_QUERIES = 3 };
+
+/* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL). */
+typedef struct Term {
+    Node *softmax, *weight, *factor; /* weight: the score, or what does not depend on the dims of the accumulators */
+    Local *max, *sum, *top, *shift;
+    Tensor *total, *tile;
+} Term;
+
+/* A condition `e % modulus == 0` with e = query - key or the like: the keys of a query are those that are congruent to
+ * `target`. */
+typedef struct Residue { Index *query, *key; Node *test, *modulus, *target; } Residue;
+
+/* A streamed index for the whole strip: base, base + step, ..., `count` of them. */
+typedef struct Streamed { Index *index; Node *base, *step, *count; Local *at; Tensor *list; } Streamed;
+
+typedef struct Strip {
+    Lower *l;
+    Index *lane;
+    Box lanes;               /* all lanes of the strip */
+    Scope *outside;          /* of the vector loop */
+    Residue residues[MOST_QUERIES];
+    unsigned n_residues;
+    Node *sum, *where;       /* the sum being streamed */
+    Term terms[MOST_SOFTMAXES];
+    unsigned n_terms, n_dims;
+    Index *dims[16];         /* of the accumulators */
+    Streamed streamed[MOST_STREAMED];
+    Index *key;              /* in the block */
+    Node *first, *count;     /* of the block, in the flattened list of keys */
+    Node *listed;            /* where the block begins in the lists of coordinates (several streamed indices) */
+} Strip;
+
+static inline Compilation *comp(Strip *s) { return s->l->c; }
+static inline Node *binary(Strip *s, Op op, Node *a, Node *b) { return node_binary(comp(s), op, a, b); }
+static inline Node *real(Strip *s, double x) { return node_real(comp(s), x); }
+static inline Node *integer(Strip *s, int64_t x) { return node_int(comp(s), x); }
+static inline Node *get(Strip *s, Local *x) { return local_get(s->l, x); }
+static inline bool varies(const Strip *s, const Node *n) { return node_depends_on(n, s->lane); }
+Index *strip_index(Lower *l, const char *name, Node *extent);
+
+/* lower_stream.c */
+bool strip_recognise(Strip *s, Node *sum);    /* fills terms; does the sum fit lanes? */
+Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lanes and all of its dims: its value */
+
+/* lower_block.c */
+void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */
+
+#endif
