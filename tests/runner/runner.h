@@ -1,14 +1,15 @@
 /* attn_test: runs text-file tests. A test is a .attn file whose last comment lines, each beginning with `#!`,
  * hold what must come out of it; the source proper ends in front of them.
  *
- *   #! mode MODE          syntax, check, ast, tokens or program; by default ast, under errors/ check, for
- *                         errors/syntax-* syntax
+ *   #! mode MODE          syntax, check, ast, tokens, program, graph, plan or loops; by default ast, under
+ *                         errors/ check, for errors/syntax-* syntax, under plans/ plan
  *   #! ok                 no output and no diagnostics
  *   #! E012 5:9 text      a diagnostic: code, line:column, exact text; all of them, ordered by place
  *   #! note 4:3 text      a note of the diagnostic above (FILE:4:3 in another file; some have no place)
  *   #! hint text          a hint of it
- *   #!| line              modes ast, tokens and program: the output. Else the diagnostics as people see them; if a file
- *                         has such lines, they are compared (and kept by --update) besides the lines above
+ *   #!| line              modes ast, tokens, and from program on: the output. Else the diagnostics as people
+ *                         see them; if a file has such lines, they are compared (and kept by --update) besides
+ *                         the lines above
  *   #! pad N              N empty lines are added to the source
  *   #! define NAME=VALUE  a parameter is fixed (mode check)
  *   #! pattern NAME       only that pattern is checked (mode check) */
@@ -17,7 +18,11 @@
 
 #include "lang/lang.h"
 
-typedef enum Mode { MODE_DEFAULT, MODE_SYNTAX, MODE_CHECK, MODE_AST, MODE_TOKENS, MODE_PROGRAM, MODES } Mode;
+typedef enum Mode {
+    MODE_DEFAULT, MODE_SYNTAX, MODE_CHECK, MODE_AST, MODE_TOKENS,
+    MODE_PROGRAM, MODE_GRAPH, MODE_PLAN, MODE_LOOPS, /* of a checked source */
+    MODES
+} Mode;
 extern const char *const mode_names[MODES];
 
 /* A test file taken apart. Text lives in the arena of `c`. */

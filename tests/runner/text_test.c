@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const mode_names[MODES] = {"default", "syntax", "check", "ast", "tokens", "program"};
+#include "compiler/lower.h"
+
+const char *const mode_names[MODES] = {"default", "syntax", "check", "ast", "tokens", "program",
+                                        "graph", "plan", "loops"};
 
 const char *read_file(Compilation *c, const char *path, size_t *length)
 {
@@ -29,6 +32,7 @@ static const char *base_name(const char *path)
 
 static Mode default_mode(const char *path)
 {
+    if (strstr(path, "plans/")) return MODE_PLAN;
     if (!strstr(path, "errors/")) return MODE_AST;
     return strncmp(base_name(path), "syntax-", 7) ? MODE_CHECK : MODE_SYNTAX;
 }
@@ -119,8 +123,18 @@ static void add_diagnostics(TextTest *t, Text *out)
         for (uint32_t j = 0; j < d->notes.n; j++) add_note(out, c, d, &d->notes.at[j]);
     }
     for (uint32_t i = 0; i < c->sources.n; i++) c->sources.at[i].path = base_name(c->sources.at[i].path);
-    if (t->carets && t->mode != MODE_AST && t->mode != MODE_TOKENS && t->mode != MODE_PROGRAM)
+    if (t->carets && t->mode != MODE_AST && t->mode < MODE_TOKENS)
         add_commented(out, diag_render(c, DIAG_CARETS));
+}
+
+static void print_pattern(TextTest *t, Pattern *pattern, Text *out)
+{
+    Compilation *c = t->c;
+    Graph *graph = graph_build(c, pattern);
+    Plan *plan = t->mode == MODE_GRAPH ? NULL : plan_build(c, graph);
+    if (t->mode == MODE_GRAPH) text_add(out, "%s", graph_print(c, graph));
+    if (t->mode == MODE_PLAN) text_add(out, "%s", plan_print(c, plan));
+    if (t->mode == MODE_LOOPS) loops_print(out, lower(c, plan, 0));
 }
 
 static void check(TextTest *t, uint32_t source, Text *print)
@@ -133,6 +147,8 @@ static void check(TextTest *t, uint32_t source, Text *print)
                            .pattern = t->pattern};
     const Program *program = lang_check(t->c, source, &options);
     if (program && t->mode == MODE_PROGRAM) program_print(print, program);
+    for (uint32_t k = 0; program && t->mode > MODE_PROGRAM && k < program->patterns.n; k++)
+        print_pattern(t, program->patterns.at[k], print);
 #else
     (void)print;
     ast_parse(t->c, source);
@@ -148,7 +164,7 @@ void text_test_run(TextTest *t, Text *out)
     uint32_t number = compilation_add_source(c, t->path, source.at, source.n);
     text_add(&print, "%s", "");
     if (t->mode == MODE_TOKENS) ast_print_tokens(&print, c, number);
-    else if (t->mode == MODE_CHECK || t->mode == MODE_PROGRAM) check(t, number, &print);
+    else if (t->mode == MODE_CHECK || t->mode >= MODE_PROGRAM) check(t, number, &print);
     else {
         AstFile *file = ast_parse(c, number);
         if (t->mode == MODE_AST && !c->errors && strncmp(t->expected.at, "#! ok", 5)) ast_print(&print, file);
