@@ -93,7 +93,7 @@ typedef struct Group {
     Index *axis;
     int step;
     Equations members, along, after; /* of the recurrence; readers at the same or earlier steps; readers of the last step */
-    bool *depends;                   /* by position in Plan.equations: needs the recurrence */
+    bool *depends;                   /* by Tensor.id: needs the recurrence */
     IndexSet tasks;
     bool whole;                      /* states are read by others too: kept for all steps */
 } Group;
@@ -150,18 +150,24 @@ static bool has_dim(const Tensor *t, const Index *index)
     return false;
 }
 
-/* Does e read something that needs the recurrence but is not computed with it? */
-static bool needs_outsider(Group *g, uint32_t upto, Equation *e)
+/* Does e read what needs the recurrence? `outside`: and is not computed with it. */
+typedef struct Need { Group *g; bool outside, found; } Need;
+
+static void note_need(void *context, const Node *n)
 {
-    Plan *p = g->p;
-    for (uint32_t k = 0; k < upto; k++) {
-        Equation *read = p->equations.at[k];
-        if (!g->depends[k] || read->storing == INLINED || contains_equation(&g->members, read) ||
-            contains_equation(&g->along, read))
-            continue;
-        if (reads_tensor(p->c, e->body, read->tensor)) return true;
-    }
-    return false;
+    Need *need = context;
+    Group *g = need->g;
+    Equation *read = n->op == N_READ ? plan_equation(g->p, n->tensor) : NULL;
+    if (!read || !g->depends[n->tensor->id]) return;
+    bool with = contains_equation(&g->members, read) || contains_equation(&g->along, read);
+    need->found = need->found || !need->outside || !with;
+}
+
+static bool needs(Group *g, const Equation *e, bool outside)
+{
+    Need need = {g, outside, false};
+    node_visit(g->p->c, e->body, note_need, &need);
+    return need.found;
 }
 
 /* Members of another recurrence need what one of them needs. */
@@ -169,11 +175,26 @@ static bool partner_needs(Group *g, const Equation *e)
 {
     Plan *p = g->p;
     for (uint32_t k = 0; e->tensor->group && k < p->equations.n; k++) {
-        Equation *other = p->equations.at[k];
-        if (other->storing == INLINED || other->tensor->group != e->tensor->group) continue;
-        if (meets(g, other).any || needs_outsider(g, k, other)) return true;
+        const Equation *other = p->equations.at[k];
+        if (other->tensor->group == e->tensor->group && g->depends[other->tensor->id]) return true;
     }
     return false;
+}
+
+static void find_dependents(Group *g)
+{
+    Plan *p = g->p;
+    g->depends = NEW_ARRAY(p->c, bool, p->n_by_tensor + 1);
+    for (uint32_t k = 0; k < g->members.n; k++) g->depends[g->members.at[k]->tensor->id] = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t k = 0; k < p->equations.n; k++) {
+            const Equation *e = p->equations.at[k];
+            if (e->storing == INLINED || g->depends[e->tensor->id]) continue;
+            if (!needs(g, e, false) && !partner_needs(g, e)) continue;
+            g->depends[e->tensor->id] = changed = true;
+        }
+    }
 }
 
 static void collect_members(Group *g)
@@ -192,16 +213,12 @@ static void collect_members(Group *g)
 static void collect_readers(Group *g)
 {
     Plan *p = g->p;
-    g->depends = NEW_ARRAY(p->c, bool, p->equations.n);
+    find_dependents(g);
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
-        if (e->storing == INLINED || contains_equation(&g->members, e)) {
-            g->depends[k] = contains_equation(&g->members, e);
-            continue;
-        }
+        if (e->storing == INLINED || contains_equation(&g->members, e)) continue;
         Meets m = meets(g, e);
-        bool outsider = needs_outsider(g, k, e);
-        g->depends[k] = m.any || outsider || partner_needs(g, e);
+        bool outsider = needs(g, e, true);
         if (!m.any) continue;
         bool taken = e->tensor->group != 0 || e->stage; /* by another recurrence */
         if (!outsider && !taken && m.steps && !m.last && !m.other && has_dim(e->tensor, g->axis))
