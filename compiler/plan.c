@@ -162,7 +162,8 @@ static void find_outline(void *context, Node *n, const Binding *around)
     Outline *o = context;
     if (o->found || !node_is_binder(n) || holds_check(o->p, n)) return;
     IndexSet scope = set_or(&o->dims, &around->bound);
-    if (!set_within(&scope, n->free)) o->found = n;
+    bool scan = n->op == N_SCAN && n != o->reader->body; /* runs once for all of its positions */
+    if (scan || !set_within(&scope, n->free)) o->found = n;
 }
 
 typedef struct Swap { Node *from, *to; } Swap;
@@ -291,6 +292,7 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     if (e->tensor->role == ROLE_OUTPUT) return "an output";
     if (recurrent && !u->own) return "a state of a recurrence";
     if (plan_is_selection(e->body)) return "a selection, made once";
+    if (e->body->op == N_SCAN) return "a scan, run once";
     e->storing = INLINED;
     bool movable = u->own || !contains_binder(p->c, e->body);
     if (!recurrent && movable && holds_check(p, e->body)) return "checked where it is used";
@@ -340,6 +342,20 @@ void plan_decide(Plan *p)
     }
 }
 
+/* A softmax that is not the weight of a sum over its own indices is read element by element: its row's maximum and sum
+ * become equations. */
+static void spread_softmaxes(Plan *p)
+{
+    Uses *uses = plan_uses(p);
+    for (uint32_t k = 0; k < p->equations.n; k++) {
+        Equation *e = p->equations.at[k];
+        bool softmax = e->body->op == N_NORMALISE && e->body->kind == NORMALISE_SOFTMAX;
+        IndexSet dims = set_of_dims(e->tensor);
+        if (softmax && uses[e->tensor->id].readers > 0 && !uses[e->tensor->id].weights && !bounds_depend_on(e->body, &dims))
+            e->body = simplify(p->c, simplify_softmax(p->c, e->body));
+    }
+}
+
 Plan *plan_build(Compilation *c, const Graph *graph)
 {
     Plan *p = NEW(c, Plan);
@@ -349,6 +365,8 @@ Plan *plan_build(Compilation *c, const Graph *graph)
         plan_add(p, graph->equations.at[k], graph->equations.at[k]->body);
     plan_split_outputs(p);
     for (uint32_t k = 0; k < p->equations.n; k++) p->equations.at[k]->body = simplify(c, p->equations.at[k]->body);
+    plan_outline(p);
+    spread_softmaxes(p);
     plan_outline(p);
     plan_decide(p);
     plan_stages(p);
