@@ -36,6 +36,7 @@ static Scope *binding_scope(Lower *l, const IndexSet *free)
 Scope *scope_for(Lower *l, const Node *n, const IndexSet *free)
 {
     if (l->kernel->pattern->checks.n && contains_op(l->c, n, N_CHECK)) return l->scope;
+    if (contains_op(l->c, n, N_LOCAL)) return l->scope; /* it may be set anywhere around */
     Scope *binding = binding_scope(l, free), *target = l->scope;
     for (Scope *s = l->scope; s != binding; s = s->outer)
         if (s->loop) target = s->outer;
