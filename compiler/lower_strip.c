@@ -75,6 +75,7 @@ static int linear_in(Compilation *c, const Node *e, const Index *index, Node **r
     bool left = node_depends_on(e->args[0], index), right = node_depends_on(e->args[1], index);
     if (left == right) return 0;
     int sign = linear_in(c, e->args[right], index, rest);
+    if (!sign) return 0;
     if (left) *rest = node_binary(c, e->op, *rest, e->args[1]);
     else if (e->op == N_ADD) *rest = node_binary(c, N_ADD, e->args[0], *rest);
     else {
