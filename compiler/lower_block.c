@@ -51,6 +51,27 @@ static Node *score_of(Strip *s, Node *n)
     return lower_sum_from(s->l, n->args[1], lower_value(s->l, n->args[0]));
 }
 
+/* Which lanes see which keys of the block: once, so that the code of a condition is there once. */
+static void see_block(Strip *s)
+{
+    Loop loop;
+    keys_open(s, &loop, LOOP_SERIAL);
+    store_at(s->l, s->seen, lower_value(s->l, at_key(s, s->where)));
+    loop_close(s->l, &loop);
+}
+
+/* Hidden keys score -inf, or weigh 0. */
+static void hide_block(Strip *s, Term *t)
+{
+    Lower *l = s->l;
+    Node *none = real(s, t->softmax ? -INFINITY : 0);
+    Loop loop;
+    keys_open(s, &loop, LOOP_SERIAL);
+    store_at(l, t->tile, node_if(comp(s), read_at(l, s->seen), read_at(l, t->tile), none));
+    if (t->softmax) set_local(l, t->top, greater(s, read_at(l, t->tile), get(s, t->top)));
+    loop_close(l, &loop);
+}
+
 /* Scores of the block into the tile, and their maximum. */
 static void score_block(Strip *s, Term *t, bool masked)
 {
@@ -60,11 +81,10 @@ static void score_block(Strip *s, Term *t, bool masked)
     Node *weight = t->softmax ? simplify_assuming(comp(s), t->weight, s->where) : t->weight;
     Local *x = local_new(l, "score", weight);
     set_local(l, x, score_of(s, at_key(s, weight)));
-    Node *value = get(s, x), *none = real(s, t->softmax ? -INFINITY : 0);
-    if (masked) value = node_if(comp(s), lower_value(l, at_key(s, s->where)), value, none);
-    store_at(l, t->tile, value);
-    if (t->softmax) set_local(l, t->top, greater(s, read_at(l, t->tile), get(s, t->top)));
+    store_at(l, t->tile, get(s, x));
+    if (t->softmax && !masked) set_local(l, t->top, greater(s, get(s, x), get(s, t->top)));
     loop_close(l, &loop);
+    if (masked) hide_block(s, t);
 }
 
 /* Scores become weights exp(score - maximum); what was summed before shrinks by `scale`. */
@@ -101,7 +121,7 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     Loop loop;
     keys_open(s, &loop, LOOP_SERIAL);
     Node *more = binary(s, N_ADD, get(s, x), binary(s, N_MUL, read_at(l, t->tile), lower_value(l, at_key(s, t->factor))));
-    if (careful) more = node_if(c, lower_value(l, at_key(s, s->where)), more, get(s, x));
+    if (careful) more = node_if(c, read_at(l, s->seen), more, get(s, x));
     set_local(l, x, more);
     loop_close(l, &loop);
     store_at(l, t->total, get(s, x));
@@ -147,6 +167,7 @@ static void weigh_either(Strip *s, Term *t, Local *scale)
 
 static void run_block(Strip *s, bool partial)
 {
+    if (partial) see_block(s);
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
         if (t->softmax) set_local(s->l, t->top, get(s, t->max));
@@ -325,6 +346,7 @@ void strip_blocks(Strip *s)
         total = binary(s, N_MUL, total, s->streamed[k].count);
     }
     bool several = s->sum->n_vars > 1;
+    if (!node_is_bool(s->where, true)) s->seen = scratch_new(s->l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
     if (several) start_lists(s);
     blocks_open(s, &loop, "first", integer(s, 0), total, STRIP_BLOCK);
     if (several) fill_lists(s);

@@ -42,6 +42,7 @@ typedef struct Strip {
     unsigned n_terms, n_dims;
     Index *dims[16];         /* of the accumulators */
     Streamed streamed[MOST_STREAMED];
+    Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
     Node *listed;            /* where the block begins in the lists of coordinates (several streamed indices) */

@@ -220,13 +220,15 @@ static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLV
     return at;
 }
 
-/* Roughly the vector instructions of one iteration. */
+/* Roughly the vector instructions of one iteration, and the branches: scalars are hoisted or hidden by them. */
 static unsigned node_weight(Emitter *e, const Node *n)
 {
-    if (!n || !n->n_args || e->seen[n->id] == e->stamp || !emit_varies(e, n)) return 0;
+    if (!n || !n->n_args || e->seen[n->id] == e->stamp) return 0;
     e->seen[n->id] = e->stamp;
+    bool branches = n->op == N_IF || n->op == N_AND || n->op == N_OR || (n->op == N_READ && n->guarded);
     bool function = n->type == TYPE_REAL && n->n_args <= 2 && n->op >= N_EXP && n->op <= N_ERF;
-    unsigned weight = function || n->op == N_POW || n->op == N_FLOORDIV || n->op == N_MOD ? 20 : 1;
+    bool long_code = function || n->op == N_POW || n->op == N_FLOORDIV || n->op == N_MOD;
+    unsigned weight = emit_varies(e, n) ? (long_code ? 20 : 1) : branches ? 10 : 0;
     for (unsigned k = 0; k < n->n_args; k++) weight += node_weight(e, n->args[k]);
     return weight;
 }

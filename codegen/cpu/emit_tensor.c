@@ -448,7 +448,8 @@ static LLVMValueRef gather_one_by_one(Emitter *e, const EmitBuffer *b, LLVMValue
 
 static LLVMValueRef gather(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets, LLVMValueRef flags)
 {
-    if (b->element != e->f32 && b->element != e->f64) return gather_one_by_one(e, b, offsets, flags);
+    bool wide = b->element == e->f32 || b->element == e->f64;
+    if (!wide || !LLVMIsConstant(flags)) return gather_one_by_one(e, b, offsets, flags);
     LLVMTypeRef type = emit_vector(e, b->element), pointers = emit_vector(e, e->ptr);
     LLVMValueRef p = LLVMBuildGEP2(e->b, b->element, b->data, &offsets, 1, "");
     LLVMValueRef args[] = {p, LLVMConstInt(e->i32, bytes_of(e, b->element), false), flags,

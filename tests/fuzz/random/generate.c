@@ -444,25 +444,69 @@ static void recurrence(Gen *g, const Signature *s)
 
 /* --- what the plan looks for --- */
 
-/* sum[j](softmax[j](scores where mask) * v): from the tensors at hand, in full or by equations of its own. */
+/* A condition that tells keys by their place, as masks of the field do. */
+static const char *placed_mask(Gen *g, Set scope, unsigned key)
+{
+    static const char *const masks[] = {
+        "%2$s <= %1$s", "0 <= %1$s - %2$s < 3", "abs(%1$s - %2$s) <= 2", "(%1$s - %2$s) %% 2 == 0",
+        "0 <= %1$s - %2$s < 6 and (%1$s - %2$s) %% 3 == 0", "%1$s // 3 == %2$s // 3", "%2$s < 2 or %2$s >= %1$s - 1",
+        "%2$s <= %1$s + 2 and %2$s != %1$s", "%1$s // 2 - %2$s // 2 < 3",
+    };
+    for (unsigned tries = 0; tries < 8; tries++) {
+        unsigned q = below(g, g->n_indices);
+        if (!(scope & BIT(q)) || g->index[q].ambient || q == key) continue;
+        use_index(g, scope, q);
+        if (maybe(g, 15)) {
+            g->std_masks = true;
+            return format(g->c, "neighborhood(%s, %s, size(%s), 3, %u)", g->index[q].name, g->index[key].name,
+                          g->index[key].name, 1 + below(g, 2));
+        }
+        Text text = {.c = g->c};
+        text_add(&text, "(");
+        for (const char *at = masks[below(g, sizeof masks / sizeof *masks)]; *at; at++) {
+            if (at[0] == '%' && at[1] == '%') at++, text_add(&text, "%%");
+            else if (at[0] == '%') text_add(&text, "%s", g->index[at[1] == '1' ? q : key].name), at += 3;
+            else text_add(&text, "%c", *at);
+        }
+        text_add(&text, ")");
+        return text.at;
+    }
+    return "true";
+}
+
+/* sum[j](softmax[j](scores where mask) * v), over one or two key indices: from the tensors at hand, in full or by equations of its own. */
 static void attention(Gen *g, const Signature *s)
 {
     unsigned j = any_base(g, s), d = any_base(g, s);
     Set scope = some_scope(g, s, 2);
     if (visible(g, scope, j) || visible(g, scope, d) || j == d) return;
-    Set inner = bind_index(g, scope, j), deep = bind_index(g, inner, d);
-    if ((inner & scope) != scope || (deep & inner) != inner) return;
+    Set inner = bind_index(g, scope, j);
+    if ((inner & scope) != scope) return;
+    unsigned second = any_base(g, s);
+    bool two = maybe(g, 30) && second != j && second != d && !visible(g, inner, second);
+    Set keys = BIT(j);
+    if (two) {
+        Set both = bind_index(g, inner, second);
+        if ((both & inner) != inner) return;
+        inner = both, keys |= BIT(second);
+    }
+    Set deep = bind_index(g, inner, d);
+    if ((deep & inner) != inner) return;
     g->used = 0;
     Expr q = gen_real(g, bind_index(g, scope, d), 0), k = gen_real(g, deep & ~(scope >> s->n_ambient << s->n_ambient), 0);
     const char *bias = maybe(g, 40) ? format(g->c, " + %s", gen_real(g, inner, 1).text) : "";
     Set scored = g->used & ~BIT(d);
     bool masked = maybe(g, 70);
-    Expr mask = masked ? gen_bool(g, inner, 2) : (Expr){"true", 0, 1};
-    Set weighed = (g->used & ~BIT(d)) | BIT(j);
+    Expr mask = {"true", 0, 1};
+    if (masked && maybe(g, 35)) mask = gen_bool(g, inner, 2);
+    else if (masked) mask.text = placed_mask(g, scope, j);
+    if (masked && two) mask.text = format(g->c, "(%s and %s)", mask.text, placed_mask(g, scope, second));
+    if (masked) g->used |= keys; /* near enough: masks mention their keys */
+    Set weighed = (g->used & ~BIT(d)) | keys;
     Expr v = gen_real(g, inner, maybe(g, 70) ? 0 : 2);
-    Set free = g->used & ~(BIT(j) | BIT(d));
-    if (set_size(g->used) > G_DIMS) return;
-    const char *J = g->index[j].name, *D = g->index[d].name;
+    Set free = g->used & ~(keys | BIT(d));
+    if (set_size(g->used | keys) > G_DIMS) return;
+    const char *J = two ? format(g->c, "%s, %s", g->index[j].name, g->index[second].name) : g->index[j].name, *D = g->index[d].name;
     const char *where = masked ? format(g->c, " where %s", mask.text) : "";
     const char *sink = maybe(g, 15) ? ", sink = 0.25" : "";
     const char *scores = format(g->c, "sum[%s](%s * %s) / sqrt(size(%s) + 1)%s", D, q.text, k.text, D, bias);

@@ -72,7 +72,8 @@ static void batch(Fuzz *f, unsigned first)
         return;
     }
     bool f32 = first / BATCH % 4 == 3;
-    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first};
+    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first,
+                            .definition = first / BATCH % 3 == 1 ? "n0=2" : NULL};
     RandomProgram programs[BATCH];
     Outcome outcomes[BATCH];
     for (unsigned k = 0; k < BATCH; k++) programs[k] = random_program(&c, f->seed, first + k, f32);
@@ -96,7 +97,8 @@ static void one(Fuzz *f, unsigned number)
     if (setjmp(c.escape)) return;
     unsigned first = number / BATCH * BATCH;
     bool f32 = first / BATCH % 4 == 3;
-    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first};
+    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first,
+                            .definition = first / BATCH % 3 == 1 ? "n0=2" : NULL};
     RandomProgram p = random_program(&c, f->seed, number, f32);
     Outcome o;
     printf("%s%s", p.uses, p.text);

@@ -101,7 +101,7 @@ static void random_sizes(Trial *t, Call *call, const TrialOptions *options, unsi
 {
     Random r = {options->seed + 977 * size};
     for (uint32_t k = 0; size && k < t->pattern->indices.n; k++)
-        call_set_size(call, t->pattern->indices.at[k]->name, random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 6) ? 6 : 37) : 0);
+        call_set_size(call, t->pattern->indices.at[k]->name, random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 4) ? 6 : 44) : 0);
 }
 
 /* Some float inputs once for all batches, or once for a group of heads. */
@@ -163,6 +163,16 @@ static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Share
     }
 }
 
+/* Has the text an int parameter of the name before the `=`? */
+static bool has_definition(const char *text, const char *definition)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%.*s: int =", (int)strcspn(definition, "="), definition);
+    for (const char *at = text; (at = strstr(at, name)); at++)
+        if (at[-1] == '(' || at[-1] == ' ') return true;
+    return false;
+}
+
 static void run_program(Trial *t, const RandomProgram *p, const TrialOptions *options, Outcome *o, Shared *shared)
 {
     compilation_init(&t->c);
@@ -173,6 +183,10 @@ static void run_program(Trial *t, const RandomProgram *p, const TrialOptions *op
     strcpy(shared->stage, "check");
     const char *text = format(&t->c, "%s%s", p->uses, p->text);
     t->options = (PipelineOptions){.path = "program.attn", .text = text, .length = strlen(text), .f64 = options->f64};
+    if (options->definition && has_definition(text, options->definition)) {
+        t->options.definitions = &options->definition;
+        t->options.n_definitions = 1;
+    }
     pipeline_init(&t->pipeline, &t->c, &t->options);
     if (!pipeline_check(&t->pipeline)) {
         o->verdict = REJECTED;
@@ -225,6 +239,17 @@ static void add_text(Text *text, const RandomProgram *programs, unsigned n, cons
         if (outcomes[k].verdict == FINE) text_add(text, "%s\n", programs[k].text);
 }
 
+/* Extents of an index of the first program that is fine: code of its own for them. */
+static const char *some_size(Compilation *c, Trial *trials, unsigned n, const Outcome *outcomes)
+{
+    for (unsigned k = 0; k < n; k++) {
+        if (outcomes[k].verdict != FINE || !trials[k].pattern->indices.n) continue;
+        const Index *index = trials[k].pattern->indices.at[trials[k].pattern->indices.n - 1];
+        return format(c, "%s=%lld,3", index->name, (long long)trials[k].calls[0].extents[index->number]);
+    }
+    return NULL;
+}
+
 /* Machine code of all that are fine so far. False: some cannot be compiled together. */
 static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
 {
@@ -235,7 +260,10 @@ static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, c
     Text text = {.c = &c};
     text_add(&text, "%s", "");
     add_text(&text, programs, n, s->outcomes);
-    AttnCompileOptions compile = {.f64 = options->f64, .no_cache = 1};
+    const char *definitions[] = {NULL, NULL}, *sizes[] = {NULL, NULL};
+    if (options->definition && has_definition(text.at, options->definition)) definitions[0] = options->definition;
+    if (options->seed % 3 == 0) sizes[0] = some_size(&c, trials, n, s->outcomes);
+    AttnCompileOptions compile = {.f64 = options->f64, .no_cache = 1, .definitions = definitions, .sizes = sizes};
     AttnLibrary *library;
     bool none = true;
     for (unsigned k = 0; k < n; k++) none &= s->outcomes[k].verdict != FINE;

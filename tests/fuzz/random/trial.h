@@ -18,6 +18,7 @@ typedef struct TrialOptions {
     bool generate_code;  /* machine code too */
     unsigned sizes;      /* assignments of extents to try; the first is the example's */
     uint64_t seed;       /* of extents and data */
+    const char *definition; /* `n0=2`: makes this parameter constant in programs that have it; or NULL */
 } TrialOptions;
 
 /* Runs in a child process, so that a crash is an outcome as well. */
