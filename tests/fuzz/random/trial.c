@@ -12,7 +12,7 @@
 #include "compiler/command/call.h"
 #include "compiler/pipeline.h"
 
-enum { OPERATIONS_MAX = 4000000, SECONDS_MAX = 20, SIZES_MAX = 4, BATCH_MAX = 64 };
+enum { OPERATIONS_MAX = 2000000, SECONDS_MAX = 20, SIZES_MAX = 4, BATCH_MAX = 64 };
 
 /* Shared with the child: what it is doing, and what came out. */
 typedef struct Shared { unsigned at; char stage[32]; Outcome outcomes[BATCH_MAX]; } Shared;
