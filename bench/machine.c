@@ -1,5 +1,5 @@
-/* See machine.h. OpenBLAS is opened as the program runs, with its own choice of kernels: what the environment says of
- * them would slow it down. */
+/* See machine.h. OpenBLAS is opened as the program runs, with its own choice of kernels: what the environment
+ * says of them would slow it down. */
 #include "machine.h"
 
 #include <dlfcn.h>
@@ -72,8 +72,8 @@ double machine_read_bytes(void)
     return best;
 }
 
-typedef void Sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
-                   int ldb, float beta, float *c, int ldc);
+typedef void Sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc);
 enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };
 
 static Sgemm *open_sgemm(void)
@@ -112,7 +112,8 @@ static void softmax_rows(float *s, int rows, int n)
     }
 }
 
-double machine_blas_attention(int heads, int n, int d, const float *q, const float *k, const float *v, float *o)
+double machine_blas_attention(int heads, int n, int d, const float *q, const float *k, const float *v,
+                              float *o)
 {
     Sgemm *sgemm = open_sgemm();
     float *s = malloc((size_t)n * (size_t)n * sizeof *s);

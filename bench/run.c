@@ -1,10 +1,10 @@
-/* bench/run: the patterns of bench/cases/ on one thread, in one process with what the machine can do. Prints a table;
- * with a file name it also writes JSON:
+/* bench/run: the patterns of bench/cases/ on one thread, in one process with what the machine can do. Prints
+ * a table; with a file name it also writes JSON:
  *
  *     run [--quick] [FILE.json]
  *
- * Rates are 4 * d flops for every visible pair (query, key), whatever was computed: the share of a case is its rate by
- * that of dense attention in this run. Times are medians. */
+ * Rates are 4 * d flops for every visible pair (query, key), whatever was computed: the share of a case is
+ * its rate by that of dense attention in this run. Times are medians. */
 #include <attn.h>
 #include <math.h>
 #include <stdbool.h>
@@ -22,19 +22,23 @@ typedef struct Case {
     const char *name, *sizes; /* `i=4096 j=4096 d=64 e=64`: an extent for every index but b and h */
     double floor;             /* the share of dense that must be reached, or 0 */
     bool (*visible)(const struct Case *, int i, int j);
-    int w, r, side;           /* what `visible` needs */
-    int n;                    /* queries and keys */
+    int w, r, side; /* what `visible` needs */
+    int n;          /* queries and keys */
 } Case;
 
 static bool all(const Case *c, int i, int j) { return (void)c, (void)i, (void)j, true; }
 static bool causal(const Case *c, int i, int j) { return (void)c, j <= i; }
 static bool window(const Case *c, int i, int j) { return j <= i && i - j < c->w; }
-static bool dilated(const Case *c, int i, int j) { return j <= i && i - j < c->w * c->r && (i - j) % c->r == 0; }
+static bool dilated(const Case *c, int i, int j)
+{
+    return j <= i && i - j < c->w * c->r && (i - j) % c->r == 0;
+}
 static bool prefix(const Case *c, int i, int j) { return j <= i || j < c->w; }
 static bool global(const Case *c, int i, int j) { return abs(i - j) <= c->w || i < c->r || j < c->r; }
 static bool near_on_axis(const Case *c, int i, int j)
 {
-    int cells = (c->side - 1 - i % c->r) / c->r + 1, start = i / c->r - c->w / 2, last = cells > c->w ? cells - c->w : 0;
+    int cells = (c->side - 1 - i % c->r) / c->r + 1, start = i / c->r - c->w / 2,
+        last = cells > c->w ? cells - c->w : 0;
     start = start < 0 ? 0 : start > last ? last : start;
     return i % c->r == j % c->r && start <= j / c->r && j / c->r < start + c->w;
 }
@@ -45,8 +49,8 @@ static bool near2d(const Case *c, int i, int j)
 static bool near3d(const Case *c, int i, int j)
 {
     int side = c->side;
-    return near_on_axis(c, i / side / side, j / side / side) && near_on_axis(c, i / side % side, j / side % side) &&
-           near_on_axis(c, i % side, j % side);
+    return near_on_axis(c, i / side / side, j / side / side) &&
+           near_on_axis(c, i / side % side, j / side % side) && near_on_axis(c, i % side, j % side);
 }
 static bool swin(const Case *c, int i, int j)
 {
@@ -119,7 +123,8 @@ static void bind_all(AttnBinding *binding, const Case *c, float **memory)
         int64_t shape[8], count = 1;
         for (int d = 0; d < p->tensors[t].rank; d++) count *= shape[d] = size_of(c, p->tensors[t].indices[d]);
         memory[t] = numbers((size_t)count, (unsigned)t + 1);
-        check(attn_bind_dense(binding, p->tensors[t].name, memory[t], p->tensors[t].rank, shape, &error), c->name);
+        check(attn_bind_dense(binding, p->tensors[t].name, memory[t], p->tensors[t].rank, shape, &error),
+              c->name);
     }
 }
 
@@ -172,17 +177,25 @@ static double blas_attention(void)
     return seconds;
 }
 
-typedef struct Result { double seconds, pairs, rate; } Result;
+typedef struct Result {
+    double seconds, pairs, rate;
+} Result;
 
-static void write_json(const char *path, double peak, double read, double sgemm, double blas, const Result *results, int n)
+static void write_json(const char *path, double peak, double read, double sgemm, double blas,
+                       const Result *results, int n)
 {
     FILE *f = fopen(path, "w");
     if (!f) check(ATTN_STATUS_IO, path);
-    fprintf(f, "{\"peak_flops\": %.4g, \"read_bytes\": %.4g, \"sgemm_flops\": %.4g, \"blas_attention_flops\": %.4g, \"cases\": {",
+    fprintf(f,
+            "{\"peak_flops\": %.4g, \"read_bytes\": %.4g, \"sgemm_flops\": %.4g, \"blas_attention_flops\": "
+            "%.4g, \"cases\": {",
             peak, read, sgemm, blas);
     for (int k = 0; k < n; k++)
-        fprintf(f, "%s\n  \"%s\": {\"seconds\": %.6g, \"visible_pairs\": %.0f, \"flops\": %.4g, \"share_of_dense\": %.3f}", k ? "," : "",
-                cases[k].name, results[k].seconds, results[k].pairs, results[k].rate, results[k].rate / results[0].rate);
+        fprintf(f,
+                "%s\n  \"%s\": {\"seconds\": %.6g, \"visible_pairs\": %.0f, \"flops\": %.4g, "
+                "\"share_of_dense\": %.3f}",
+                k ? "," : "", cases[k].name, results[k].seconds, results[k].pairs, results[k].rate,
+                results[k].rate / results[0].rate);
     fprintf(f, "\n}}\n");
     fclose(f);
 }
@@ -192,17 +205,18 @@ int main(int argc, char **argv)
     int rounds = argc > 1 && !strcmp(argv[1], "--quick") ? 1 : ROUNDS, n = sizeof cases / sizeof *cases;
     const char *json = argc > (rounds == 1 ? 2 : 1) ? argv[argc - 1] : NULL;
     Result results[sizeof cases / sizeof *cases];
-    double peak = machine_peak_flops(), sgemm = machine_sgemm_flops(1024), read = machine_read_bytes(), blas = blas_attention();
+    double peak = machine_peak_flops(), sgemm = machine_sgemm_flops(1024), read = machine_read_bytes(),
+           blas = blas_attention();
     double dense = 4.0 * 64 * 4096 * 4096 * HEADS, blas_rate = blas > 0 ? dense / blas : 0;
-    printf("peak %.0f GFLOP/s, sgemm %.2f of it, read %.1f GB/s, attention by BLAS %.2f of peak\n\n", peak / 1e9, sgemm / peak,
-           read / 1e9, blas_rate / peak);
+    printf("peak %.0f GFLOP/s, sgemm %.2f of it, read %.1f GB/s, attention by BLAS %.2f of peak\n\n",
+           peak / 1e9, sgemm / peak, read / 1e9, blas_rate / peak);
     printf("| case | of peak | of sgemm | of dense | asked |\n|---|---|---|---|---|\n");
     for (int k = 0; k < n; k++) {
         results[k].seconds = run_case(&cases[k], rounds);
         results[k].pairs = visible_pairs(&cases[k]);
         results[k].rate = 4.0 * 64 * results[k].pairs / results[k].seconds;
-        printf("| %s | %.2f | %.2f | %.2f | %.2f |\n", cases[k].name, results[k].rate / peak, sgemm > 0 ? results[k].rate / sgemm : 0,
-               results[k].rate / results[0].rate, cases[k].floor);
+        printf("| %s | %.2f | %.2f | %.2f | %.2f |\n", cases[k].name, results[k].rate / peak,
+               sgemm > 0 ? results[k].rate / sgemm : 0, results[k].rate / results[0].rate, cases[k].floor);
         fflush(stdout);
     }
     if (json) write_json(json, peak, read, sgemm, blas_rate, results, n);

@@ -1,12 +1,16 @@
-/* Interval arithmetic over expressions (see box.h). Int tensors are bounded by their minimum and maximum over the
- * coordinates that the box reaches, bool tensors by `any` and `all`.
- * Requires: int arithmetic that does not wrap in the box. Ensures: soundness, which the tests check at random. */
+/* Interval arithmetic over expressions (see box.h). Int tensors are bounded by their minimum and maximum over
+ * the coordinates that the box reaches, bool tensors by `any` and `all`. Requires: int arithmetic that does
+ * not wrap in the box. Ensures: soundness, which the tests check at random. */
 #include "box.h"
 
 #include "walk.h"
 
-typedef struct Interval { Node *lo, *hi; } Interval; /* inclusive; NULL: not known */
-typedef struct Truth { Node *hold, *fail; } Truth;
+typedef struct Interval {
+    Node *lo, *hi;
+} Interval; /* inclusive; NULL: not known */
+typedef struct Truth {
+    Node *hold, *fail;
+} Truth;
 
 static Interval interval(Compilation *c, const Box *box, Node *n);
 static Truth truth(Compilation *c, const Box *box, Node *n);
@@ -30,8 +34,10 @@ static Interval index_interval(Compilation *c, const Box *box, Node *n)
 
 static Interval multiply(Compilation *c, Interval a, Interval b)
 {
-    Node *p = op(c, N_MUL, a.lo, b.lo), *q = op(c, N_MUL, a.lo, b.hi), *r = op(c, N_MUL, a.hi, b.lo), *s = op(c, N_MUL, a.hi, b.hi);
-    return (Interval){op(c, N_MIN, op(c, N_MIN, p, q), op(c, N_MIN, r, s)), op(c, N_MAX, op(c, N_MAX, p, q), op(c, N_MAX, r, s))};
+    Node *p = op(c, N_MUL, a.lo, b.lo), *q = op(c, N_MUL, a.lo, b.hi), *r = op(c, N_MUL, a.hi, b.lo),
+         *s = op(c, N_MUL, a.hi, b.hi);
+    return (Interval){op(c, N_MIN, op(c, N_MIN, p, q), op(c, N_MIN, r, s)),
+                      op(c, N_MAX, op(c, N_MAX, p, q), op(c, N_MAX, r, s))};
 }
 
 /* Quotients by a divisor that is the same in the whole box: monotone, one way or the other; by 0 always 0. */
@@ -52,7 +58,8 @@ static Interval modulo(Compilation *c, Interval a, Node *b)
     Node *none = op(c, N_EQ, b, zero);
     least = node_if(c, none, op(c, N_MIN, a.lo, zero), least);
     most = node_if(c, none, op(c, N_MAX, a.hi, zero), most);
-    return (Interval){node_if(c, plain, op(c, N_MOD, a.lo, b), least), node_if(c, plain, op(c, N_MOD, a.hi, b), most)};
+    return (Interval){node_if(c, plain, op(c, N_MOD, a.lo, b), least),
+                      node_if(c, plain, op(c, N_MOD, a.hi, b), most)};
 }
 
 static Interval absolute(Compilation *c, Interval a)
@@ -82,8 +89,14 @@ static Interval choose(Compilation *c, const Box *box, Node *n)
                       a.hi && b.hi ? node_if(c, n->args[0], a.hi, b.hi) : NULL};
 }
 
-/* A READ over all coordinates that the box reaches: `n` with a fresh variable for every coordinate that moves. */
-typedef struct Reach { Node *read; unsigned n; Index *vars[16]; Node *lo[16], *hi[16]; } Reach;
+/* A READ over all coordinates that the box reaches: `n` with a fresh variable for every coordinate that
+ * moves. */
+typedef struct Reach {
+    Node *read;
+    unsigned n;
+    Index *vars[16];
+    Node *lo[16], *hi[16];
+} Reach;
 
 static bool reach(Compilation *c, const Box *box, Node *n, Reach *r)
 {
@@ -129,7 +142,8 @@ static Interval interval(Compilation *c, const Box *box, Node *n)
     if (n->op == N_IF) return choose(c, box, n);
     if (n->op == N_TO_INT && n->args[0]->type == TYPE_BOOL) {
         Truth t = truth(c, box, n->args[0]);
-        return (Interval){node_unary(c, N_TO_INT, node_unary(c, N_NOT, t.fail)), node_unary(c, N_TO_INT, t.hold)};
+        return (Interval){node_unary(c, N_TO_INT, node_unary(c, N_NOT, t.fail)),
+                          node_unary(c, N_TO_INT, t.hold)};
     }
     if (node_is_binder(n) || n->n_args == 0 || n->args[0]->type != TYPE_INT) return unknown;
     a = interval(c, box, n->args[0]);
@@ -138,7 +152,8 @@ static Interval interval(Compilation *c, const Box *box, Node *n)
     switch (n->op) {
     case N_ADD: return (Interval){op(c, N_ADD, a.lo, b.lo), op(c, N_ADD, a.hi, b.hi)};
     case N_SUB: return (Interval){op(c, N_SUB, a.lo, b.hi), op(c, N_SUB, a.hi, b.lo)};
-    case N_NEG: return (Interval){a.hi ? node_unary(c, N_NEG, a.hi) : NULL, a.lo ? node_unary(c, N_NEG, a.lo) : NULL};
+    case N_NEG:
+        return (Interval){a.hi ? node_unary(c, N_NEG, a.hi) : NULL, a.lo ? node_unary(c, N_NEG, a.lo) : NULL};
     case N_MUL: return multiply(c, a, b);
     case N_FLOORDIV: return steady && a.lo && a.hi ? divide(c, a, n->args[1]) : unknown;
     case N_MOD: return steady ? modulo(c, a, n->args[1]) : unknown;
@@ -157,7 +172,8 @@ static Truth compare(Compilation *c, const Box *box, Node *n)
 {
     Interval a = interval(c, box, n->args[0]), b = interval(c, box, n->args[1]);
     if (n->op == N_LT || n->op == N_LE)
-        return (Truth){known(c, op(c, n->op, a.lo, b.hi)), known(c, op(c, n->op == N_LT ? N_LE : N_LT, b.lo, a.hi))};
+        return (Truth){known(c, op(c, n->op, a.lo, b.hi)),
+                       known(c, op(c, n->op == N_LT ? N_LE : N_LT, b.lo, a.hi))};
     Node *meet = op(c, N_AND, op(c, N_LE, a.lo, b.hi), op(c, N_LE, b.lo, a.hi));
     Node *differ = op(c, N_OR, op(c, N_LT, a.lo, b.hi), op(c, N_LT, b.lo, a.hi));
     if (n->op == N_EQ) return (Truth){known(c, meet), known(c, differ)};
@@ -192,14 +208,18 @@ static Truth truth(Compilation *c, const Box *box, Node *n)
     Node *always = node_bool(c, true);
     if (!touches(box, n)) return (Truth){n, node_unary(c, N_NOT, n)};
     switch (n->op) {
-    case N_AND: case N_OR: return logic(c, box, n);
+    case N_AND:
+    case N_OR: return logic(c, box, n);
     case N_NOT: {
         Truth a = truth(c, box, n->args[0]);
         return (Truth){a.fail, a.hold};
     }
     case N_IF: return choose_truth(c, box, n);
     case N_READ: return read_truth(c, box, n);
-    case N_EQ: case N_NE: case N_LT: case N_LE:
+    case N_EQ:
+    case N_NE:
+    case N_LT:
+    case N_LE:
         if (n->args[0]->type == TYPE_INT) return compare(c, box, n);
         return (Truth){always, always};
     default: return (Truth){always, always};

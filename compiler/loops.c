@@ -113,7 +113,8 @@ void loops_print(Text *out, const Kernel *k)
     for (uint32_t p = 0; p < k->phases.n; p++) {
         const Phase *phase = &k->phases.at[p];
         text_add(out, "phase %u: %s, tasks [", p, phase->name);
-        for (unsigned t = 0; t < phase->n_tasks; t++) text_add(out, "%s%s", t ? ", " : "", phase->tasks[t]->name);
+        for (unsigned t = 0; t < phase->n_tasks; t++)
+            text_add(out, "%s%s", t ? ", " : "", phase->tasks[t]->name);
         text_add(out, "]\n");
         print_block(out, &phase->body, 1);
     }
@@ -170,10 +171,12 @@ static void check_store(Verify *v, const Statement *s)
 {
     check_reference(v, s->tensor);
     const Buffer *b = kernel_buffer(v->k, s->tensor);
-    if (b && b->kind == BUFFER_BOUND && s->tensor->role != ROLE_OUTPUT) fail(v, "a store to the input", s->tensor->name);
+    if (b && b->kind == BUFFER_BOUND && s->tensor->role != ROLE_OUTPUT)
+        fail(v, "a store to the input", s->tensor->name);
     for (unsigned k = 0; k < s->tensor->n_dims; k++) check_node(v, s->subscripts[k]);
     check_node(v, s->value);
-    if (!v->wrong && s->value->type != s->tensor->type) fail(v, "a store of another type to", s->tensor->name);
+    if (!v->wrong && s->value->type != s->tensor->type)
+        fail(v, "a store of another type to", s->tensor->name);
 }
 
 static void check_statement(Verify *v, const Statement *s)
@@ -187,7 +190,8 @@ static void check_statement(Verify *v, const Statement *s)
         break;
     case S_SET:
         check_node(v, s->value);
-        if (!v->wrong && s->value->type != s->local->type) fail(v, "a value of another type for", s->local->name);
+        if (!v->wrong && s->value->type != s->local->type)
+            fail(v, "a value of another type for", s->local->name);
         v->assigned[s->local->id] = true;
         break;
     case S_STORE: check_store(v, s); break;

@@ -1,11 +1,12 @@
 /* Plan to Loops: buffers, checks, phases.
- * Requires: a verified Plan. Ensures: a Kernel that loops_verify accepts: no binders, every tensor has a buffer, guarded
- * reads stay guarded. Breaks: nothing; the Plan is only read. */
+ * Requires: a verified Plan. Ensures: a Kernel that loops_verify accepts: no binders, every tensor has a
+ * buffer, guarded reads stay guarded. Breaks: nothing; the Plan is only read. */
 #include "lower_internal.h"
 
 static void add_check(Kernel *k, Compilation *c, Check check) { PUSH(c, &k->checks, check); }
 
-/* Proofs of subscripts count on it that sizes, and parameters that they use, leave room in 64 bits (docs/safety.md). */
+/* Proofs of subscripts count on it that sizes, and parameters that they use, leave room in 64 bits
+ * (docs/safety.md). */
 static void lower_limits(Lower *l)
 {
     const Pattern *p = l->kernel->pattern;
@@ -14,13 +15,15 @@ static void lower_limits(Lower *l)
     for (uint32_t k = 0; k < p->indices.n; k++) {
         const Index *i = p->indices.at[k];
         Node *test = node_binary(c, N_LT, node_size(c, p->indices.at[k]), limit);
-        add_check(l->kernel, c, (Check){CHECK_CONDITION, format(c, "size(%s) < 2 ** 31", i->name), test, NULL, i->span});
+        add_check(l->kernel, c,
+                  (Check){CHECK_CONDITION, format(c, "size(%s) < 2 ** 31", i->name), test, NULL, i->span});
     }
     for (uint32_t k = 0; k < p->params.n; k++) {
         Param *x = p->params.at[k];
         if (!x->bounded || x->type != TYPE_INT || x->fixed) continue;
         Node *value = node_param(c, x);
-        Node *test = node_binary(c, N_AND, node_binary(c, N_LE, low, value), node_binary(c, N_LE, value, limit));
+        Node *test =
+            node_binary(c, N_AND, node_binary(c, N_LE, low, value), node_binary(c, N_LE, value, limit));
         const char *text = format(c, "-(2 ** 31) <= %s <= 2 ** 31", x->name);
         add_check(l->kernel, c, (Check){CHECK_CONDITION, text, test, NULL, x->span});
     }
@@ -31,7 +34,8 @@ static void lower_checks(Lower *l)
 {
     const Pattern *p = l->kernel->pattern;
     for (uint32_t k = 0; k < p->checks.n; k++)
-        add_check(l->kernel, l->c, (Check){CHECK_RUN, p->checks.at[k].text, NULL, NULL, p->checks.at[k].span});
+        add_check(l->kernel, l->c,
+                  (Check){CHECK_RUN, p->checks.at[k].text, NULL, NULL, p->checks.at[k].span});
     lower_limits(l);
     for (uint32_t k = 0; k < p->conditions.n; k++) {
         const Condition *x = &p->conditions.at[k];
@@ -81,7 +85,9 @@ static const char *range_text(Lower *l, const Tensor *t)
 static void lower_data_check(Lower *l, Tensor *t)
 {
     add_check(l->kernel, l->c, (Check){CHECK_DATA_RANGE, range_text(l, t), NULL, t, t->span});
-    Phase phase = {.name = format(l->c, "range of %s", t->name), .n_tasks = t->n_dims ? 1 : 0, .tasks = t->dims,
+    Phase phase = {.name = format(l->c, "range of %s", t->name),
+                   .n_tasks = t->n_dims ? 1 : 0,
+                   .tasks = t->dims,
                    .data_check = true};
     Scope root;
     phase_open(l, &root, phase.n_tasks, t->dims);
@@ -90,7 +96,8 @@ static void lower_data_check(Lower *l, Tensor *t)
     dims_open(l, &rest, t->n_dims - phase.n_tasks, t->dims + phase.n_tasks);
     Node *x = read_at(l, t);
     Statement *s = emit(l, S_REQUIRE);
-    s->condition = node_binary(l->c, N_AND, node_binary(l->c, N_LE, t->lo, x), node_binary(l->c, N_LT, x, t->hi));
+    s->condition =
+        node_binary(l->c, N_AND, node_binary(l->c, N_LE, t->lo, x), node_binary(l->c, N_LT, x, t->hi));
     s->check = l->kernel->checks.n - 1;
     nest_close(l, &rest);
     phase_close(l, &root, phase);
@@ -128,8 +135,10 @@ static void lower_stage(Lower *l, const Stage *s)
     IndexSet bound = bound_by(s);
     Scope root;
     phase_open(l, &root, s->n_tasks, s->tasks);
-    if (s->kind == STAGE_SCAN) lower_scan(l, s);
-    else lower_equation(l, s->equation, &bound);
+    if (s->kind == STAGE_SCAN)
+        lower_scan(l, s);
+    else
+        lower_equation(l, s->equation, &bound);
     phase_close(l, &root, phase);
 }
 
@@ -141,7 +150,8 @@ Kernel *lower(Compilation *c, const Plan *plan, unsigned lanes)
     lower_checks(&l);
     lower_buffers(&l);
     for (uint32_t t = 0; t < k->pattern->tensors.n; t++)
-        if (k->pattern->tensors.at[t]->lo && !k->pattern->tensors.at[t]->body) lower_data_check(&l, k->pattern->tensors.at[t]);
+        if (k->pattern->tensors.at[t]->lo && !k->pattern->tensors.at[t]->body)
+            lower_data_check(&l, k->pattern->tensors.at[t]);
     for (uint32_t s = 0; s < plan->stages.n; s++) lower_stage(&l, plan->stages.at[s]);
     return k;
 }

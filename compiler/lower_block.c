@@ -1,6 +1,6 @@
 /* The streamed keys of a strip in blocks (see lower_strip.h).
- * Requires: recognised terms with their accumulators. Ensures: every visible key has been added once, in all lanes that see
- * it. Breaks: nothing. */
+ * Requires: recognised terms with their accumulators. Ensures: every visible key has been added once, in all
+ * lanes that see it. Breaks: nothing. */
 #include "lower_strip.h"
 
 #include <math.h>
@@ -27,10 +27,7 @@ static Node *at_key(Strip *s, Node *n)
     return node_substitute(comp(s), n, s->sum->n_vars, s->sum->vars, to);
 }
 
-static Range keys_of_block(Strip *s)
-{
-    return (Range){node_int(comp(s), 0), s->count, NULL};
-}
+static Range keys_of_block(Strip *s) { return (Range){node_int(comp(s), 0), s->count, NULL}; }
 
 static void keys_open(Strip *s, Loop *loop, LoopKind kind)
 {
@@ -38,7 +35,8 @@ static void keys_open(Strip *s, Loop *loop, LoopKind kind)
     loop->kind = kind;
 }
 
-static Node *greater(Strip *s, Node *a, Node *b) /* b unless a is greater; not caring for NaN, which the sums carry */
+static Node *greater(Strip *s, Node *a,
+                     Node *b) /* b unless a is greater; not caring for NaN, which the sums carry */
 {
     return node_if(comp(s), binary(s, N_LT, b, a), a, b);
 }
@@ -107,7 +105,8 @@ static Local *normalise_block(Strip *s, Term *t)
     return scale;
 }
 
-/* total = total * scale + sum over keys of weight * factor. `careful`: a hidden key's factor may be NaN or infinite. */
+/* total = total * scale + sum over keys of weight * factor. `careful`: a hidden key's factor may be NaN or
+ * infinite. */
 static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
 {
     Lower *l = s->l;
@@ -120,7 +119,8 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     set_local(l, x, scale ? binary(s, N_MUL, old, get(s, scale)) : old);
     Loop loop;
     keys_open(s, &loop, LOOP_SERIAL);
-    Node *more = binary(s, N_ADD, get(s, x), binary(s, N_MUL, read_at(l, t->tile), lower_value(l, at_key(s, t->factor))));
+    Node *more = binary(s, N_ADD, get(s, x),
+                        binary(s, N_MUL, read_at(l, t->tile), lower_value(l, at_key(s, t->factor))));
     if (careful) more = node_if(c, read_at(l, s->seen), more, get(s, x));
     set_local(l, x, more);
     loop_close(l, &loop);
@@ -128,8 +128,8 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     nest_close(l, &nest);
 }
 
-/* Is a number of the block's factors not finite? x * 0 is NaN then, and stays it in a sum: one for every accumulator, so
- * that the loop over keys needs no sum across them. */
+/* Is a number of the block's factors not finite? x * 0 is NaN then, and stays it in a sum: one for every
+ * accumulator, so that the loop over keys needs no sum across them. */
 static Node *is_tainted(Strip *s, Term *t)
 {
     Lower *l = s->l;
@@ -173,8 +173,10 @@ static void run_block(Strip *s, bool partial)
         if (t->softmax) set_local(s->l, t->top, get(s, t->max));
         score_block(s, t, partial);
         Local *scale = t->softmax ? normalise_block(s, t) : NULL;
-        if (partial) weigh_either(s, t, scale);
-        else weigh_block(s, t, scale, false);
+        if (partial)
+            weigh_either(s, t, scale);
+        else
+            weigh_block(s, t, scale, false);
     }
 }
 
@@ -210,7 +212,8 @@ static void find_range(Strip *s, unsigned k)
         v->step = get(s, step);
     }
     v->base = get(s, base);
-    Node *size = binary(s, N_SUB, lower_value(l, hi), v->base), *up = binary(s, N_SUB, v->step, integer(s, 1));
+    Node *size = binary(s, N_SUB, lower_value(l, hi), v->base),
+         *up = binary(s, N_SUB, v->step, integer(s, 1));
     size = binary(s, N_FLOORDIV, binary(s, N_ADD, size, up), v->step);
     set_local(l, count, binary(s, N_MAX, size, integer(s, 0)));
     v->count = get(s, count);
@@ -220,7 +223,8 @@ static void find_range(Strip *s, unsigned k)
 static Box block_box(Strip *s)
 {
     Box box = s->lanes;
-    Node *one = integer(s, 1), *row = one, *last = binary(s, N_SUB, binary(s, N_ADD, s->first, s->count), one);
+    Node *one = integer(s, 1), *row = one,
+         *last = binary(s, N_SUB, binary(s, N_ADD, s->first, s->count), one);
     for (unsigned k = 1; k < s->sum->n_vars; k++) row = binary(s, N_MUL, row, s->streamed[k].count);
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         const Streamed *v = &s->streamed[k];
@@ -297,7 +301,8 @@ static void judge_block(Strip *s)
     branch_close(l, &some);
 }
 
-/* Several streamed indices: the coordinates of the block's keys as lists, row-major, going on where the last block ended. */
+/* Several streamed indices: the coordinates of the block's keys as lists, row-major, going on where the last
+ * block ended. */
 static void start_lists(Strip *s)
 {
     Lower *l = s->l;
@@ -346,7 +351,8 @@ void strip_blocks(Strip *s)
         total = binary(s, N_MUL, total, s->streamed[k].count);
     }
     bool several = s->sum->n_vars > 1;
-    if (!node_is_bool(s->where, true)) s->seen = scratch_new(s->l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
+    if (!node_is_bool(s->where, true))
+        s->seen = scratch_new(s->l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
     if (several) start_lists(s);
     blocks_open(s, &loop, "first", integer(s, 0), total, STRIP_BLOCK);
     if (several) fill_lists(s);

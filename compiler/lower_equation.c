@@ -1,12 +1,17 @@
 /* One equation: loops over its dims, sums that share costly parts over several dims as arrays, the store. */
 #include "lower_internal.h"
 
-typedef struct FindSum { Lower *l; const IndexSet *inner; Node *found; } FindSum;
+typedef struct FindSum {
+    Lower *l;
+    const IndexSet *inner;
+    Node *found;
+} FindSum;
 
 static bool is_array_sum(const Node *n, const IndexSet *inner)
 {
     IndexSet own = set_and(n->free, inner);
-    if (n->op != N_REDUCE || n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN || set_is_empty(&own)) return false;
+    if (n->op != N_REDUCE || n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN || set_is_empty(&own))
+        return false;
     return !bounds_depend_on(n, inner);
 }
 
@@ -14,15 +19,6 @@ static void find_sum(void *context, Node *n, const Binding *around)
 {
     FindSum *f = context;
     if (!f->found && !around->binder && is_array_sum(n, f->inner)) f->found = n;
-}
-
-typedef struct Swap { Node *from, *to; } Swap;
-
-static Node *swap_node(void *context, Compilation *c, Node *n)
-{
-    (void)c;
-    Swap *s = context;
-    return n == s->from ? s->to : n;
 }
 
 /* Sums over several dims at once are emitted here and read where they stood. */
@@ -35,9 +31,9 @@ static Node *emit_array_sums(Lower *l, const Tensor *t, Node *body, const IndexS
         Index *dims[MAX_INDICES];
         unsigned n = 0;
         for (unsigned k = 0; k < t->n_dims; k++)
-            if (set_has(inner, t->dims[k]->id) && node_depends_on(f.found, t->dims[k])) dims[n++] = t->dims[k];
-        Swap s = {f.found, lower_array_reduce(l, f.found, n, dims)};
-        body = node_rewrite(l->c, body, swap_node, &s);
+            if (set_has(inner, t->dims[k]->id) && node_depends_on(f.found, t->dims[k]))
+                dims[n++] = t->dims[k];
+        body = node_replace(l->c, body, f.found, lower_array_reduce(l, f.found, n, dims));
     }
 }
 

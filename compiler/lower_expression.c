@@ -1,5 +1,6 @@
-/* Values: what needs statements (sums, rows, lazy branches around them) is emitted, the rest stays an expression.
- * Requires: bodies of a plan. Ensures: the returned node has no binders and reads buffers alone. */
+/* Values: what needs statements (sums, rows, lazy branches around them) is emitted, the rest stays an
+ * expression. Requires: bodies of a plan. Ensures: the returned node has no binders and reads buffers alone.
+ */
 #include "lower_internal.h"
 
 static char yes, no;
@@ -79,7 +80,8 @@ static Node *lower_if(Lower *l, Node *n)
 static Node *lower_logic(Lower *l, Node *n)
 {
     Node *left = lower_value(l, n->args[0]);
-    if (differs(l, n->args[0]) || !is_heavy(l, n->args[1])) return node_binary(l->c, n->op, left, lower_value(l, n->args[1]));
+    if (differs(l, n->args[0]) || !is_heavy(l, n->args[1]))
+        return node_binary(l->c, n->op, left, lower_value(l, n->args[1]));
     Local *local = local_make(l, "test", TYPE_BOOL, true);
     set_local(l, local, left);
     Node *open = local_get(l, local);
@@ -104,7 +106,9 @@ static Node *lower_placed(Lower *l, Node *n)
     bool row = free != n->free;
     Node *known = row ? NULL : value_find(l, n, free);
     if (known) return known;
-    if (row) return lower_binder(l, n); /* rows place themselves: their value is a read at the current coordinates */
+    if (row)
+        return lower_binder(l,
+                            n); /* rows place themselves: their value is a read at the current coordinates */
     Scope *here = l->scope, *target = scope_for(l, n, free);
     l->scope = target;
     Node *value = lower_binder(l, n);

@@ -1,12 +1,24 @@
-/* Weighted sums by online softmax (Milakov and Gimelshein 2018; Rabe and Staats 2021; Dao et al. 2022): one pass over the
- * streamed indices, with a running maximum, sum and accumulators that are rescaled when the maximum grows. A sum that is
- * linear in several softmaxes over the same elements (differential attention) keeps one of each per softmax. */
+/* Weighted sums by online softmax (Milakov and Gimelshein 2018; Rabe and Staats 2021; Dao et al. 2022): one
+ * pass over the streamed indices, with a running maximum, sum and accumulators that are rescaled when the
+ * maximum grows. A sum that is linear in several softmaxes over the same elements (differential attention)
+ * keeps one of each per softmax. */
 #include "lower_internal.h"
 
 #include <math.h>
 
-typedef struct Term { Node *softmax, *factor; Local *max, *sum; Tensor *total; Local *scalar; } Term;
-typedef struct Online { Lower *l; Node *n, *where; Term terms[MOST_SOFTMAXES]; unsigned count, n_dims; Index **dims; } Online;
+typedef struct Term {
+    Node *softmax, *factor;
+    Local *max, *sum;
+    Tensor *total;
+    Local *scalar;
+} Term;
+typedef struct Online {
+    Lower *l;
+    Node *n, *where;
+    Term terms[MOST_SOFTMAXES];
+    unsigned count, n_dims;
+    Index **dims;
+} Online;
 
 /* ---- recognising ---- */
 
@@ -41,7 +53,8 @@ static bool implies_rest(Compilation *c, const Node *sum, Node *where)
 
 static bool same_elements(Compilation *c, const Node *n, const Node *softmax)
 {
-    bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX && softmax->n_vars == n->n_vars &&
+    bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX &&
+                softmax->n_vars == n->n_vars &&
                 telling(c, n, binder_where(softmax)) == telling(c, n, binder_where(n)) &&
                 implies_rest(c, n, binder_where(softmax));
     for (unsigned k = 0; same && k < n->n_vars; k++)
@@ -81,7 +94,8 @@ static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e
     switch (e->op) {
     case N_ADD: return split_terms(c, sum, out, a, factor) && split_terms(c, sum, out, b, factor);
     case N_SUB:
-        return split_terms(c, sum, out, a, factor) && split_terms(c, sum, out, b, node_unary(c, N_NEG, factor));
+        return split_terms(c, sum, out, a, factor) &&
+               split_terms(c, sum, out, b, node_unary(c, N_NEG, factor));
     case N_NEG: return split_terms(c, sum, out, a, node_unary(c, N_NEG, factor));
     case N_MUL:
         if (!holds_softmax(a)) return split_terms(c, sum, out, b, node_binary(c, N_MUL, factor, a));
@@ -94,7 +108,8 @@ static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e
 bool find_softmaxes(Lower *l, const Node *sum, Softmaxes *out)
 {
     *out = (Softmaxes){.any = holds_softmax(binder_body(sum))};
-    return sum->kind == REDUCE_SUM && out->any && split_terms(l->c, sum, out, binder_body(sum), node_real(l->c, 1));
+    return sum->kind == REDUCE_SUM && out->any &&
+           split_terms(l->c, sum, out, binder_body(sum), node_real(l->c, 1));
 }
 
 static bool depends_on_dims(const Online *o, const Node *n)
@@ -144,10 +159,13 @@ static void update_total(Online *o, Term *t, Node *scale, Node *weight)
     Nest own;
     lanes_open(l, &own, o->n_dims, o->dims);
     Node *old = t->total ? read_at(l, t->total) : local_get(l, t->scalar);
-    Node *value = scale ? node_binary(c, N_MUL, old, scale)
-                        : node_binary(c, N_ADD, old, node_binary(c, N_MUL, weight, lower_value(l, t->factor)));
-    if (t->total) store_at(l, t->total, value);
-    else set_local(l, t->scalar, value);
+    Node *value = scale
+                      ? node_binary(c, N_MUL, old, scale)
+                      : node_binary(c, N_ADD, old, node_binary(c, N_MUL, weight, lower_value(l, t->factor)));
+    if (t->total)
+        store_at(l, t->total, value);
+    else
+        set_local(l, t->scalar, value);
     nest_close(l, &own);
 }
 
@@ -192,8 +210,10 @@ static Node *finish(Online *o)
     Node *value = NULL;
     for (unsigned k = 0; k < o->count; k++) {
         const Term *t = &o->terms[k];
-        Node *total = t->total ? read_at(o->l, t->total) : local_get(o->l, t->scalar), *sum = local_get(o->l, t->sum);
-        Node *part = node_if(c, node_binary(c, N_EQ, sum, node_real(c, 0)), total, node_binary(c, N_DIV, total, sum));
+        Node *total = t->total ? read_at(o->l, t->total) : local_get(o->l, t->scalar),
+             *sum = local_get(o->l, t->sum);
+        Node *part =
+            node_if(c, node_binary(c, N_EQ, sum, node_real(c, 0)), total, node_binary(c, N_DIV, total, sum));
         value = value ? node_binary(c, N_ADD, value, part) : part;
     }
     return value;

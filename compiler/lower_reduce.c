@@ -1,4 +1,5 @@
-/* Reductions as loops: over one element, or over all elements of some dims at once (an array of accumulators inside). */
+/* Reductions as loops: over one element, or over all elements of some dims at once (an array of accumulators
+ * inside). */
 #include "lower_internal.h"
 
 #include <math.h>
@@ -14,7 +15,8 @@ void nest_open_with(Lower *l, Nest *nest, const Node *binder, Node *condition)
     branch_open(l, &nest->branch, condition);
 }
 
-/* Loops over the variables of a binder, narrowed by `where`, and a branch for what the ranges do not cover. */
+/* Loops over the variables of a binder, narrowed by `where`, and a branch for what the ranges do not cover.
+ */
 void nest_open(Lower *l, Nest *nest, const Node *binder, Node *where)
 {
     NodeList tests = {0};
@@ -52,7 +54,8 @@ Node *reduction_identity(Compilation *c, Reduction kind, Type type)
     case REDUCE_MAX: return real ? node_real(c, -INFINITY) : node_int(c, INT64_MIN);
     case REDUCE_MIN: return real ? node_real(c, INFINITY) : node_int(c, INT64_MAX);
     case REDUCE_ALL: return node_bool(c, true);
-    case REDUCE_ARGMAX: case REDUCE_ARGMIN: return node_int(c, -1);
+    case REDUCE_ARGMAX:
+    case REDUCE_ARGMIN: return node_int(c, -1);
     default: return node_zero(c, type);
     }
 }
@@ -75,7 +78,8 @@ Node *row_major(Lower *l, unsigned n_vars, Index **vars)
 {
     Node *at = node_int(l->c, 0);
     for (unsigned k = 0; k < n_vars; k++)
-        at = node_binary(l->c, N_ADD, node_binary(l->c, N_MUL, at, node_size(l->c, vars[k])), node_index(l->c, vars[k]));
+        at = node_binary(l->c, N_ADD, node_binary(l->c, N_MUL, at, node_size(l->c, vars[k])),
+                         node_index(l->c, vars[k]));
     return at;
 }
 
@@ -92,7 +96,8 @@ static Node *lower_arg(Lower *l, Node *n)
     Compilation *c = l->c;
     bool max = n->kind == REDUCE_ARGMAX;
     Node *body = binder_body(n);
-    Local *best = local_new(l, "best", body), *at = local_make(l, "at", TYPE_INT, true), *x = local_new(l, "x", body);
+    Local *best = local_new(l, "best", body), *at = local_make(l, "at", TYPE_INT, true),
+          *x = local_new(l, "x", body);
     set_local(l, at, node_int(c, -1));
     set_local(l, best, node_zero(c, body->type));
     Nest nest;
@@ -175,8 +180,10 @@ void split_where(Lower *l, Node *where, unsigned n_dims, Index **dims, Node **ou
     for (uint32_t k = 0; k < all.n; k++) {
         bool own = false;
         for (unsigned j = 0; j < n_dims; j++) own = own || node_depends_on(all.at[k], dims[j]);
-        if (own) PUSH(l->c, &in, all.at[k]);
-        else PUSH(l->c, &out, all.at[k]);
+        if (own)
+            PUSH(l->c, &in, all.at[k]);
+        else
+            PUSH(l->c, &out, all.at[k]);
     }
     *outside = conjunction(l->c, &out);
     *inside = conjunction(l->c, &in);

@@ -1,7 +1,8 @@
-/* Values that need their whole row: scans, two-pass normalisers, selections, and softmax within blocks. The row is computed
- * once into a scratch tensor over the bound variables (TOP_INDEX and POSITIONS: over their new index), where the
- * variables it depends on are bound; its value is a read at the current coordinates.
- * Ranges that depend on the row's own variables are blocks: each is computed when its first element is met. */
+/* Values that need their whole row: scans, two-pass normalisers, selections, and softmax within blocks. The
+ * row is computed once into a scratch tensor over the bound variables (TOP_INDEX and POSITIONS: over their
+ * new index), where the variables it depends on are bound; its value is a read at the current coordinates.
+ * Ranges that depend on the row's own variables are blocks: each is computed when its first element is met.
+ */
 #include "lower_internal.h"
 
 #include <math.h>
@@ -19,7 +20,8 @@ static bool has_blocks(const Node *n)
 {
     for (unsigned k = 0; k < n->n_vars; k++)
         for (unsigned j = 0; j < n->n_vars; j++)
-            if (node_depends_on(binder_lo(n, k), n->vars[j]) || node_depends_on(binder_hi(n, k), n->vars[j])) return true;
+            if (node_depends_on(binder_lo(n, k), n->vars[j]) || node_depends_on(binder_hi(n, k), n->vars[j]))
+                return true;
     return false;
 }
 
@@ -52,22 +54,19 @@ static Local *make(Row *r, const char *name, Node *start)
     set_local(r->l, x, start);
     return x;
 }
-static void accumulate(Row *r, Local *x, Op op, Node *value) { set_local(r->l, x, binary(r, op, get(r, x), value)); }
+static void accumulate(Row *r, Local *x, Op op, Node *value)
+{
+    set_local(r->l, x, binary(r, op, get(r, x), value));
+}
 static Tensor *over_vars(Row *r, const char *name, const Node *like)
 {
     return scratch_new(r->l, name, like, r->n->n_vars, r->n->vars);
 }
 
 /* Loops over all elements of the row; `condition` opens a branch. */
-static void each(Row *r, Nest *nest, Node *condition)
-{
-    nest_open_with(r->l, nest, r->n, condition);
-}
+static void each(Row *r, Nest *nest, Node *condition) { nest_open_with(r->l, nest, r->n, condition); }
 
-static void each_end(Row *r, Nest *nest)
-{
-    nest_close(r->l, nest);
-}
+static void each_end(Row *r, Nest *nest) { nest_close(r->l, nest); }
 
 /* values = the scores (`worst` for NaN), kept = the condition. */
 static void gather(Row *r, bool replace_nan)
@@ -146,7 +145,8 @@ enum { BISECTIONS = 56 }; /* the interval has length 1: to the last bit of f64 *
 static Local *bisect(Row *r, bool squared)
 {
     Lower *l = r->l;
-    Local *lo = make(r, "lo", real(r, -1)), *hi = make(r, "hi", real(r, 0)), *mid = make(r, "mid", real(r, 0));
+    Local *lo = make(r, "lo", real(r, -1)), *hi = make(r, "hi", real(r, 0)),
+          *mid = make(r, "mid", real(r, 0));
     Index *round = index_new(l->c, "round", l->span);
     round->extent = node_int(l->c, BISECTIONS);
     Loop loop;
@@ -164,12 +164,13 @@ static Local *bisect(Row *r, bool squared)
     return lo;
 }
 
-/* The threshold in closed form once the support {x > from} is known (Martins and Astudillo 2016, algorithm 1; Peters et
- * al. 2019, algorithm 2). */
+/* The threshold in closed form once the support {x > from} is known (Martins and Astudillo 2016, algorithm 1;
+ * Peters et al. 2019, algorithm 2). */
 static Node *exact_threshold(Row *r, Node *from, bool squared)
 {
     Lower *l = r->l;
-    Local *count = make(r, "count", real(r, 0)), *sum = make(r, "sum", real(r, 0)), *spread = make(r, "spread", real(r, 0));
+    Local *count = make(r, "count", real(r, 0)), *sum = make(r, "sum", real(r, 0)),
+          *spread = make(r, "spread", real(r, 0));
     Node *inside = binary(r, N_AND, read_at(l, r->kept), binary(r, N_LT, from, read_at(l, r->values)));
     Nest nest;
     each(r, &nest, inside);
@@ -199,7 +200,8 @@ static void sparse_row(Row *r)
     each(r, &nest, node_bool(l->c, true));
     Node *sound = binary(r, N_LT, get(r, max), real(r, INFINITY)); /* false for NaN, too */
     Node *weight = node_if(l->c, sound, weight_of(r, get(r, threshold), squared), real(r, NAN));
-    Node *some = binary(r, N_AND, read_at(l, r->kept), node_unary(l->c, N_NOT, binary(r, N_EQ, get(r, max), real(r, -INFINITY))));
+    Node *some = binary(r, N_AND, read_at(l, r->kept),
+                        node_unary(l->c, N_NOT, binary(r, N_EQ, get(r, max), real(r, -INFINITY))));
     store_at(l, r->result, node_if(l->c, some, weight, real(r, 0)));
     each_end(r, &nest);
 }
@@ -224,32 +226,38 @@ static void softmax_row(Row *r)
     accumulate(r, sum, N_ADD, weight);
     each_end(r, &nest);
     each(r, &nest, node_bool(l->c, true));
-    Node *some = binary(r, N_AND, read_at(l, r->kept), node_unary(l->c, N_NOT, binary(r, N_EQ, get(r, max), real(r, -INFINITY))));
+    Node *some = binary(r, N_AND, read_at(l, r->kept),
+                        node_unary(l->c, N_NOT, binary(r, N_EQ, get(r, max), real(r, -INFINITY))));
     store_at(l, r->result, node_if(l->c, some, binary(r, N_DIV, weight, get(r, sum)), real(r, 0)));
     each_end(r, &nest);
 }
 
 /* ---- selections ---- */
 
-typedef struct Best { Local *value, *found, *coordinates[16], *position; } Best;
+typedef struct Best {
+    Local *value, *found, *coordinates[16], *position;
+} Best;
 
 /* The greatest value that is kept and not yet chosen, the first of equals. */
 static Best find_best(Row *r)
 {
     Lower *l = r->l;
     Compilation *c = l->c;
-    Best best = {.value = make(r, "best", node_zero(c, r->values->type)), .found = make(r, "found", node_bool(c, false)),
+    Best best = {.value = make(r, "best", node_zero(c, r->values->type)),
+                 .found = make(r, "found", node_bool(c, false)),
                  .position = make(r, "position", node_int(c, -1))};
     for (unsigned k = 0; k < r->n->n_vars; k++) best.coordinates[k] = make(r, "coordinate", node_int(c, 0));
     Node *free = binary(r, N_AND, read_at(l, r->kept), node_unary(c, N_NOT, read_at(l, r->chosen)));
     Node *x = read_at(l, r->values);
-    Node *better = binary(r, N_OR, node_unary(c, N_NOT, get(r, best.found)), binary(r, N_LT, get(r, best.value), x));
+    Node *better =
+        binary(r, N_OR, node_unary(c, N_NOT, get(r, best.found)), binary(r, N_LT, get(r, best.value), x));
     Nest nest;
     each(r, &nest, binary(r, N_AND, free, better));
     set_local(l, best.value, x);
     set_local(l, best.found, node_bool(c, true));
     set_local(l, best.position, row_major(l, r->n->n_vars, r->n->vars));
-    for (unsigned k = 0; k < r->n->n_vars; k++) set_local(l, best.coordinates[k], node_index(c, r->n->vars[k]));
+    for (unsigned k = 0; k < r->n->n_vars; k++)
+        set_local(l, best.coordinates[k], node_index(c, r->n->vars[k]));
     each_end(r, &nest);
     return best;
 }
@@ -264,7 +272,8 @@ static void choose(Row *r, const Best *best)
 static Node *row_size(Row *r)
 {
     Node *size = node_int(r->l->c, 1);
-    for (unsigned k = 0; k < r->n->n_vars; k++) size = binary(r, N_MUL, size, node_size(r->l->c, r->n->vars[k]));
+    for (unsigned k = 0; k < r->n->n_vars; k++)
+        size = binary(r, N_MUL, size, node_size(r->l->c, r->n->vars[k]));
     return size;
 }
 
@@ -326,10 +335,7 @@ static void topp_row(Row *r)
     loop_close(l, &loop);
 }
 
-static void fill_result(Row *r, Node *value)
-{
-    array_fill(r->l, r->result, value);
-}
+static void fill_result(Row *r, Node *value) { array_fill(r->l, r->result, value); }
 
 static void top_index_row(Row *r)
 {
@@ -375,7 +381,8 @@ static void rank_row(Row *r)
     gather(r, true);
     Nest own, others;
     each(r, &own, node_bool(c, true));
-    Local *x = make(r, "x", node_zero(c, r->values->type)), *at = make(r, "at", row_major(l, r->n->n_vars, r->n->vars));
+    Local *x = make(r, "x", node_zero(c, r->values->type)),
+          *at = make(r, "at", row_major(l, r->n->n_vars, r->n->vars));
     Local *rank = make(r, "rank", node_int(c, -1)), *in = make(r, "in", read_at(l, r->kept));
     set_local(l, x, read_at(l, r->values));
     set_local(l, rank, node_if(c, get(r, in), node_int(c, 0), node_int(c, -1)));
@@ -396,8 +403,10 @@ static void row_body(Row *r)
     switch (r->n->op) {
     case N_SCAN: scan_row(r); return;
     case N_NORMALISE:
-        if (r->n->kind == NORMALISE_SOFTMAX) softmax_row(r);
-        else sparse_row(r);
+        if (r->n->kind == NORMALISE_SOFTMAX)
+            softmax_row(r);
+        else
+            sparse_row(r);
         return;
     case N_TOPK: topk_row(r); return;
     case N_TOPP: topp_row(r); return;
@@ -441,8 +450,10 @@ Node *lower_row(Lower *l, Node *n)
     Scope *here = l->scope, *target = scope_for(l, n, free);
     l->scope = target;
     Row r = {.l = l, .n = n, .result = row_result(l, n)};
-    if (has_blocks(n)) row_blocks(&r);
-    else row_body(&r);
+    if (has_blocks(n))
+        row_blocks(&r);
+    else
+        row_body(&r);
     Node *value = read_at(l, r.result);
     map_put(l->c, &target->values, n, value);
     l->scope = here;

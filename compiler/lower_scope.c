@@ -16,10 +16,7 @@ void scope_open(Lower *l, Scope *s, bool loop)
     l->scope = s;
 }
 
-void scope_close(Lower *l, Scope *s)
-{
-    l->scope = s->outer;
-}
+void scope_close(Lower *l, Scope *s) { l->scope = s->outer; }
 
 /* The innermost scope that binds one of the variables. */
 static Scope *binding_scope(Lower *l, const IndexSet *free)
@@ -65,10 +62,7 @@ Local *local_new(Lower *l, const char *name, const Node *like)
     return local_make(l, name, like->type, !like->data);
 }
 
-Node *local_get(Lower *l, Local *local)
-{
-    return node_local(l->c, local);
-}
+Node *local_get(Lower *l, Local *local) { return node_local(l->c, local); }
 
 void set_local(Lower *l, Local *local, Node *value)
 {
@@ -100,20 +94,11 @@ static Node **own_subscripts(Lower *l, const Tensor *t)
     return at;
 }
 
-Node *read_at(Lower *l, Tensor *t)
-{
-    return node_read(l->c, t, own_subscripts(l, t), false);
-}
+Node *read_at(Lower *l, Tensor *t) { return node_read(l->c, t, own_subscripts(l, t), false); }
 
-void store_at(Lower *l, Tensor *t, Node *value)
-{
-    store(l, t, own_subscripts(l, t), value);
-}
+void store_at(Lower *l, Tensor *t, Node *value) { store(l, t, own_subscripts(l, t), value); }
 
-Range whole_range(Lower *l, Index *index)
-{
-    return (Range){node_int(l->c, 0), node_size(l->c, index), NULL};
-}
+Range whole_range(Lower *l, Index *index) { return (Range){node_int(l->c, 0), node_size(l->c, index), NULL}; }
 
 void loop_open(Lower *l, Loop *loop, Index *variable, Range range)
 {

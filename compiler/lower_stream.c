@@ -1,6 +1,6 @@
-/* One sum of a strip: what fits lanes, what is computed once per strip, where the sums go (see lower_strip.h).
- * Requires: a sum over streamed indices in the body of an equation whose queries are lanes. Ensures: bounds of loops and
- * conditions of branches are the same in all lanes. Breaks: nothing. */
+/* One sum of a strip: what fits lanes, what is computed once per strip, where the sums go (see
+ * lower_strip.h). Requires: a sum over streamed indices in the body of an equation whose queries are lanes.
+ * Ensures: bounds of loops and conditions of branches are the same in all lanes. Breaks: nothing. */
 #include "lower_strip.h"
 
 #include <math.h>
@@ -22,7 +22,8 @@ static void split_product(Strip *s, Node *n, Node **weight, Node **factor)
     } else if (n->op == N_MUL) {
         split_product(s, n->args[0], weight, factor);
         split_product(s, n->args[1], weight, factor);
-    } else *factor = binary(s, N_MUL, *factor, n);
+    } else
+        *factor = binary(s, N_MUL, *factor, n);
 }
 
 static bool add_plain(Strip *s)
@@ -61,12 +62,15 @@ bool strip_recognise(Strip *s, Node *sum)
     s->n_terms = 0;
     if (find_softmaxes(s->l, s->sum, &found)) {
         for (unsigned k = 0; k < found.n; k++)
-            s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k], .weight = binder_body(found.softmax[k]),
+            s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k],
+                                            .weight = binder_body(found.softmax[k]),
                                             .factor = found.factor[k]};
-    } else if (found.any || !add_plain(s)) return false;
+    } else if (found.any || !add_plain(s))
+        return false;
     for (unsigned k = 0; k < s->n_terms; k++) {
         const Term *t = &s->terms[k];
-        if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight) || !fits_lanes(s, t->factor)) return false;
+        if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight) || !fits_lanes(s, t->factor))
+            return false;
         if (t->softmax && binder_extra(t->softmax) && !fits_lanes(s, binder_extra(t->softmax))) return false;
     }
     IndexSet own = {{0}};
@@ -79,13 +83,18 @@ bool strip_recognise(Strip *s, Node *sum)
 
 /* Parts of a score that the lanes need again for every key: computed once per strip, into a tile [..., lane].
  * streamed: what changes while the tile is in use, the variables of sums around the innermost included. */
-typedef struct Staging { Strip *s; IndexSet streamed; NodeMap staged; } Staging;
+typedef struct Staging {
+    Strip *s;
+    IndexSet streamed;
+    NodeMap staged;
+} Staging;
 
 static bool is_stageable(Staging *g, const Node *n, const Node *inside)
 {
-    IndexSet own = set_of_vars(inside), used = set_and(n->free, &own), streamed = set_and(n->free, &g->streamed);
-    return n->type == TYPE_REAL && varies(g->s, n) && !set_is_empty(&used) && set_is_empty(&streamed) && n->n_args > 0 &&
-           !is_heavy(g->s->l, n);
+    IndexSet own = set_of_vars(inside), used = set_and(n->free, &own),
+             streamed = set_and(n->free, &g->streamed);
+    return n->type == TYPE_REAL && varies(g->s, n) && !set_is_empty(&used) && set_is_empty(&streamed) &&
+           n->n_args > 0 && !is_heavy(g->s->l, n);
 }
 
 /* Lanes one after the other, before the vector loop: their rows are contiguous in memory as lanes are not. */
@@ -139,8 +148,10 @@ static Node *stage_in(Staging *g, Node *n, const Node *inside)
 {
     Node *known = map_get(&g->staged, n);
     if (known) return known;
-    if (inside && is_stageable(g, n, inside)) known = stage_tile(g, n, inside);
-    else if (n->n_args == 0) known = n;
+    if (inside && is_stageable(g, n, inside))
+        known = stage_tile(g, n, inside);
+    else if (n->n_args == 0)
+        known = n;
     else {
         Node **args = NEW_ARRAY(comp(g->s), Node *, n->n_args);
         bool sum = n->op == N_REDUCE;
@@ -161,8 +172,8 @@ static bool is_size_of(const Node *n, const Node *sum)
     return false;
 }
 
-/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (1 / sqrt(size(d))) * b): the scale is applied once per strip, and
- * an empty sum is still divided. */
+/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (1 / sqrt(size(d))) * b): the scale is applied
+ * once per strip, and an empty sum is still divided. */
 static Node *scale_inside(Strip *s, Node *n)
 {
     Node *sum = n->op == N_DIV ? n->args[0] : NULL;
@@ -171,14 +182,16 @@ static Node *scale_inside(Strip *s, Node *n)
         return n;
     Node *body = binder_body(sum);
     unsigned side = varies(s, body->args[0]) ? 0 : 1;
-    Node *scaled = binary(s, N_MUL, binary(s, N_MUL, body->args[side], binary(s, N_DIV, real(s, 1), n->args[1])),
-                          body->args[!side]);
+    Node *scaled =
+        binary(s, N_MUL, binary(s, N_MUL, body->args[side], binary(s, N_DIV, real(s, 1), n->args[1])),
+               body->args[!side]);
     Node *lo[16], *hi[16];
     for (unsigned k = 0; k < sum->n_vars; k++) {
         lo[k] = binder_lo(sum, k);
         hi[k] = binder_hi(sum, k);
     }
-    Node *inside = node_binder(comp(s), N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi, binder_where(sum), scaled, NULL);
+    Node *inside = node_binder(comp(s), N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi,
+                               binder_where(sum), scaled, NULL);
     return binary(s, N_ADD, binary(s, N_DIV, real(s, 0), n->args[1]), inside);
 }
 

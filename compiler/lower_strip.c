@@ -1,7 +1,8 @@
 /* Pairwise stages with queries in vector lanes: equations (see lower_strip.h).
  *
- * The queries of a strip are a box of one to three indices. Requires: a pairwise stage. Ensures: lanes beyond the last query
- * repeat it, and store the same value to the same place. Breaks: nothing; what does not fit is left to lower_equation. */
+ * The queries of a strip are a box of one to three indices. Requires: a pairwise stage. Ensures: lanes beyond
+ * the last query repeat it, and store the same value to the same place. Breaks: nothing; what does not fit is
+ * left to lower_equation. */
 #include "lower_strip.h"
 
 Index *strip_index(Lower *l, const char *name, Node *extent)
@@ -18,11 +19,19 @@ typedef struct Query {
     Index *index, *tile;
     unsigned lanes;
     const Residue *residue;
-    Node *at;            /* the position of a lane */
-    Node *exists;        /* has the tile any? */
+    Node *at;     /* the position of a lane */
+    Node *exists; /* has the tile any? */
 } Query;
 
-typedef struct Tiling { Strip s; const Stage *stage; Query queries[MOST_QUERIES]; unsigned n; IndexSet inner; NodeList sums; Node *body; } Tiling;
+typedef struct Tiling {
+    Strip s;
+    const Stage *stage;
+    Query queries[MOST_QUERIES];
+    unsigned n;
+    IndexSet inner;
+    NodeList sums;
+    Node *body;
+} Tiling;
 
 static unsigned outer_dims(const Tensor *t, const IndexSet *inner, Index **dims)
 {
@@ -38,7 +47,8 @@ static void collect_sum(void *context, Node *n, const Binding *around)
     if (!around->binder && n->op == N_REDUCE && n->kind == REDUCE_SUM) PUSH(comp(&t->s), &t->sums, n);
 }
 
-/* Does a condition over several streamed indices tell positions of this index apart? Then lanes spread along it. */
+/* Does a condition over several streamed indices tell positions of this index apart? Then lanes spread along
+ * it. */
 static bool is_spatial(const Tiling *t, const Index *index)
 {
     for (uint32_t k = 0; k < t->sums.n; k++)
@@ -53,7 +63,9 @@ static bool choose_queries(Tiling *t)
     unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer), lanes = t->s.l->lanes;
     if (n == 0 || outer[n - 1]->ambient) return false;
     t->n = 1;
-    while (t->n < MOST_QUERIES && t->n < n && !outer[n - 1 - t->n]->ambient && is_spatial(t, outer[n - 1 - t->n])) t->n++;
+    while (t->n < MOST_QUERIES && t->n < n && !outer[n - 1 - t->n]->ambient &&
+           is_spatial(t, outer[n - 1 - t->n]))
+        t->n++;
     for (unsigned k = t->n; k-- > 0;) {
         unsigned most = k == 0 ? lanes : t->n == 2 ? 8 : 4;
         t->queries[k] = (Query){.index = outer[n - t->n + k], .lanes = most < lanes ? most : lanes};
@@ -76,8 +88,10 @@ static int linear_in(Compilation *c, const Node *e, const Index *index, Node **r
     if (left == right) return 0;
     int sign = linear_in(c, e->args[right], index, rest);
     if (!sign) return 0;
-    if (left) *rest = node_binary(c, e->op, *rest, e->args[1]);
-    else if (e->op == N_ADD) *rest = node_binary(c, N_ADD, e->args[0], *rest);
+    if (left)
+        *rest = node_binary(c, e->op, *rest, e->args[1]);
+    else if (e->op == N_ADD)
+        *rest = node_binary(c, N_ADD, e->args[0], *rest);
     else {
         *rest = node_binary(c, N_SUB, e->args[0], *rest);
         return -sign;
@@ -91,7 +105,8 @@ static bool match_residue(Strip *s, Node *test, Index *query, Index *key, Residu
     if (test->op != N_EQ) return false;
     Node *mod = test->args[test->args[0]->op != N_MOD], *zero = test->args[test->args[0]->op == N_MOD], *rest;
     if (mod->op != N_MOD || !node_is_int(zero, 0) || mod->args[1]->free != set_empty(comp(s))) return false;
-    int of_query = linear_in(comp(s), mod->args[0], query, &rest), of_key = linear_in(comp(s), mod->args[0], key, &rest);
+    int of_query = linear_in(comp(s), mod->args[0], query, &rest),
+        of_key = linear_in(comp(s), mod->args[0], key, &rest);
     if (of_query * of_key != -1) return false;
     if (of_key > 0) rest = node_unary(comp(s), N_NEG, rest);
     *r = (Residue){query, key, test, mod->args[1], rest};
@@ -128,7 +143,8 @@ static Node *lane_of(const Tiling *t, unsigned number)
     return number ? binary(s, N_MOD, lane, integer(s, t->queries[number].lanes)) : lane;
 }
 
-/* Positions class + modulus * cell: all of one residue class; without a residue the class is 0 and the modulus 1. */
+/* Positions class + modulus * cell: all of one residue class; without a residue the class is 0 and the
+ * modulus 1. */
 static void place_query(Tiling *t, unsigned number)
 {
     Strip *s = &t->s;
@@ -182,14 +198,20 @@ static bool place_body(Tiling *t)
 
 /* ---- fitting ---- */
 
-typedef struct Found { const Strip *s; NodeList sums; bool other; } Found;
+typedef struct Found {
+    const Strip *s;
+    NodeList sums;
+    bool other;
+} Found;
 
 static void find_varying(void *context, Node *n, const Binding *around)
 {
     Found *f = context;
     if (around->binder || !node_is_binder(n) || !varies(f->s, n)) return;
-    if (n->op == N_REDUCE && n->kind == REDUCE_SUM) PUSH(f->s->l->c, &f->sums, n);
-    else f->other = true;
+    if (n->op == N_REDUCE && n->kind == REDUCE_SUM)
+        PUSH(f->s->l->c, &f->sums, n);
+    else
+        f->other = true;
 }
 
 static void accumulators(Tiling *t, const Node *sum)
@@ -197,7 +219,8 @@ static void accumulators(Tiling *t, const Node *sum)
     const Tensor *out = t->stage->equation->tensor;
     t->s.n_dims = 0;
     for (unsigned k = 0; k < out->n_dims && t->s.n_dims < 15; k++)
-        if (set_has(&t->inner, out->dims[k]->id) && node_depends_on(sum, out->dims[k])) t->s.dims[t->s.n_dims++] = out->dims[k];
+        if (set_has(&t->inner, out->dims[k]->id) && node_depends_on(sum, out->dims[k]))
+            t->s.dims[t->s.n_dims++] = out->dims[k];
 }
 
 static bool sums_fit(Tiling *t)
@@ -216,15 +239,6 @@ static bool sums_fit(Tiling *t)
 }
 
 /* ---- emitting ---- */
-
-typedef struct Swap { Node *from, *to; } Swap;
-
-static Node *swap_node(void *context, Compilation *c, Node *n)
-{
-    (void)c;
-    Swap *x = context;
-    return n == x->from ? x->to : n;
-}
 
 /* Stores every element of the strip: its other dims around what the sums left. */
 static void store_strip(Tiling *t)
@@ -261,8 +275,7 @@ static void emit_strip(Tiling *t)
     l->lane = s->lane;
     for (uint32_t k = 0; k < t->sums.n; k++) {
         accumulators(t, t->sums.at[k]);
-        Swap swap = {t->sums.at[k], strip_stream(s, t->sums.at[k])};
-        t->body = node_rewrite(l->c, t->body, swap_node, &swap);
+        t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }
     l->lane = NULL;
     loop_close(l, &lane);
@@ -286,8 +299,10 @@ bool lower_strips(Lower *l, const Stage *stage)
     l->span = out->span;
     t.inner = plan_inner(l->c, stage->equation);
     walk(l->c, stage->equation->body, collect_sum, &t);
-    if (!is_eligible(&t) || t.sums.n == 0 || !choose_queries(&t) || !place_body(&t) || !sums_fit(&t)) return false;
-    Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name), .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
+    if (!is_eligible(&t) || t.sums.n == 0 || !choose_queries(&t) || !place_body(&t) || !sums_fit(&t))
+        return false;
+    Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
+                   .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
     phase.n_tasks = outer_dims(out, &t.inner, phase.tasks);
     for (unsigned k = 0; k < t.n; k++) phase.tasks[phase.n_tasks - t.n + k] = t.queries[k].tile;
     Scope root;

@@ -8,10 +8,7 @@ static uint32_t slot(const NodeMap *m, const Node *key)
     return at;
 }
 
-void *map_get(const NodeMap *m, const Node *key)
-{
-    return m->n ? m->values[slot(m, key)] : NULL;
-}
+void *map_get(const NodeMap *m, const Node *key) { return m->n ? m->values[slot(m, key)] : NULL; }
 
 static void grow(Compilation *c, NodeMap *m)
 {

@@ -1,6 +1,6 @@
 /* Building the plan: which equations are inlined, which stored.
- * Requires: a verified Graph. Ensures: every equation has a body over stored tensors alone, a decision and, unless it is
- * inlined, one stage. Breaks: nothing of the Graph; expressions of the plan are its own. */
+ * Requires: a verified Graph. Ensures: every equation has a body over stored tensors alone, a decision and,
+ * unless it is inlined, one stage. Breaks: nothing of the Graph; expressions of the plan are its own. */
 #include "plan_internal.h"
 
 #include "example.h"
@@ -30,10 +30,7 @@ static void index_by_tensor(Plan *p, Equation *e)
     p->by_tensor[e->tensor->id] = e;
 }
 
-Equation *plan_add(Plan *p, Tensor *t, Node *body)
-{
-    return plan_insert(p, p->equations.n, t, body);
-}
+Equation *plan_add(Plan *p, Tensor *t, Node *body) { return plan_insert(p, p->equations.n, t, body); }
 
 Equation *plan_insert(Plan *p, uint32_t at, Tensor *t, Node *body)
 {
@@ -49,7 +46,8 @@ Equation *plan_insert(Plan *p, uint32_t at, Tensor *t, Node *body)
 
 Tensor *plan_tensor(Compilation *c, const char *name, Type type, unsigned n_dims, Index **dims)
 {
-    static const StorageType storages[] = {[TYPE_BOOL] = STORAGE_BOOL, [TYPE_INT] = STORAGE_INT, [TYPE_REAL] = STORAGE_FLOAT};
+    static const StorageType storages[] = {
+        [TYPE_BOOL] = STORAGE_BOOL, [TYPE_INT] = STORAGE_INT, [TYPE_REAL] = STORAGE_FLOAT};
     Tensor *t = NEW(c, Tensor);
     t->name = name;
     t->id = c->next_tensor++;
@@ -65,7 +63,9 @@ Tensor *plan_tensor(Compilation *c, const char *name, Type type, unsigned n_dims
 
 /* ---- outputs that are read ---- */
 
-typedef struct Replace { Tensor *from, *to; } Replace;
+typedef struct Replace {
+    Tensor *from, *to;
+} Replace;
 
 static Node *replace_tensor(void *context, Compilation *c, Node *n)
 {
@@ -103,8 +103,8 @@ static void split_output(Plan *p, uint32_t at)
     plan_add(p, out, read_own(c, inner));
 }
 
-/* Storage types round and may be strided; what others read is kept in the compute type. An output that is a member of
- * a recurrence is split too: its copy is a reader outside of it. */
+/* Storage types round and may be strided; what others read is kept in the compute type. An output that is a
+ * member of a recurrence is split too: its copy is a reader outside of it. */
 void plan_split_outputs(Plan *p)
 {
     uint32_t n = p->equations.n;
@@ -121,9 +121,18 @@ static bool holds_check(const Plan *p, const Node *n)
     return p->graph->pattern->checks.n > 0 && contains_op(p->c, n, N_CHECK);
 }
 
-typedef struct Outline { Plan *p; Equation *reader; IndexSet dims; Node *found; } Outline;
+typedef struct Outline {
+    Plan *p;
+    Equation *reader;
+    IndexSet dims;
+    Node *found;
+} Outline;
 
-typedef struct FreeDims { Compilation *c; const Node *n; VEC(Index *) dims; } FreeDims;
+typedef struct FreeDims {
+    Compilation *c;
+    const Node *n;
+    VEC(Index *) dims;
+} FreeDims;
 
 static void add_dim(FreeDims *d, Index *index)
 {
@@ -166,15 +175,6 @@ static void find_outline(void *context, Node *n, const Binding *around)
     if (scan || !set_within(&scope, n->free)) o->found = n;
 }
 
-typedef struct Swap { Node *from, *to; } Swap;
-
-static Node *swap_node(void *context, Compilation *c, Node *n)
-{
-    (void)c;
-    Swap *s = context;
-    return n == s->from ? s->to : n;
-}
-
 static bool outline_one(Plan *p, uint32_t at)
 {
     Equation *reader = p->equations.at[at];
@@ -182,18 +182,18 @@ static bool outline_one(Plan *p, uint32_t at)
     walk(p->c, reader->body, find_outline, &o);
     if (!o.found) return false;
     FreeDims d = free_dims(p->c, o.found, reader);
-    Tensor *t = plan_tensor(p->c, format(p->c, "%s.part%u", reader->tensor->name, ++reader->parts), o.found->type,
-                            d.dims.n, d.dims.at);
+    Tensor *t = plan_tensor(p->c, format(p->c, "%s.part%u", reader->tensor->name, ++reader->parts),
+                            o.found->type, d.dims.n, d.dims.at);
     t->data = o.found->data;
     t->span = reader->tensor->span;
     if (reads_group(p, o.found, reader->tensor->group)) {
         t->group = reader->tensor->group;
         t->recurrence_step = reader->tensor->recurrence_step;
         for (unsigned k = 0; k < d.dims.n; k++)
-            if (d.dims.at[k] == reader->tensor->dims[reader->tensor->recurrence_axis]) t->recurrence_axis = (int)k;
+            if (d.dims.at[k] == reader->tensor->dims[reader->tensor->recurrence_axis])
+                t->recurrence_axis = (int)k;
     }
-    Swap s = {o.found, read_own(p->c, t)};
-    reader->body = node_rewrite(p->c, reader->body, swap_node, &s);
+    reader->body = node_replace(p->c, reader->body, o.found, read_own(p->c, t));
     plan_insert(p, at, t, o.found);
     return true;
 }
@@ -206,7 +206,12 @@ void plan_outline(Plan *p)
 
 /* ---- decisions ---- */
 
-typedef struct UseWalk { Plan *p; Uses *uses; const Equation *reader; IndexSet dims; } UseWalk;
+typedef struct UseWalk {
+    Plan *p;
+    Uses *uses;
+    const Equation *reader;
+    IndexSet dims;
+} UseWalk;
 
 static bool normalises_over(Compilation *c, const Node *n, const IndexSet *bound)
 {
@@ -228,7 +233,8 @@ static void note_use(void *context, Node *n, const Binding *around)
     if (u->last != w->reader) u->readers++;
     u->last = w->reader;
     u->own = u->own && read_is_identity(n);
-    IndexSet dims = set_of_dims(n->tensor), scope = set_or(&w->dims, &around->bound), rest = set_minus(&scope, &dims);
+    IndexSet dims = set_of_dims(n->tensor), scope = set_or(&w->dims, &around->bound),
+             rest = set_minus(&scope, &dims);
     u->exact = u->exact && u->own && set_is_empty(&rest);
     bool inside = around->binder && set_within(&around->bound, &dims) && set_within(&rest, &w->dims);
     u->streamed = u->streamed && u->own && inside;
@@ -239,7 +245,8 @@ static void note_use(void *context, Node *n, const Binding *around)
 Uses *plan_uses(const Plan *p)
 {
     Uses *uses = NEW_ARRAY(p->c, Uses, p->c->next_tensor + 1);
-    for (uint32_t k = 0; k <= p->c->next_tensor; k++) uses[k].own = uses[k].exact = uses[k].streamed = uses[k].weights = true;
+    for (uint32_t k = 0; k <= p->c->next_tensor; k++)
+        uses[k].own = uses[k].exact = uses[k].streamed = uses[k].weights = true;
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
         UseWalk w = {(Plan *)p, uses, e, set_of_dims(e->tensor)};
@@ -250,7 +257,8 @@ Uses *plan_uses(const Plan *p)
 
 bool plan_is_selection(const Node *n)
 {
-    return n->op == N_TOPK || n->op == N_TOPP || n->op == N_RANK || n->op == N_TOP_INDEX || n->op == N_POSITIONS;
+    return n->op == N_TOPK || n->op == N_TOPP || n->op == N_RANK || n->op == N_TOP_INDEX ||
+           n->op == N_POSITIONS;
 }
 
 static void find_costly(void *context, const Node *n)
@@ -342,8 +350,8 @@ void plan_decide(Plan *p)
     }
 }
 
-/* A softmax that is not the weight of a sum over its own indices is read element by element: its row's maximum and sum
- * become equations. */
+/* A softmax that is not the weight of a sum over its own indices is read element by element: its row's
+ * maximum and sum become equations. */
 static void spread_softmaxes(Plan *p)
 {
     Uses *uses = plan_uses(p);
@@ -351,7 +359,8 @@ static void spread_softmaxes(Plan *p)
         Equation *e = p->equations.at[k];
         bool softmax = e->body->op == N_NORMALISE && e->body->kind == NORMALISE_SOFTMAX;
         IndexSet dims = set_of_dims(e->tensor);
-        if (softmax && uses[e->tensor->id].readers > 0 && !uses[e->tensor->id].weights && !bounds_depend_on(e->body, &dims))
+        if (softmax && uses[e->tensor->id].readers > 0 && !uses[e->tensor->id].weights &&
+            !bounds_depend_on(e->body, &dims))
             e->body = simplify(p->c, simplify_softmax(p->c, e->body));
     }
 }
@@ -364,7 +373,8 @@ Plan *plan_build(Compilation *c, const Graph *graph)
     for (uint32_t k = 0; k < graph->equations.n; k++)
         plan_add(p, graph->equations.at[k], graph->equations.at[k]->body);
     plan_split_outputs(p);
-    for (uint32_t k = 0; k < p->equations.n; k++) p->equations.at[k]->body = simplify(c, p->equations.at[k]->body);
+    for (uint32_t k = 0; k < p->equations.n; k++)
+        p->equations.at[k]->body = simplify(c, p->equations.at[k]->body);
     plan_outline(p);
     spread_softmaxes(p);
     plan_outline(p);

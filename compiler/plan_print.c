@@ -46,7 +46,11 @@ const char *plan_print(Compilation *c, const Plan *p)
     return out.at;
 }
 
-typedef struct Verify { const Plan *p; const Stage *stage; const char *wrong; } Verify;
+typedef struct Verify {
+    const Plan *p;
+    const Stage *stage;
+    const char *wrong;
+} Verify;
 
 static void verify_read(void *context, Node *n, const Binding *around)
 {
@@ -56,7 +60,8 @@ static void verify_read(void *context, Node *n, const Binding *around)
     const Equation *e = plan_equation(v->p, n->tensor);
     if (!e) {
         if (n->tensor->body) v->wrong = format(v->p->c, "'%s' is read but not planned", n->tensor->name);
-    } else if (e->storing == INLINED) v->wrong = format(v->p->c, "'%s' is read although it is inlined", n->tensor->name);
+    } else if (e->storing == INLINED)
+        v->wrong = format(v->p->c, "'%s' is read although it is inlined", n->tensor->name);
     else if (e->storing == STATE && e->stage != v->stage)
         v->wrong = format(v->p->c, "the state '%s' is read outside of its recurrence", n->tensor->name);
 }

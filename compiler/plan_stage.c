@@ -1,12 +1,19 @@
 /* Stages of the plan: recurrences with what runs along with them, the order, the task indices.
- * Requires: decisions (plan_decide). Ensures: every stored equation is computed by one stage, after all that it reads.
- * Breaks: nothing. */
+ * Requires: decisions (plan_decide). Ensures: every stored equation is computed by one stage, after all that
+ * it reads. Breaks: nothing. */
 #include "plan_internal.h"
 
 /* ---- what an equation runs innermost ---- */
 
-typedef struct Inner { Compilation *c; const Tensor *tensor; IndexSet dims, inner; } Inner;
-typedef struct Heavy { const Node *sum; IndexSet dims, vars, *inner; } Heavy;
+typedef struct Inner {
+    Compilation *c;
+    const Tensor *tensor;
+    IndexSet dims, inner;
+} Inner;
+typedef struct Heavy {
+    const Node *sum;
+    IndexSet dims, vars, *inner;
+} Heavy;
 
 static void note_heavy(void *context, Node *n, const Binding *around)
 {
@@ -17,7 +24,8 @@ static void note_heavy(void *context, Node *n, const Binding *around)
     if (!around->binder && !set_is_empty(&streamed)) *h->inner = set_or(h->inner, &lacking);
 }
 
-/* Dims that a sum has but a costly part of its summand lacks: the part is then computed once for all of them. */
+/* Dims that a sum has but a costly part of its summand lacks: the part is then computed once for all of them.
+ */
 static void note_sum(Inner *in, Node *sum)
 {
     if (sum->kind == REDUCE_ARGMAX || sum->kind == REDUCE_ARGMIN) return;
@@ -54,10 +62,14 @@ static void note_kind(void *context, Node *n, const Binding *around)
 {
     StageKind *kind = context;
     bool sum = n->op == N_REDUCE && (n->kind == REDUCE_SUM || n->kind == REDUCE_MAX);
-    if (plan_is_selection(n)) *kind = STAGE_SELECT;
-    else if (*kind == STAGE_SELECT) return;
-    else if (around->binder && (node_is_binder(n) || is_transcendental(n->op))) *kind = STAGE_PAIRWISE;
-    else if (sum && *kind == STAGE_MAP && binder_body(n)->op == N_MUL) *kind = STAGE_CONTRACT;
+    if (plan_is_selection(n))
+        *kind = STAGE_SELECT;
+    else if (*kind == STAGE_SELECT)
+        return;
+    else if (around->binder && (node_is_binder(n) || is_transcendental(n->op)))
+        *kind = STAGE_PAIRWISE;
+    else if (sum && *kind == STAGE_MAP && binder_body(n)->op == N_MUL)
+        *kind = STAGE_CONTRACT;
 }
 
 static Stage *equation_stage(Plan *p, Equation *e)
@@ -92,10 +104,11 @@ typedef struct Group {
     unsigned number;
     Index *axis;
     int step;
-    Equations members, along, after; /* of the recurrence; readers at the same or earlier steps; readers of the last step */
-    bool *depends;                   /* by Tensor.id: needs the recurrence */
+    Equations members, along,
+        after;     /* of the recurrence; readers at the same or earlier steps; readers of the last step */
+    bool *depends; /* by Tensor.id: needs the recurrence */
     IndexSet tasks;
-    bool whole;                      /* states are read by others too: kept for all steps */
+    bool whole; /* states are read by others too: kept for all steps */
 } Group;
 
 static bool contains_equation(const Equations *list, const Equation *e)
@@ -113,7 +126,11 @@ static bool is_last(Group *g, const Node *at)
 }
 
 /* How the reads of one equation meet the recurrence. */
-typedef struct Meets { Group *g; bool any, steps, last, other; unsigned back; } Meets;
+typedef struct Meets {
+    Group *g;
+    bool any, steps, last, other;
+    unsigned back;
+} Meets;
 
 static void note_meeting(void *context, Node *n, const Binding *around)
 {
@@ -132,8 +149,10 @@ static void note_meeting(void *context, Node *n, const Binding *around)
     if (step && back >= 0 && back < 64) {
         m->steps = true;
         if (back > m->back) m->back = (unsigned)back;
-    } else if (member && is_last(m->g, n->args[axis])) m->last = true;
-    else m->other = true;
+    } else if (member && is_last(m->g, n->args[axis]))
+        m->last = true;
+    else
+        m->other = true;
 }
 
 static Meets meets(Group *g, Equation *e)
@@ -151,7 +170,10 @@ static bool has_dim(const Tensor *t, const Index *index)
 }
 
 /* Does e read what needs the recurrence? `outside`: and is not computed with it. */
-typedef struct Need { Group *g; bool outside, found; } Need;
+typedef struct Need {
+    Group *g;
+    bool outside, found;
+} Need;
 
 static void note_need(void *context, const Node *n)
 {
@@ -225,7 +247,8 @@ static void collect_readers(Group *g)
             PUSH(p->c, &g->along, e);
         else if (!outsider && !taken && m.last && !m.steps && !m.other && !has_dim(e->tensor, g->axis))
             PUSH(p->c, &g->after, e);
-        else g->whole = true;
+        else
+            g->whole = true;
     }
 }
 
@@ -293,8 +316,10 @@ static void add_stages(Group *g, Stage *scan, const Equations *list, bool after)
     for (uint32_t k = 0; k < list->n; k++) {
         Stage *s = equation_stage(g->p, list->at[k]);
         list->at[k]->stage = scan;
-        if (after) PUSH(g->p->c, &scan->after, s);
-        else PUSH(g->p->c, &scan->steps, s);
+        if (after)
+            PUSH(g->p->c, &scan->after, s);
+        else
+            PUSH(g->p->c, &scan->steps, s);
     }
 }
 
@@ -322,7 +347,10 @@ static void plan_group(Plan *p, unsigned number)
 
 /* ---- order ---- */
 
-typedef struct Order { Plan *p; const Stage *stage; } Order;
+typedef struct Order {
+    Plan *p;
+    const Stage *stage;
+} Order;
 
 static void place_stage(Plan *p, Stage *s);
 

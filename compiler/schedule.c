@@ -4,14 +4,16 @@
 #include <string.h>
 
 /* Names of processors with 512-bit vectors that are worth using. */
-static const char *const wide[] = {"x86-64-v4", "skylake-avx512", "cascadelake", "cooperlake", "icelake-client",
-                                   "icelake-server", "tigerlake", "rocketlake", "sapphirerapids", "emeraldrapids",
-                                   "graniterapids", "znver4", "znver5"};
+static const char *const wide[] = {"x86-64-v4",      "skylake-avx512", "cascadelake",   "cooperlake",
+                                   "icelake-client", "icelake-server", "tigerlake",     "rocketlake",
+                                   "sapphirerapids", "emeraldrapids",  "graniterapids", "znver4",
+                                   "znver5"};
 
 static bool host_is_wide(void)
 {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
 #else
     return false;
 #endif

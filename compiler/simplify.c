@@ -129,7 +129,4 @@ static Node *simplify_node(void *context, Compilation *c, Node *n)
     return n->kind == REDUCE_SUM ? gather_condition(c, n) : n;
 }
 
-Node *simplify(Compilation *c, Node *n)
-{
-    return node_rewrite(c, n, simplify_node, NULL);
-}
+Node *simplify(Compilation *c, Node *n) { return node_rewrite(c, n, simplify_node, NULL); }

@@ -61,7 +61,12 @@ bool bounds_depend_on(const Node *binder, const IndexSet *set)
     return false;
 }
 
-typedef struct Walker { Compilation *c; Walk *f; void *context; NodeMap seen; } Walker;
+typedef struct Walker {
+    Compilation *c;
+    Walk *f;
+    void *context;
+    NodeMap seen;
+} Walker;
 
 static void walk_in(Walker *w, Node *n, const Binding *around);
 
@@ -72,8 +77,10 @@ static void walk_binder(Walker *w, Node *n, const Binding *around)
     Walker inside = {w->c, w->f, w->context, {0}};
     for (unsigned k = 0; k < n->n_args; k++) {
         bool bound = k == 2u * n->n_vars || k == 2u * n->n_vars + 1;
-        if (bound) walk_in(&inside, n->args[k], &inner);
-        else walk_in(w, n->args[k], around);
+        if (bound)
+            walk_in(&inside, n->args[k], &inner);
+        else
+            walk_in(w, n->args[k], around);
     }
 }
 
@@ -116,13 +123,22 @@ bool is_offset_of(const Node *at, const Index *index, int64_t *offset)
     if (at->op == N_INDEX) return at->index == index;
     if (at->op != N_ADD && at->op != N_SUB) return false;
     const Node *a = at->args[0], *b = at->args[1];
-    if (at->op == N_ADD && a->op == N_INT) { const Node *t = a; a = b; b = t; }
+    if (at->op == N_ADD && a->op == N_INT) {
+        const Node *t = a;
+        a = b;
+        b = t;
+    }
     if (a->op != N_INDEX || a->index != index || b->op != N_INT) return false;
     *offset = at->op == N_ADD ? b->integer : -b->integer;
     return true;
 }
 
-typedef struct Find { bool found; Op op; const Tensor *tensor; unsigned count; } Find;
+typedef struct Find {
+    bool found;
+    Op op;
+    const Tensor *tensor;
+    unsigned count;
+} Find;
 
 static void find_binder(void *context, const Node *n)
 {
@@ -180,8 +196,37 @@ unsigned node_count(Compilation *c, const Node *n)
 bool is_transcendental(Op op)
 {
     switch (op) {
-    case N_EXP: case N_EXP2: case N_EXPM1: case N_LOG: case N_LOG2: case N_LOG1P: case N_TANH: case N_SIN: case N_COS:
-    case N_ATAN: case N_ERF: case N_POW: case N_RAND: return true;
+    case N_EXP:
+    case N_EXP2:
+    case N_EXPM1:
+    case N_LOG:
+    case N_LOG2:
+    case N_LOG1P:
+    case N_TANH:
+    case N_SIN:
+    case N_COS:
+    case N_ATAN:
+    case N_ERF:
+    case N_POW:
+    case N_RAND: return true;
     default: return false;
     }
+}
+
+typedef struct Swap {
+    const Node *from;
+    Node *to;
+} Swap;
+
+static Node *swap_node(void *context, Compilation *c, Node *n)
+{
+    (void)c;
+    const Swap *s = context;
+    return n == s->from ? s->to : n;
+}
+
+Node *node_replace(Compilation *c, Node *n, Node *from, Node *to)
+{
+    Swap s = {from, to};
+    return node_rewrite(c, n, swap_node, &s);
 }

@@ -5,14 +5,14 @@
 #include "lang/program.h"
 
 typedef struct Binding {
-    const Node *binder;            /* the innermost binder whose body or `where` this is; NULL: outside all */
+    const Node *binder; /* the innermost binder whose body or `where` this is; NULL: outside all */
     const struct Binding *outer;
-    IndexSet bound;                /* by all binders around */
+    IndexSet bound; /* by all binders around */
 } Binding;
 typedef void Walk(void *context, Node *n, const Binding *around);
 
-/* Calls f for every node once per context of binders, an operation before its operands. What a binder evaluates
- * outside (bounds, extras) is visited in the outer context. */
+/* Calls f for every node once per context of binders, an operation before its operands. What a binder
+ * evaluates outside (bounds, extras) is visited in the outer context. */
 void walk(Compilation *c, Node *n, Walk *f, void *context);
 
 /* Set algebra. */
@@ -34,6 +34,8 @@ bool is_offset_of(const Node *coordinate, const Index *index, int64_t *offset);
 bool contains_binder(Compilation *c, const Node *n);
 bool contains_op(Compilation *c, const Node *n, Op op);
 bool reads_tensor(Compilation *c, const Node *n, const Tensor *t);
+/* `n` with every occurrence of one node replaced by another. */
+Node *node_replace(Compilation *c, Node *n, Node *from, Node *to);
 bool is_transcendental(Op op);
 /* Nodes of the DAG that compute (leaves and reads of tensors not counted). */
 unsigned node_count(Compilation *c, const Node *n);

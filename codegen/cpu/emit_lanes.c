@@ -1,9 +1,9 @@
 /* VECTOR loops: all iterations at once, as lanes of vectors, and JAM loops: several iterations together.
  *
- * Inside a VECTOR loop the value of its variable is the vector 0, 1, 2, ...; whatever depends on it is a vector, all else
- * stays a scalar and is spread where it meets one. Which locals differ between lanes is found first, as a fixed point.
- * Requires: bounds of loops and conditions of branches inside do not vary; the number of iterations is a literal.
- * Ensures: the results of running the iterations one after the other. */
+ * Inside a VECTOR loop the value of its variable is the vector 0, 1, 2, ...; whatever depends on it is a
+ * vector, all else stays a scalar and is spread where it meets one. Which locals differ between lanes is
+ * found first, as a fixed point. Requires: bounds of loops and conditions of branches inside do not vary; the
+ * number of iterations is a literal. Ensures: the results of running the iterations one after the other. */
 #include "emit.h"
 
 #include <string.h>
@@ -33,7 +33,8 @@ LLVMValueRef emit_spread(Emitter *e, LLVMValueRef v)
 {
     if (emit_is_vector(v)) return v;
     LLVMTypeRef type = emit_vector(e, LLVMTypeOf(v));
-    LLVMValueRef none = LLVMGetPoison(type), one = LLVMBuildInsertElement(e->b, none, v, lane_number(e, 0), "");
+    LLVMValueRef none = LLVMGetPoison(type),
+                 one = LLVMBuildInsertElement(e->b, none, v, lane_number(e, 0), "");
     return LLVMBuildShuffleVector(e->b, one, none, LLVMConstNull(emit_vector(e, e->i32)), "");
 }
 
@@ -59,7 +60,8 @@ LLVMValueRef emit_lane_numbers(Emitter *e)
 
 /* --- what has no vector form --- */
 
-LLVMValueRef emit_call_lanes(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n, LLVMTypeRef result)
+LLVMValueRef emit_call_lanes(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n,
+                             LLVMTypeRef result)
 {
     bool nothing = result == e->none;
     LLVMTypeRef type = nothing ? NULL : emit_vector(e, result);
@@ -104,7 +106,8 @@ static bool mark_block(Emitter *e, const Block *block)
 
 void emit_vector_loop(Emitter *e, const Statement *s)
 {
-    if (s->hi->op != N_INT || s->hi->integer > 256 || e->lanes) BUG(e->c, "a VECTOR loop needs a literal number of lanes");
+    if (s->hi->op != N_INT || s->hi->integer > 256 || e->lanes)
+        BUG(e->c, "a VECTOR loop needs a literal number of lanes");
     e->lanes = (unsigned)s->hi->integer;
     e->lane = s->variable;
     e->varying = NEW_ARRAY(e->c, bool, e->kernel->n_locals + 1);
@@ -125,7 +128,7 @@ typedef struct Jam {
     const Index *variable;
     unsigned copies;
     LLVMValueRef at[MOST_COPIES];
-    VEC(uint32_t) own; /* locals that live within an iteration */
+    VEC(uint32_t) own;                  /* locals that live within an iteration */
     LLVMValueRef *allocas[MOST_COPIES]; /* of `own`, by position */
 } Jam;
 
@@ -172,10 +175,7 @@ static bool is_shared_loop(const Jam *j, const Statement *s)
            !node_depends_on(s->lo, j->variable) && !node_depends_on(s->hi, j->variable);
 }
 
-static void jam_inner(void *context, const Statement *s)
-{
-    jam_block(context, &s->body);
-}
+static void jam_inner(void *context, const Statement *s) { jam_block(context, &s->body); }
 
 static void jam_statement(Jam *j, const Statement *s)
 {
@@ -201,7 +201,8 @@ static void jam_block(Jam *j, const Block *block)
 static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLVMValueRef hi)
 {
     Emitter *e = j->e;
-    LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "jam"), body = emit_block(e, "body"), end = emit_block(e, "end");
+    LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "jam"), body = emit_block(e, "body"),
+                      end = emit_block(e, "end");
     LLVMBuildBr(e->b, head);
     LLVMPositionBuilderAtEnd(e->b, head);
     LLVMValueRef at = LLVMBuildPhi(e->b, e->i64, s->variable->name), step = emit_int(e, j->copies);
@@ -220,7 +221,8 @@ static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLV
     return at;
 }
 
-/* Roughly the vector instructions of one iteration, and the branches: scalars are hoisted or hidden by them. */
+/* Roughly the vector instructions of one iteration, and the branches: scalars are hoisted or hidden by them.
+ */
 static unsigned node_weight(Emitter *e, const Node *n)
 {
     if (!n || !n->n_args || e->seen[n->id] == e->stamp) return 0;
@@ -250,8 +252,10 @@ static bool rewrites_elements(const Block *block, const Index *variable)
     for (unsigned k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
         bool own = s->kind != S_STORE;
-        for (unsigned d = 0; !own && d < s->tensor->n_dims; d++) own = node_depends_on(s->subscripts[d], variable);
-        if (!own || rewrites_elements(&s->body, variable) || rewrites_elements(&s->otherwise, variable)) return true;
+        for (unsigned d = 0; !own && d < s->tensor->n_dims; d++)
+            own = node_depends_on(s->subscripts[d], variable);
+        if (!own || rewrites_elements(&s->body, variable) || rewrites_elements(&s->otherwise, variable))
+            return true;
     }
     return false;
 }

@@ -15,12 +15,26 @@ enum { COST_MAX = 40 }; /* above: worth a branch */
 static unsigned op_cost(const Node *n)
 {
     switch (n->op) {
-    case N_READ: case N_CHECK: return COST_MAX + 1;
-    case N_EXP: case N_EXP2: case N_EXPM1: case N_LOG: case N_LOG2: case N_LOG1P: case N_TANH: case N_ERF:
-        return 20;
-    case N_SIN: case N_COS: case N_ATAN: case N_POW: case N_RAND: return COST_MAX + 1;
-    case N_FLOORDIV: case N_MOD: return n->args[1]->op == N_INT ? 4 : 12;
-    case N_DIV: case N_SQRT: case N_RSQRT: return 5;
+    case N_READ:
+    case N_CHECK: return COST_MAX + 1;
+    case N_EXP:
+    case N_EXP2:
+    case N_EXPM1:
+    case N_LOG:
+    case N_LOG2:
+    case N_LOG1P:
+    case N_TANH:
+    case N_ERF: return 20;
+    case N_SIN:
+    case N_COS:
+    case N_ATAN:
+    case N_POW:
+    case N_RAND: return COST_MAX + 1;
+    case N_FLOORDIV:
+    case N_MOD: return n->args[1]->op == N_INT ? 4 : 12;
+    case N_DIV:
+    case N_SQRT:
+    case N_RSQRT: return 5;
     default: return 1;
     }
 }
@@ -46,7 +60,8 @@ static bool needs_branch(Emitter *e, const Node *n)
 static bool find_exact(Emitter *e, const Node *n)
 {
     switch (n->op) {
-    case N_REAL: case N_PARAM: return true;
+    case N_REAL:
+    case N_PARAM: return true;
     case N_LOCAL: return n->local->exact;
     case N_READ: return e->buffers[e->buffer_of[n->tensor->id] - 1].buffer->exact;
     default: break;
@@ -66,8 +81,8 @@ bool emit_exact(Emitter *e, const Node *n)
     return yes;
 }
 
-/* Numbers of indices alone are exact, but where both sides of a streamed pair enter: their integer part is exact then
- * (sizes are below 2^31), the rest may be in the compute type. */
+/* Numbers of indices alone are exact, but where both sides of a streamed pair enter: their integer part is
+ * exact then (sizes are below 2^31), the rest may be in the compute type. */
 static LLVMTypeRef real_type(Emitter *e, const Node *n)
 {
     return emit_exact(e, n) && !(e->jammed && emit_varies(e, n)) ? e->f64 : e->real;
@@ -255,8 +270,9 @@ static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, 
 /* Arithmetic that says when it wraps: for conditions, which then do not hold. */
 static LLVMValueRef watched(Emitter *e, const Node *n, LLVMValueRef x, LLVMValueRef y)
 {
-    const char *name = n->op == N_ADD ? "llvm.sadd.with.overflow"
-                     : n->op == N_SUB ? "llvm.ssub.with.overflow" : "llvm.smul.with.overflow";
+    const char *name = n->op == N_ADD   ? "llvm.sadd.with.overflow"
+                       : n->op == N_SUB ? "llvm.ssub.with.overflow"
+                                        : "llvm.smul.with.overflow";
     LLVMValueRef pair = emit_intrinsic2(e, name, x, y), over = LLVMBuildExtractValue(e->b, pair, 1, "");
     LLVMValueRef before = LLVMBuildLoad2(e->b, e->i1, e->overflow, "");
     LLVMBuildStore(e->b, LLVMBuildOr(e->b, before, over, ""), e->overflow);
@@ -294,9 +310,11 @@ static LLVMValueRef emit_unary_int(Emitter *e, const Node *n)
     switch (n->op) {
     case N_NEG: return LLVMBuildNeg(b, x, "");
     case N_STOP: return x;
-    case N_ABS: return emit_intrinsic(e, "llvm.abs", &type, 1, (LLVMValueRef[]){x, LLVMConstInt(e->i1, 0, false)}, 2);
+    case N_ABS:
+        return emit_intrinsic(e, "llvm.abs", &type, 1, (LLVMValueRef[]){x, LLVMConstInt(e->i1, 0, false)}, 2);
     case N_SIGN: {
-        LLVMValueRef above = LLVMBuildZExt(b, LLVMBuildICmp(b, LLVMIntSGT, x, emit_int_like(e, x, 0), ""), type, "");
+        LLVMValueRef above =
+            LLVMBuildZExt(b, LLVMBuildICmp(b, LLVMIntSGT, x, emit_int_like(e, x, 0), ""), type, "");
         return LLVMBuildOr(b, LLVMBuildAShr(b, x, emit_int_like(e, x, 63), ""), above, "");
     }
     case N_POPCOUNT: return emit_intrinsic1(e, "llvm.ctpop", x);
@@ -324,8 +342,10 @@ static LLVMValueRef emit_compare(Emitter *e, const Node *n)
     const Node *a = n->args[0], *b = n->args[1];
     if (a->type == TYPE_REAL) {
         LLVMTypeRef type = emit_exact(e, a) && emit_exact(e, b) ? e->f64 : e->real;
-        LLVMRealPredicate p = n->op == N_EQ ? LLVMRealOEQ : n->op == N_NE ? LLVMRealUNE
-                            : n->op == N_LT ? LLVMRealOLT : LLVMRealOLE;
+        LLVMRealPredicate p = n->op == N_EQ   ? LLVMRealOEQ
+                              : n->op == N_NE ? LLVMRealUNE
+                              : n->op == N_LT ? LLVMRealOLT
+                                              : LLVMRealOLE;
         LLVMValueRef x = emit_real(e, a, type), y = emit_real(e, b, type);
         emit_match(e, &x, &y);
         return LLVMBuildFCmp(e->b, p, x, y, "");
@@ -342,8 +362,12 @@ static LLVMValueRef emit_compare(Emitter *e, const Node *n)
 static LLVMValueRef emit_bool(Emitter *e, const Node *n)
 {
     switch (n->op) {
-    case N_EQ: case N_NE: case N_LT: case N_LE: return emit_compare(e, n);
-    case N_AND: case N_OR: return emit_and_or(e, n);
+    case N_EQ:
+    case N_NE:
+    case N_LT:
+    case N_LE: return emit_compare(e, n);
+    case N_AND:
+    case N_OR: return emit_and_or(e, n);
     case N_NOT: return LLVMBuildNot(e->b, emit_node(e, n->args[0]), "");
     case N_STOP: return emit_node(e, n->args[0]);
     case N_GIVEN: {
@@ -360,12 +384,14 @@ static LLVMValueRef emit_bool(Emitter *e, const Node *n)
 static int math_of(Op op)
 {
     switch (op) {
-#define CASE(NAME) case N_##NAME: return MATH_##NAME;
-    CASE(EXP) CASE(EXP2) CASE(EXPM1) CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH)
-    CASE(SIN) CASE(COS) CASE(ATAN) CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND)
-    CASE(MIN) CASE(MAX)
+#define CASE(NAME) \
+    case N_##NAME: return MATH_##NAME;
+        CASE(EXP)
+        CASE(EXP2)
+        CASE(EXPM1) CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN) CASE(COS)
+            CASE(ATAN) CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)
 #undef CASE
-    default: return -1;
+                default : return -1;
     }
 }
 
@@ -399,8 +425,10 @@ static LLVMValueRef emit_rand(Emitter *e, const Node *n)
     LLVMValueRef args[5];
     for (unsigned k = 0; k < 5; k++) args[k] = emit_node(e, n->args[k]);
     LLVMTypeRef type = value_type(e, n);
-    LLVMValueRef bits = emit_varies(e, n) ? emit_call_lanes(e, e->philox, args, 5, LLVMGetReturnType(LLVMGlobalGetValueType(e->philox)))
-                                          : emit_call(e, e->philox, args, 5);
+    LLVMValueRef bits =
+        emit_varies(e, n)
+            ? emit_call_lanes(e, e->philox, args, 5, LLVMGetReturnType(LLVMGlobalGetValueType(e->philox)))
+            : emit_call(e, e->philox, args, 5);
     LLVMValueRef x = LLVMBuildUIToFP(e->b, bits, type, "");
     return LLVMBuildFMul(e->b, x, LLVMConstReal(type, 0x1p-24), ""); /* exact in every type */
 }

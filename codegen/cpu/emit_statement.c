@@ -21,7 +21,8 @@ static const char *loop_hint(const Emitter *e, const Statement *s)
 }
 
 /* Upwards: variable = lo, lo + step, ... < hi. Downwards the phi is one above the variable. */
-void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *), void *context)
+void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *),
+                       void *context)
 {
     uint32_t mark = emit_mark(e);
     LLVMValueRef lo = emit_node(e, s->lo), hi = emit_node(e, s->hi),
@@ -52,11 +53,15 @@ void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *,
 
 /* --- divisions that do not change in a loop --- */
 
-typedef struct Divisions { Emitter *e; const Index *variable; } Divisions;
+typedef struct Divisions {
+    Emitter *e;
+    const Index *variable;
+} Divisions;
 
 static bool invariant(const Node *n, const Index *variable)
 {
-    if (n->op == N_READ || n->op == N_LOCAL || n->op == N_CHECK || (n->op == N_INDEX && n->index == variable)) return false;
+    if (n->op == N_READ || n->op == N_LOCAL || n->op == N_CHECK || (n->op == N_INDEX && n->index == variable))
+        return false;
     for (unsigned k = 0; k < n->n_args; k++)
         if (!invariant(n->args[k], variable)) return false;
     return true;
@@ -65,7 +70,8 @@ static bool invariant(const Node *n, const Index *variable)
 static void emit_division(void *context, const Node *n)
 {
     const Divisions *d = context;
-    if ((n->op == N_FLOORDIV || n->op == N_MOD) && n->args[1]->op != N_INT && invariant(n, d->variable)) emit_node(d->e, n);
+    if ((n->op == N_FLOORDIV || n->op == N_MOD) && n->args[1]->op != N_INT && invariant(n, d->variable))
+        emit_node(d->e, n);
     for (unsigned k = 0; n->op == N_READ && k < n->n_args; k++)
         if (n->tensor->dims[k]->heads && invariant(n->args[k], d->variable)) emit_divide_head(d->e, n);
 }
@@ -83,23 +89,23 @@ static void divisions(Divisions *d, const Block *block)
     }
 }
 
-/* Before the loop, for LLVM does not know that they cannot fail. Left under a condition inside, its vectoriser takes
- * the address of a load that they lead to from a lane where the condition does not hold (LLVM 19). */
+/* Before the loop, for LLVM does not know that they cannot fail. Left under a condition inside, its
+ * vectoriser takes the address of a load that they lead to from a lane where the condition does not hold
+ * (LLVM 19). */
 static void emit_divisions(Emitter *e, const Statement *s)
 {
     Divisions d = {e, s->variable};
     if (!has_loop(&s->body) && !e->lanes) divisions(&d, &s->body);
 }
 
-static void emit_body(void *context, const Statement *s)
-{
-    emit_statements(context, &s->body);
-}
+static void emit_body(void *context, const Statement *s) { emit_statements(context, &s->body); }
 
 static void emit_for(Emitter *e, const Statement *s)
 {
-    if (s->loop == LOOP_VECTOR) emit_vector_loop(e, s);
-    else if (s->loop == LOOP_JAM) emit_jam_loop(e, s);
+    if (s->loop == LOOP_VECTOR)
+        emit_vector_loop(e, s);
+    else if (s->loop == LOOP_JAM)
+        emit_jam_loop(e, s);
     else {
         unsigned *heads = emit_heads_mark(e);
         emit_divisions(e, s);

@@ -168,8 +168,10 @@ void emit_buffers_used(Emitter *e, const Phase *phase)
         b->n_heads = 0;
         if (!b->used) continue;
         set_up_extents(e, b);
-        if (b->buffer->kind == BUFFER_BOUND) set_up_bound(e, b);
-        else set_up_dense(e, b, k);
+        if (b->buffer->kind == BUFFER_BOUND)
+            set_up_bound(e, b);
+        else
+            set_up_dense(e, b, k);
     }
     emit_forget(e, mark);
     set_up_scopes(e);
@@ -249,8 +251,8 @@ LLVMValueRef emit_layout(Emitter *e)
     LLVMValueRef total[2] = {emit_int(e, 0), emit_int(e, 0)};
     uint32_t mark = emit_mark(e);
     for (unsigned k = 0; k < e->n_buffers + 2; k++) {
-        LLVMValueRef *sum = &total[k >= e->n_buffers ? k - e->n_buffers
-                                                     : e->buffers[k].buffer->kind == BUFFER_SCRATCH];
+        LLVMValueRef *sum =
+            &total[k >= e->n_buffers ? k - e->n_buffers : e->buffers[k].buffer->kind == BUFFER_SCRATCH];
         if (k < e->n_buffers && e->buffers[k].buffer->kind == BUFFER_BOUND) continue;
         LLVMValueRef at = emit_nth(e, e->i64, out, k);
         LLVMBuildStore(e->b, *sum, at);
@@ -285,7 +287,8 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
     LLVMValueRef sum = NULL;
     for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) {
         LLVMValueRef x = at[d];
-        if (b->buffer->ring == (int)d) x = LLVMBuildURem(e->b, x, emit_int_like(e, x, b->buffer->ring_depth), "");
+        if (b->buffer->ring == (int)d)
+            x = LLVMBuildURem(e->b, x, emit_int_like(e, x, b->buffer->ring_depth), "");
         if (b->group && b->heads == (int)d) {
             LLVMValueRef head = known_head(b, x);
             x = head ? head : LLVMBuildUDiv(e->b, x, spread_like(e, b->group, x), "");
@@ -378,7 +381,10 @@ static unsigned bytes_of(Emitter *e, LLVMTypeRef type)
     return type == e->f64 || type == e->i64 ? 8 : type == e->f32 ? 4 : type == e->i16 ? 2 : 1;
 }
 
-static LLVMTypeRef memory_type(Emitter *e, const EmitBuffer *b) { return b->element == e->half ? e->i16 : b->element; }
+static LLVMTypeRef memory_type(Emitter *e, const EmitBuffer *b)
+{
+    return b->element == e->half ? e->i16 : b->element;
+}
 
 static LLVMValueRef load_at(Emitter *e, const EmitBuffer *b, LLVMValueRef offset, LLVMTypeRef type)
 {
@@ -418,7 +424,8 @@ static LLVMValueRef contiguous_offset(Emitter *e, const EmitBuffer *b, LLVMValue
 }
 
 /* One lane after the other, those with a false flag not at all: for types of which there are no gathers. */
-static LLVMValueRef gather_one_by_one(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets, LLVMValueRef flags)
+static LLVMValueRef gather_one_by_one(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets,
+                                      LLVMValueRef flags)
 {
     bool narrow = b->element == e->half || b->element == e->i16; /* converted one by one, too */
     LLVMTypeRef type = narrow ? e->real : b->element ? b->element : e->i64;
@@ -431,8 +438,10 @@ static LLVMValueRef gather_one_by_one(Emitter *e, const EmitBuffer *b, LLVMValue
     LLVMBuildCondBr(e->b, LLVMBuildExtractElement(e->b, flags, at, ""), load, join);
     LLVMPositionBuilderAtEnd(e->b, load);
     LLVMValueRef offset = LLVMBuildExtractElement(e->b, offsets, at, ""), v;
-    if (b->element) v = load_at(e, b, offset, memory_type(e, b));
-    else v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
+    if (b->element)
+        v = load_at(e, b, offset, memory_type(e, b));
+    else
+        v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
     if (narrow) v = from_memory(e, b, v);
     LLVMValueRef more = LLVMBuildInsertElement(e->b, all, v, at, "");
     LLVMBuildBr(e->b, join);
@@ -441,7 +450,8 @@ static LLVMValueRef gather_one_by_one(Emitter *e, const EmitBuffer *b, LLVMValue
     LLVMValueRef next = LLVMBuildAdd(e->b, at, LLVMConstInt(e->i32, 1, false), "");
     LLVMAddIncoming(at, (LLVMValueRef[]){start, next}, (LLVMBasicBlockRef[]){before, join}, 2);
     LLVMAddIncoming(all, (LLVMValueRef[]){zero, now}, (LLVMBasicBlockRef[]){before, join}, 2);
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntULT, next, LLVMConstInt(e->i32, e->lanes, false), ""), body, end);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntULT, next, LLVMConstInt(e->i32, e->lanes, false), ""),
+                    body, end);
     LLVMPositionBuilderAtEnd(e->b, end);
     return now;
 }
@@ -468,7 +478,8 @@ static LLVMValueRef read_lanes(Emitter *e, const Node *n, const EmitBuffer *b, L
         flags = LLVMBuildAnd(e->b, flags, emit_spread(e, in), "");
     }
     if (!n->guarded && is_contiguous(e, b, (const Node *const *)n->args, at))
-        return from_memory(e, b, load_at(e, b, contiguous_offset(e, b, at), emit_vector(e, memory_type(e, b))));
+        return from_memory(e, b,
+                           load_at(e, b, contiguous_offset(e, b, at), emit_vector(e, memory_type(e, b))));
     return from_memory(e, b, gather(e, b, emit_spread(e, element_offset(e, b, at)), flags));
 }
 
@@ -519,9 +530,12 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
     bool narrow = type == e->half || type == e->i16, vector = false;
     LLVMValueRef v =
         tensor->type == TYPE_REAL ? emit_real(e, value, narrow ? e->f32 : type) : emit_node(e, value);
-    if (type == e->half) v = to_half(e, v);
-    else if (type == e->i16) v = to_bf16(e, v);
-    else if (type == e->i8) v = LLVMBuildZExt(e->b, v, emit_shape(e, e->i8, v), "");
+    if (type == e->half)
+        v = to_half(e, v);
+    else if (type == e->i16)
+        v = to_bf16(e, v);
+    else if (type == e->i8)
+        v = LLVMBuildZExt(e->b, v, emit_shape(e, e->i8, v), "");
     for (unsigned d = 0; d < tensor->n_dims; d++) vector = vector || emit_is_vector(at[d]);
     if (vector) {
         v = emit_spread(e, v);
@@ -530,7 +544,8 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
             return;
         }
         LLVMValueRef offset = contiguous_offset(e, b, at);
-        LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, memory_type(e, b), b->data, &offset, 1, ""), s = LLVMBuildStore(e->b, v, p);
+        LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, memory_type(e, b), b->data, &offset, 1, ""),
+                     s = LLVMBuildStore(e->b, v, p);
         LLVMSetAlignment(s, bytes_of(e, memory_type(e, b)));
         mark_access(e, b, s);
         return;
