@@ -93,7 +93,9 @@ static Local *normalise_block(Strip *s, Term *t)
     Node *top = get(s, t->top);
     set_local(l, t->shift, node_if(c, binary(s, N_EQ, top, real(s, -INFINITY)), real(s, 0), top));
     Local *scale = local_new(l, "scale", t->weight), *weight = local_new(l, "weight", t->weight);
-    set_local(l, scale, node_unary(c, N_EXP, binary(s, N_SUB, get(s, t->max), get(s, t->shift))));
+    Node *same = binary(s, N_EQ, get(s, t->max), get(s, t->shift)); /* inf, from a sink, too */
+    Node *less = node_unary(c, N_EXP, binary(s, N_SUB, get(s, t->max), get(s, t->shift)));
+    set_local(l, scale, node_if(c, same, real(s, 1), less));
     set_local(l, t->sum, binary(s, N_MUL, get(s, t->sum), get(s, scale)));
     Loop loop;
     keys_open(s, &loop, LOOP_SERIAL);

@@ -43,9 +43,18 @@ static bool is_uniform_nest(const Strip *s, const Node *n)
     return node_is_bool(binder_where(n), true) && n->kind != REDUCE_ARGMAX && n->kind != REDUCE_ARGMIN;
 }
 
+/* A row along a streamed index has no value at the coordinate of a key in a block. */
+static bool keeps_streamed(const Strip *s, const Node *n)
+{
+    if (!node_is_binder(n) || !node_keeps_position(n)) return false;
+    for (unsigned k = 0; k < s->sum->n_vars; k++)
+        if (node_depends_on(n, s->sum->vars[k])) return true;
+    return false;
+}
+
 static bool fits_lanes(Strip *s, const Node *n)
 {
-    if (n->op == N_CHECK) return false;
+    if (n->op == N_CHECK || keeps_streamed(s, n)) return false;
     if (node_is_binder(n) && (n->op != N_REDUCE || !is_uniform_nest(s, n)) && varies(s, n)) return false;
     for (unsigned k = 0; k < n->n_args; k++)
         if (!fits_lanes(s, n->args[k])) return false;
