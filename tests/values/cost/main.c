@@ -141,7 +141,8 @@ static bool check_growth(const Cost *cost, const Measured *small, const int64_t 
     if (large.wrong && is_refusal(large.wrong)) return true;
     if (large.wrong) {
         bool large_only = strstr(large.wrong, "more operations") != NULL;
-        printf("%s%s, %s doubled: %s\n", large_only ? "  " : "FAILED: ", cost->pattern->name, names, large.wrong);
+        printf("%s%s, %s doubled: %s\n", large_only ? "  " : "FAILED: ", cost->pattern->name, names,
+               large.wrong);
         return large_only;
     }
     unsigned at = 0;

@@ -44,8 +44,8 @@ static void fail(Trial *t, const CallOptions *o, const char *text)
     if (t->s->counts.failed++ >= 20) return;
     printf("FAILED: %s\n  attnc run %s -p %s %s --dtype %s --threads %d --seed %llu --check%s%s%s%s%s\n",
            text, t->s->file, t->s->pattern->name, cases_options(t->call->c, t->a),
-           t->call->f64 ? "f64" : "f32", o->threads, (unsigned long long)t->s->seed, guards[o->guard], layouts[o->layout],
-           t->fixed ? " (code for " : "", t->fixed ? t->fixed : "", t->fixed ? ")" : "");
+           t->call->f64 ? "f64" : "f32", o->threads, (unsigned long long)t->s->seed, guards[o->guard],
+           layouts[o->layout], t->fixed ? " (code for " : "", t->fixed ? t->fixed : "", t->fixed ? ")" : "");
 }
 
 /* --- one run --- */
