@@ -188,9 +188,34 @@ Expr gen_keeping(Gen *g, Set scope, unsigned depth)
     return gen_real(g, scope, 0);
 }
 
+/* X[i | a, j | c](...), where both blocks are in scope. */
+static bool two_blocks(Gen *g, Set scope, unsigned depth, Expr *e)
+{
+    unsigned found[2], n = 0, axes[2];
+    for (unsigned c = 0; c < g->n_indices && n < 2; c++) {
+        unsigned j = g->index[c].of[0];
+        bool fits = g->index[c].kind == G_BLOCK && (scope & BIT(c)) && !visible(g, scope, j) && (!n || axes[0] != j);
+        if (fits) axes[n] = j, found[n++] = c;
+    }
+    if (n < 2 || g->work * (g->index[axes[0]].extent + 1) * (g->index[axes[1]].extent + 1) > WORK_MAX) return false;
+    if (!(bind_index(g, bind_index(g, scope, axes[0]), axes[1]) & BIT(axes[0]))) return false;
+    Binding b;
+    Set inner = begin(g, scope, 2, axes, &b);
+    Expr body = gen_real(g, inner, depth - 1);
+    const char *where = gen_where(g, inner, depth);
+    end(g, &b, false);
+    g->used |= BIT(found[0]) | BIT(found[1]);
+    const char *vars = format(g->c, "%s | %s, %s | %s", g->index[axes[0]].name, g->index[found[0]].name,
+                              g->index[axes[1]].name, g->index[found[1]].name);
+    *e = reduced(g, below(g, 8), vars, body, where, 12);
+    return true;
+}
+
 /* X[j | c](...): reductions where c is in scope, normalisers and scans where j is. */
 Expr gen_block_reduction(Gen *g, Set scope, unsigned depth)
 {
+    Expr two;
+    if (maybe(g, 50) && two_blocks(g, scope, depth, &two)) return two;
     for (unsigned c = 0; c < g->n_indices; c++) {
         const GIndex *block = &g->index[c];
         if (block->kind != G_BLOCK || maybe(g, 30)) continue;
@@ -256,8 +281,26 @@ Expr gen_any(Gen *g, Set scope, unsigned depth)
     return (Expr){text, 0, 1};
 }
 
+static bool pick_of_two(Gen *g, Set scope, unsigned depth, Expr *e)
+{
+    unsigned k[2], n = 0;
+    for (unsigned i = 0; i < g->n_indices && n < 2; i++)
+        if ((scope & BIT(i)) && !g->index[i].ambient && maybe(g, 70)) k[n++] = i;
+    if (n < 2 || g->work * (g->index[k[0]].extent + 1) * (g->index[k[1]].extent + 1) > WORK_MAX) return false;
+    Binding b;
+    Set inner = begin(g, scope, 2, k, &b);
+    const char *x = gen_direct(g, inner).text, *where = gen_where(g, inner, depth);
+    const char *text = format(g->c, "topk[%s](%s%s, %u)", names(g, 2, k), x, where, below(g, 5));
+    end(g, &b, true);
+    *e = (Expr){text, 0, 1};
+    return true;
+}
+
 Expr gen_pick(Gen *g, Set scope, unsigned depth)
 {
+    Expr two;
+    if (maybe(g, 25) && pick_of_two(g, scope, depth, &two)) return two;
+
     for (unsigned tries = 0; tries < 8; tries++) {
         unsigned k = below(g, g->n_indices);
         if (!(scope & BIT(k)) || g->work * (g->index[k].extent + 1) > WORK_MAX) continue;

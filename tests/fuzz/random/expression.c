@@ -161,6 +161,10 @@ static Expr int_leaf(Gen *g, Set scope)
         break;
     default: break;
     }
+    if (maybe(g, 6)) {
+        const GIndex *x = &g->index[below(g, g->n_indices)];
+        return (Expr){format(g->c, "%s(%s)", maybe(g, 50) ? "first" : "last", x->name), -8, 12};
+    }
     for (unsigned tries = 0; tries < 8; tries++) {
         k = below(g, g->n_indices);
         if (!visible(g, scope, k)) continue;
@@ -357,9 +361,26 @@ static Expr choice(Gen *g, Set scope, unsigned depth)
     return real(format(g->c, "(if %s then %s else %s)", c.text, a.text, b.text), m > n ? m : n);
 }
 
+/* A vector, scaled along an index of its own. */
+static Expr scaled(Gen *g, Set scope)
+{
+    int d = pick_index(g, scope), k = pick_tensor(g, G_REAL);
+    if (d < 0 || k < 0) return real_leaf(g, scope);
+    Set inner = bind_index(g, scope, (unsigned)d), used = g->used;
+    if ((inner & scope) != scope) return real_leaf(g, scope);
+    g->used = 0;
+    Expr a = gen_read(g, inner, &g->tensor[k], 0), b = gen_read(g, inner, &g->tensor[k], 0);
+    g->used = (g->used & ~BIT(d)) | used;
+    g->std_math = true;
+    const char *name = g->index[d].name;
+    if (maybe(g, 50)) return real(format(g->c, "sum[%s](rms_norm(%s, [%s], 0.25) * %s)", name, a.text, name, b.text), 12);
+    return real(format(g->c, "max[%s](unit(%s + 2.5, [%s]))", name, a.text, name), 1);
+}
+
 static Expr odd(Gen *g, Set scope, unsigned depth)
 {
-    switch (below(g, 5)) {
+    switch (below(g, 6)) {
+    case 5: return tame(g, scaled(g, scope), 8);
     case 0: return real(format(g->c, "rand(%s, %s)", gen_int(g, scope, depth - 1).text,
                                gen_int(g, scope, depth - 1).text), 1);
     case 1: return real(format(g->c, "rand(%s, %s, %s, 3)", int_leaf(g, scope).text, int_leaf(g, scope).text,

@@ -527,6 +527,49 @@ static void attention(Gen *g, const Signature *s)
     text_add(&g->body, " = sum[%s](%s * %s)\n", J, weight, v.text);
 }
 
+static const char *bool_text(Gen *g, Set scope) { return gen_bool(g, scope, 0).text; }
+
+/* A state with two indices of its own that reads itself in a sum, and an int or bool one. */
+static void delta_rule(Gen *g, const Signature *s)
+{
+    unsigned t = any_base(g, s), d = any_base(g, s), e = any_base(g, s);
+    if (t == d || t == e || d == e || g->written) return;
+    const char *T = g->index[t].name, *D = g->index[d].name, *S = new_name(g, "S");
+    Set scope = (BIT(s->n_ambient) - 1) | BIT(t);
+    g->work = 200;
+    g->used = 0;
+    Expr k = gen_real(g, scope | BIT(d), 0), v = gen_real(g, scope | BIT(e), 0), b = gen_real(g, scope, 1);
+    Set set = g->used | BIT(t) | BIT(d) | BIT(e);
+    if (set_size(set) > G_DIMS) return;
+    bool down = maybe(g, 25);
+    const char *before = format(g->c, "%s[%s %s 1]", S, T, down ? "+" : "-");
+    if (maybe(g, 40)) text_add(&g->body, "    carry %s\n", S);
+    text_add(&g->body, "    %s[%s] = 0.75 * (%s - 0.125 * sigmoid(%s) * tanh(%s) * sum[%s](tanh(%s) * %s)) + tanh(%s) * tanh(%s)", S,
+             T, before, b.text, k.text, D, k.text, before, k.text, v.text);
+    text_add(&g->body, set & BIT(d) && set & BIT(e) ? " * (1 + 0.0 * (%s + %s))\n" : "\n", D, g->index[e].name);
+    unsigned dims[G_DIMS], hidden, n = list(g, set, dims, &hidden);
+    GTensor *state = add_tensor(g, S, G_REAL, n, dims);
+    state->n_hidden = hidden, state->bound = 8;
+}
+
+static void small_state(Gen *g, const Signature *s)
+{
+    unsigned t = any_base(g, s);
+    Set scope = (BIT(s->n_ambient) - 1) | BIT(t);
+    g->work = 50;
+    g->used = 0;
+    bool flag = maybe(g, 40), down = maybe(g, 25);
+    const char *S = new_name(g, flag ? "f" : "k"), *T = g->index[t].name;
+    const char *before = format(g->c, "%s[%s = %s %s 1]", S, T, T, down ? "+" : "-");
+    Expr in = flag ? gen_bool(g, scope, 1) : gen_int(g, scope, 1);
+    if (g->written) return;
+    text_add(&g->body, flag ? "    %s = %s != %s or %s\n" : "    %s = (%s * 3 + %s) %% 11\n", S, before, in.text,
+             flag ? bool_text(g, scope) : "");
+    unsigned dims[G_DIMS], hidden, n = list(g, g->used | BIT(t), dims, &hidden);
+    GTensor *state = add_tensor(g, S, flag ? G_BOOL : G_INT, n, dims);
+    state->n_hidden = hidden, state->hi = 11;
+}
+
 /* --- patterns --- */
 
 static void equations(Gen *g, const Signature *s)
@@ -534,13 +577,15 @@ static void equations(Gen *g, const Signature *s)
     unsigned n = 1 + below(g, 4);
     for (unsigned k = 0; k < n; k++) {
         if (g->n_tensors > G_TENSORS - 6 || g->n_indices > G_INDICES - 4) return;
-        unsigned kind = below(g, 17);
+        unsigned kind = below(g, 19);
         if (kind < 5) plain_equation(g, s, G_REAL);
         else if (kind < 7) plain_equation(g, s, G_BOOL);
         else if (kind < 8) plain_equation(g, s, G_INT);
         else if (kind < 9) rank_equation(g, s);
         else if (kind < 11) selection(g, s);
         else if (kind < 14) attention(g, s);
+        else if (kind < 15) delta_rule(g, s);
+        else if (kind < 16) small_state(g, s);
         else recurrence(g, s);
     }
 }
