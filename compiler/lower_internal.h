@@ -12,12 +12,14 @@
 typedef struct Scope Scope;
 struct Scope {
     Scope *outer;
-    unsigned depth;
+    unsigned depth, number; /* number: no other scope has it */
     bool loop;          /* binds variables and repeats; else a branch */
     IndexSet bound;     /* by this scope alone */
     Block block;
     NodeMap values;     /* what has been computed here: node -> Node of its value */
 };
+
+typedef struct ScratchScope { const Tensor *tensor; unsigned scope; } ScratchScope;
 
 typedef struct Lower {
     Compilation *c;
@@ -28,6 +30,9 @@ typedef struct Lower {
     unsigned lanes;     /* of a strip of queries; 0: none */
     Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
     NodeMap heavy; /* memo of is_heavy */
+    unsigned n_scopes;
+    VEC(unsigned) local_scopes; /* by Local.id: where it was made, and is set */
+    VEC(ScratchScope) scratch_scopes;
 } Lower;
 
 /* lower_scope.c */

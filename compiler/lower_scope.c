@@ -12,7 +12,8 @@ Statement *emit(Lower *l, StatementKind kind)
 
 void scope_open(Lower *l, Scope *s, bool loop)
 {
-    *s = (Scope){.outer = l->scope, .depth = l->scope ? l->scope->depth + 1 : 0, .loop = loop};
+    *s = (Scope){.outer = l->scope, .depth = l->scope ? l->scope->depth + 1 : 0, .loop = loop,
+                 .number = ++l->n_scopes};
     l->scope = s;
 }
 
@@ -30,12 +31,40 @@ static Scope *binding_scope(Lower *l, const IndexSet *free)
     return s;
 }
 
+/* What a value is made of besides variables: locals and scratch, which mean nothing outside of their scopes. */
+typedef struct Made { Lower *l; unsigned scopes[16], n; } Made;
+
+static void note_scope(Made *m, unsigned scope)
+{
+    for (unsigned k = 0; k < m->n; k++)
+        if (m->scopes[k] == scope) return;
+    if (m->n < sizeof m->scopes / sizeof *m->scopes) m->scopes[m->n++] = scope;
+    else m->scopes[0] = m->l->scope->number; /* too many: here */
+}
+
+static void note_made(void *context, const Node *n)
+{
+    Made *m = context;
+    Lower *l = m->l;
+    if (n->op == N_LOCAL && n->local->id < l->local_scopes.n) note_scope(m, l->local_scopes.at[n->local->id]);
+    for (uint32_t k = 0; n->op == N_READ && k < l->scratch_scopes.n; k++)
+        if (l->scratch_scopes.at[k].tensor == n->tensor) note_scope(m, l->scratch_scopes.at[k].scope);
+}
+
+static bool is_made_in(const Made *m, const Scope *s)
+{
+    for (unsigned k = 0; k < m->n; k++)
+        if (m->scopes[k] == s->number) return true;
+    return false;
+}
+
 Scope *scope_for(Lower *l, const Node *n, const IndexSet *free)
 {
     if (l->kernel->pattern->checks.n && contains_op(l->c, n, N_CHECK)) return l->scope;
-    if (contains_op(l->c, n, N_LOCAL)) return l->scope; /* it may be set anywhere around */
+    Made made = {.l = l};
+    node_visit(l->c, n, note_made, &made);
     Scope *binding = binding_scope(l, free), *target = l->scope;
-    for (Scope *s = l->scope; s != binding; s = s->outer)
+    for (Scope *s = l->scope; s != binding && !is_made_in(&made, s); s = s->outer)
         if (s->loop) target = s->outer;
     return target;
 }
@@ -54,6 +83,8 @@ Local *local_make(Lower *l, const char *name, Type type, bool exact)
 {
     Local *local = NEW(l->c, Local);
     *local = (Local){name, type, exact, l->kernel->n_locals++};
+    while (l->local_scopes.n < local->id) PUSH(l->c, &l->local_scopes, 0);
+    PUSH(l->c, &l->local_scopes, l->scope ? l->scope->number : 0);
     return local;
 }
 
@@ -84,6 +115,7 @@ Tensor *scratch_new(Lower *l, const char *name, const Node *like, unsigned n_dim
     Tensor *t = plan_tensor(l->c, name, like->type, n_dims, dims);
     t->data = like->data;
     PUSH(l->c, &l->kernel->buffers, (Buffer){t, BUFFER_SCRATCH, !like->data, -1, 0});
+    PUSH(l->c, &l->scratch_scopes, (ScratchScope){t, l->scope->number});
     return t;
 }
 
