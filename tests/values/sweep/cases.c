@@ -6,8 +6,15 @@
 #include "compiler/example.h"
 #include "sweep.h"
 
+#ifdef ATTN_SANITIZE /* slow, and looks at our own code alone: less will do */
+static const int64_t long_sizes[] = {0, 1, 17, 65};
+static const int64_t short_sizes[] = {0, 1, 5};
+enum { FIXED = 0 };
+#else
 static const int64_t long_sizes[] = {0, 1, 2, 17, 63, 64, 65, 130};
 static const int64_t short_sizes[] = {0, 1, 2, 5, 9}; /* for axes of spaces with several dimensions */
+enum { FIXED = 2 }; /* indices with code of their own for some extents */
+#endif
 static const int64_t ambient_sizes[] = {0, 1, 3};
 static const int64_t long_fixed[] = {17, 64}, short_fixed[] = {5, 9};
 
@@ -42,7 +49,7 @@ static unsigned sizes_of(const Pattern *pattern, const Index *index, const int64
     return index->ambient ? LENGTH(ambient_sizes) : few ? LENGTH(short_sizes) : LENGTH(long_sizes);
 }
 
-/* Code for fixed extents takes long to make: by default of the two longest indices alone. */
+/* Code for fixed extents takes long to make: by default of the longest indices alone. */
 static bool is_long(Compilation *c, const Pattern *pattern, const Index *index)
 {
     int64_t extent = example_extent(c, pattern, index);
@@ -52,7 +59,7 @@ static bool is_long(Compilation *c, const Pattern *pattern, const Index *index)
         int64_t its = example_extent(c, pattern, other);
         longer += !other->ambient && (its > extent || (its == extent && k < index->number));
     }
-    return longer < 2;
+    return longer < FIXED;
 }
 
 unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index, bool full,
