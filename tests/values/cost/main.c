@@ -131,7 +131,7 @@ static Measured measure(const Cost *cost, const int64_t *extents)
 
 static bool is_refusal(const char *wrong)
 {
-    return strstr(wrong, "condition") || strstr(wrong, "not in") || strstr(wrong, "does not hold");
+    return strstr(wrong, "condition") || strstr(wrong, "not in") || strstr(wrong, "check failed");
 }
 
 /* False: it grows too fast. `names` says what was doubled. */

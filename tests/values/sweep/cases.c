@@ -59,7 +59,7 @@ static bool is_long(Compilation *c, const Pattern *pattern, const Index *index)
         int64_t its = example_extent(c, pattern, other);
         longer += !other->ambient && (its > extent || (its == extent && k < index->number));
     }
-    return longer < FIXED;
+    return longer + 1 <= FIXED;
 }
 
 unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index, bool full,
