@@ -216,7 +216,7 @@ static void sweep_run_time(Sweep *s)
     Code code = {0};
     Cases cases = {0};
     if (!compile(s, NULL, &code)) return;
-    cases_list(s->c, s->pattern, s->full, &cases);
+    cases_list(s->c, s->pattern, s->full && s->seed == 1, &cases);
     for (uint32_t k = 0; k < cases.n; k++) try_case(s, &cases.at[k], &code);
     close_code(&code);
 }
