@@ -80,7 +80,8 @@ bool strip_recognise(Strip *s, Node *sum)
         const Term *t = &s->terms[k];
         if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight) || !fits_lanes(s, t->factor))
             return false;
-        if (t->softmax && binder_extra(t->softmax) && !fits_lanes(s, binder_extra(t->softmax))) return false;
+        Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
+        if (sink && (depends_on_dims(s, sink) || !fits_lanes(s, sink))) return false;
     }
     IndexSet own = {{0}};
     for (unsigned k = 0; k < s->n_dims; k++) set_add(&own, s->dims[k]->id);
