@@ -14,7 +14,8 @@ bool visible(const Gen *g, Set scope, unsigned index)
     const GIndex *x = &g->index[index];
     if (x->kind == G_FLATTEN) return (scope & BIT(x->of[0])) && (scope & BIT(x->of[1]));
     for (unsigned k = 0; k < g->n_indices; k++)
-        if (g->index[k].kind == G_FLATTEN && (scope & BIT(k)) && (g->index[k].of[0] == index || g->index[k].of[1] == index))
+        if (g->index[k].kind == G_FLATTEN && (scope & BIT(k)) &&
+            (g->index[k].of[0] == index || g->index[k].of[1] == index))
             return true;
     return false;
 }
@@ -22,12 +23,15 @@ bool visible(const Gen *g, Set scope, unsigned index)
 void use_index(Gen *g, Set scope, unsigned index)
 {
     const GIndex *x = &g->index[index];
-    if (scope & BIT(index)) g->used |= BIT(index);
-    else if (x->kind == G_FLATTEN) g->used |= BIT(x->of[0]) | BIT(x->of[1]);
+    if (scope & BIT(index))
+        g->used |= BIT(index);
+    else if (x->kind == G_FLATTEN)
+        g->used |= BIT(x->of[0]) | BIT(x->of[1]);
     else
         for (unsigned k = 0; k < g->n_indices; k++)
             if (g->index[k].kind == G_FLATTEN && (scope & BIT(k)) &&
-                (g->index[k].of[0] == index || g->index[k].of[1] == index)) g->used |= BIT(k);
+                (g->index[k].of[0] == index || g->index[k].of[1] == index))
+                g->used |= BIT(k);
 }
 
 /* Binding t hides the axes, and the reverse. */
@@ -52,7 +56,10 @@ int pick_index(Gen *g, Set scope)
 }
 
 /* What a binder does to the state: the body is generated between begin and end. */
-typedef struct Binding { Set used, bound; double work; } Binding;
+typedef struct Binding {
+    Set used, bound;
+    double work;
+} Binding;
 
 static Set begin(Gen *g, Set scope, unsigned n, const unsigned *index, Binding *b)
 {
@@ -90,7 +97,8 @@ static unsigned pick_indices(Gen *g, Set scope, unsigned *index)
     Set inner = bind_index(g, scope, (unsigned)a);
     int b = pick_index(g, inner);
     g->work = work;
-    if (b < 0 || b == a || g->index[b].kind == G_FLATTEN || !(bind_index(g, inner, (unsigned)b) & BIT(a))) return 1;
+    if (b < 0 || b == a || g->index[b].kind == G_FLATTEN || !(bind_index(g, inner, (unsigned)b) & BIT(a)))
+        return 1;
     index[1] = (unsigned)b;
     return 2;
 }
@@ -103,7 +111,10 @@ static const char *names(Gen *g, unsigned n, const unsigned *index)
 
 /* --- reductions --- */
 
-static const struct { const char *name; double grows; } reductions[] = {
+static const struct {
+    const char *name;
+    double grows;
+} reductions[] = {
     {"sum", 6}, {"sum", 6}, {"sum", 6}, {"mean", 1}, {"max", 1}, {"min", 1}, {"prod", 0}, {"logsumexp", 2},
 };
 
@@ -156,7 +167,8 @@ Expr gen_weighted(Gen *g, Set scope, unsigned depth)
     default: weight = normaliser(g, scope & ~b.bound, inner, vars, depth - 1);
     }
     Expr v = gen_real(g, inner, depth - 1);
-    text = maybe(g, 50) ? format(g->c, "sum[%s](%s * %s%s)", vars, weight, v.text, gen_where(g, inner, maybe(g, 80) ? 0 : depth))
+    text = maybe(g, 50) ? format(g->c, "sum[%s](%s * %s%s)", vars, weight, v.text,
+                                 gen_where(g, inner, maybe(g, 80) ? 0 : depth))
                         : format(g->c, "sum[%s](%s * %s)", vars, v.text, weight);
     if (maybe(g, 8)) text = format(g->c, "(%s / (0.5 + sum[%s](%s)))", text, vars, weight);
     end(g, &b, false);
@@ -174,7 +186,8 @@ Expr gen_keeping(Gen *g, Set scope, unsigned depth)
         const char *text;
         Set inner = begin(g, scope, 1, &k, &b);
         double bound = 1;
-        if (maybe(g, 50)) text = normaliser(g, scope & ~BIT(k), inner, g->index[k].name, depth - 1);
+        if (maybe(g, 50))
+            text = normaliser(g, scope & ~BIT(k), inner, g->index[k].name, depth - 1);
         else {
             bool sum = maybe(g, 60);
             Expr e = gen_real(g, inner, depth - 1);
@@ -194,10 +207,12 @@ static bool two_blocks(Gen *g, Set scope, unsigned depth, Expr *e)
     unsigned found[2], n = 0, axes[2];
     for (unsigned c = 0; c < g->n_indices && n < 2; c++) {
         unsigned j = g->index[c].of[0];
-        bool fits = g->index[c].kind == G_BLOCK && (scope & BIT(c)) && !visible(g, scope, j) && (!n || axes[0] != j);
+        bool fits =
+            g->index[c].kind == G_BLOCK && (scope & BIT(c)) && !visible(g, scope, j) && (!n || axes[0] != j);
         if (fits) axes[n] = j, found[n++] = c;
     }
-    if (n < 2 || g->work * (g->index[axes[0]].extent + 1) * (g->index[axes[1]].extent + 1) > WORK_MAX) return false;
+    if (n < 2 || g->work * (g->index[axes[0]].extent + 1) * (g->index[axes[1]].extent + 1) > WORK_MAX)
+        return false;
     if (!(bind_index(g, bind_index(g, scope, axes[0]), axes[1]) & BIT(axes[0]))) return false;
     Binding b;
     Set inner = begin(g, scope, 2, axes, &b);
@@ -257,12 +272,17 @@ Expr gen_count(Gen *g, Set scope, unsigned depth)
     double most = 40;
     switch (below(g, 4)) {
     case 0: text = format(g->c, "sum[%s](int(%s))", vars, gen_bool(g, inner, depth - 1).text); break;
-    case 1: text = format(g->c, "(%s[%s](%s%s) %% 8)", maybe(g, 50) ? "sum" : "prod", vars,
-                          gen_int(g, inner, depth - 1).text, gen_where(g, inner, depth)); break;
-    case 2: text = format(g->c, "(%s[%s](%s%s) %% 8)", maybe(g, 50) ? "max" : "min", vars,
-                          gen_int(g, inner, depth - 1).text, gen_where(g, inner, depth)); break;
-    default: text = format(g->c, "%s[%s](%s%s)", maybe(g, 50) ? "argmax" : "argmin", vars,
-                           gen_direct(g, inner).text, gen_where(g, inner, depth));
+    case 1:
+        text = format(g->c, "(%s[%s](%s%s) %% 8)", maybe(g, 50) ? "sum" : "prod", vars,
+                      gen_int(g, inner, depth - 1).text, gen_where(g, inner, depth));
+        break;
+    case 2:
+        text = format(g->c, "(%s[%s](%s%s) %% 8)", maybe(g, 50) ? "max" : "min", vars,
+                      gen_int(g, inner, depth - 1).text, gen_where(g, inner, depth));
+        break;
+    default:
+        text = format(g->c, "%s[%s](%s%s)", maybe(g, 50) ? "argmax" : "argmin", vars,
+                      gen_direct(g, inner).text, gen_where(g, inner, depth));
     }
     end(g, &b, false);
     return (Expr){text, -1, most};
@@ -275,8 +295,8 @@ Expr gen_any(Gen *g, Set scope, unsigned depth)
     Binding b;
     Set inner = begin(g, scope, n, index, &b);
     Expr body = gen_bool(g, inner, depth - 1);
-    const char *text = format(g->c, "%s[%s](%s%s)", maybe(g, 50) ? "any" : "all", names(g, n, index), body.text,
-                              gen_where(g, inner, depth));
+    const char *text = format(g->c, "%s[%s](%s%s)", maybe(g, 50) ? "any" : "all", names(g, n, index),
+                              body.text, gen_where(g, inner, depth));
     end(g, &b, false);
     return (Expr){text, 0, 1};
 }
@@ -308,9 +328,10 @@ Expr gen_pick(Gen *g, Set scope, unsigned depth)
         Set inner = begin(g, scope, 1, &k, &b);
         const char *x = gen_direct(g, inner).text, *where = gen_where(g, inner, depth), *text;
         Set outer = scope & ~BIT(k);
-        if (maybe(g, 70)) text = format(g->c, "topk[%s](%s%s, %s)", g->index[k].name, x, where,
-                                        gen_int(g, outer, 0).text);
-        else text = format(g->c, "topp[%s](sigmoid(%s)%s, 0.6%u)", g->index[k].name, x, where, below(g, 100));
+        if (maybe(g, 70))
+            text = format(g->c, "topk[%s](%s%s, %s)", g->index[k].name, x, where, gen_int(g, outer, 0).text);
+        else
+            text = format(g->c, "topp[%s](sigmoid(%s)%s, 0.6%u)", g->index[k].name, x, where, below(g, 100));
         end(g, &b, true);
         return (Expr){text, 0, 1};
     }

@@ -23,8 +23,8 @@ Expr gen_position(Gen *g, Set scope, unsigned index, unsigned depth)
     double hi = d->extent ? d->extent - 1.0 : 0;
     Expr range = {NULL, d->origin ? -8 : 0, d->origin ? 12 : hi};
     const char *lo = d->origin ? format(g->c, "first(%s)", d->name) : "0";
-    const char *last = d->origin || maybe(g, 30) ? format(g->c, "last(%s)", d->name)
-                                                 : format(g->c, "size(%s) - 1", d->name);
+    const char *last =
+        d->origin || maybe(g, 30) ? format(g->c, "last(%s)", d->name) : format(g->c, "size(%s) - 1", d->name);
     for (unsigned k = 0; k < g->n_indices; k++) {
         const GIndex *x = &g->index[k];
         if (!visible(g, scope, k)) continue;
@@ -41,10 +41,14 @@ Expr gen_position(Gen *g, Set scope, unsigned index, unsigned depth)
         }
     Expr e = gen_int(g, scope, depth ? depth - 1 : 0);
     unsigned way = below(g, 4);
-    if (way == 0 && !d->origin) range.text = format(g->c, "%s %% size(%s)", e.text, d->name);
-    else if (way == 1 && e.lo >= 0 && !d->origin) range.text = format(g->c, "min(%s, %s)", e.text, last);
-    else if (way == 2) range.text = format(g->c, "max(min(%s, %s), %s)", e.text, last, lo);
-    else range.text = format(g->c, "clamp(%s, %s, %s)", e.text, lo, last);
+    if (way == 0 && !d->origin)
+        range.text = format(g->c, "%s %% size(%s)", e.text, d->name);
+    else if (way == 1 && e.lo >= 0 && !d->origin)
+        range.text = format(g->c, "min(%s, %s)", e.text, last);
+    else if (way == 2)
+        range.text = format(g->c, "max(min(%s, %s), %s)", e.text, last, lo);
+    else
+        range.text = format(g->c, "clamp(%s, %s, %s)", e.text, lo, last);
     return range;
 }
 
@@ -86,8 +90,10 @@ Expr gen_read(Gen *g, Set scope, const GTensor *t, unsigned depth)
 {
     const char *subscripts[G_DIMS] = {0};
     for (unsigned k = 0; k < t->n_dims; k++) {
-        if (visible(g, scope, t->dims[k]) && !(depth && maybe(g, 12))) use_index(g, scope, t->dims[k]);
-        else subscripts[k] = gen_position(g, scope, t->dims[k], depth).text;
+        if (visible(g, scope, t->dims[k]) && !(depth && maybe(g, 12)))
+            use_index(g, scope, t->dims[k]);
+        else
+            subscripts[k] = gen_position(g, scope, t->dims[k], depth).text;
     }
     const char *text = read_text(g, t, subscripts);
     return t->type == G_REAL ? real(text, t->bound) : (Expr){text, t->lo, t->hi};
@@ -104,9 +110,12 @@ static bool gen_risky(Gen *g, Set scope, unsigned depth, const char **read, cons
     *index = t->dims[which];
     if (g->index[*index].origin) return false;
     for (unsigned d = 0; d < t->n_dims; d++) {
-        if (d == which) *at = subscripts[d] = gen_int(g, scope, depth ? depth - 1 : 0).text;
-        else if (visible(g, scope, t->dims[d])) use_index(g, scope, t->dims[d]);
-        else subscripts[d] = gen_position(g, scope, t->dims[d], 0).text;
+        if (d == which)
+            *at = subscripts[d] = gen_int(g, scope, depth ? depth - 1 : 0).text;
+        else if (visible(g, scope, t->dims[d]))
+            use_index(g, scope, t->dims[d]);
+        else
+            subscripts[d] = gen_position(g, scope, t->dims[d], 0).text;
     }
     *read = read_text(g, t, subscripts);
     return true;
@@ -132,10 +141,12 @@ Expr gen_guarded(Gen *g, Set scope, unsigned depth)
     const char *inside = maybe(g, 40) ? format(g->c, "%s * %s", read, gen_real(g, scope, 0).text) : read;
     switch (below(g, 3)) {
     case 0: return real(format(g->c, "(if 0 <= %s < size(%s) then %s else %s)", at, name, inside, other), 4);
-    case 1: return real(format(g->c, "(if %s < 0 or %s >= size(%s) then %s else %s)", at, at, name, other,
-                               inside), 4);
-    default: return real(format(g->c, "(if 0 <= %s and %s < size(%s) then %s else %s)", at, at, name, inside,
-                                other), 4);
+    case 1:
+        return real(
+            format(g->c, "(if %s < 0 or %s >= size(%s) then %s else %s)", at, at, name, other, inside), 4);
+    default:
+        return real(
+            format(g->c, "(if 0 <= %s and %s < size(%s) then %s else %s)", at, at, name, inside, other), 4);
     }
 }
 
@@ -185,8 +196,10 @@ static Expr int_binary(Gen *g, Set scope, unsigned depth)
     double bound = op == 2 ? m * n : op == 10 ? m * 16 : m + n;
     Expr e = {NULL, -bound, bound};
     if (a.lo >= 0 && b.lo >= 0 && op != 1) e.lo = 0;
-    if (op == 8 || op == 9) e.text = format(g->c, "%s(%s, %s)", ops[op], a.text, b.text);
-    else e.text = format(g->c, "(%s %s %s)", a.text, ops[op], b.text);
+    if (op == 8 || op == 9)
+        e.text = format(g->c, "%s(%s, %s)", ops[op], a.text, b.text);
+    else
+        e.text = format(g->c, "(%s %s %s)", a.text, ops[op], b.text);
     if (bound < 200) return e;
     return (Expr){format(g->c, "(%s %% 7)", e.text), 0, 7};
 }
@@ -228,8 +241,8 @@ static Expr comparison(Gen *g, Set scope, unsigned depth)
     static const char *const ops[] = {"<=", "<", ">=", ">", "==", "!="};
     Expr a = gen_int(g, scope, depth), b = gen_int(g, scope, depth ? depth - 1 : 0);
     if (maybe(g, 25))
-        return boolean(format(g->c, "(%s %s %s - %s %s %u)", int_leaf(g, scope).text, ops[below(g, 2)], a.text,
-                              b.text, ops[below(g, 2)], below(g, 6)));
+        return boolean(format(g->c, "(%s %s %s - %s %s %u)", int_leaf(g, scope).text, ops[below(g, 2)],
+                              a.text, b.text, ops[below(g, 2)], below(g, 6)));
     return boolean(format(g->c, "(%s %s %s)", a.text, ops[below(g, 6)], b.text));
 }
 
@@ -239,8 +252,8 @@ static Expr std_mask(Gen *g, Set scope, unsigned depth)
                                         "band(%s, %s, 1)", "prefix(%s, %s, 2)"};
     Expr a = gen_int(g, scope, depth), b = gen_int(g, scope, 0);
     g->std_masks = true;
-    if (maybe(g, 20)) return boolean(format(g->c, "neighborhood(%s, %s, 6, 3, %u)", a.text, b.text,
-                                            1 + below(g, 2)));
+    if (maybe(g, 20))
+        return boolean(format(g->c, "neighborhood(%s, %s, 6, 3, %u)", a.text, b.text, 1 + below(g, 2)));
     return boolean(format(g->c, calls[below(g, 5)], a.text, b.text));
 }
 
@@ -259,8 +272,9 @@ Expr gen_bool(Gen *g, Set scope, unsigned depth)
     switch (below(g, 12)) {
     case 0: return boolean(format(g->c, "(not %s)", gen_bool(g, scope, depth - 1).text));
     case 1:
-    case 2: return boolean(format(g->c, "(%s %s %s)", gen_bool(g, scope, depth - 1).text,
-                                  maybe(g, 50) ? "and" : "or", gen_bool(g, scope, depth - 1).text));
+    case 2:
+        return boolean(format(g->c, "(%s %s %s)", gen_bool(g, scope, depth - 1).text,
+                              maybe(g, 50) ? "and" : "or", gen_bool(g, scope, depth - 1).text));
     case 3: return std_mask(g, scope, depth - 1);
     case 4: return gen_any(g, scope, depth);
     case 5: return gen_pick(g, scope, depth);
@@ -271,12 +285,14 @@ Expr gen_bool(Gen *g, Set scope, unsigned depth)
                               direct && maybe(g, 50) ? gen_direct(g, scope).text : "0.125"));
     }
     case 7:
-        if (g->has_mask) return boolean(format(g->c, "mine%u(%s, %s)", g->number,
-                                               gen_int(g, scope, depth - 1).text, int_leaf(g, scope).text));
+        if (g->has_mask)
+            return boolean(format(g->c, "mine%u(%s, %s)", g->number, gen_int(g, scope, depth - 1).text,
+                                  int_leaf(g, scope).text));
         return bool_leaf(g, scope);
     case 8: return bool_leaf(g, scope);
-    case 9: return boolean(format(g->c, "(%s %s %s)", bool_leaf(g, scope).text, maybe(g, 50) ? "==" : "!=",
-                                  bool_leaf(g, scope).text));
+    case 9:
+        return boolean(format(g->c, "(%s %s %s)", bool_leaf(g, scope).text,
+                              maybe(g, 50) ? "==" : "!=", bool_leaf(g, scope).text));
     default: return comparison(g, scope, depth - 1);
     }
 }
@@ -326,14 +342,40 @@ static Expr tame(Gen *g, Expr e, double most)
 
 static Expr function(Gen *g, Set scope, unsigned depth)
 {
-    static const struct { const char *text; double bound; } f[] = {
-        {"tanh(%s)", 1}, {"sigmoid(%s)", 1}, {"relu(%s)", 4}, {"elu(%s)", 4}, {"gelu(%s)", 4}, {"silu(%s)", 4},
-        {"softplus(%s)", 5}, {"sin(%s)", 1}, {"cos(%s)", 1}, {"atan(%s)", 2}, {"erf(%s)", 1}, {"exp(-abs(%s))", 1},
-        {"exp(min(%s, 1.5))", 5}, {"exp2(%s * 0.5)", 4}, {"expm1(%s * 0.5)", 8}, {"sqrt(abs(%s) + 0.5)", 3},
-        {"rsqrt(abs(%s) + 0.5)", 2}, {"log(abs(%s) + 0.5)", 2}, {"log2(abs(%s) + 0.5)", 3},
-        {"log1p(abs(%s))", 2}, {"abs(%s)", 4}, {"(%s ** 2)", 16}, {"((abs(%s) + 0.5) ** 1.5)", 12},
-        {"pow(abs(%s) + 0.5, 0.75)", 4}, {"(-%s)", 4}, {"stop(%s)", 4}, {"clamp(%s, -1.0, 0.75)", 1},
-        {"float(%s)", 4}, {"(0.5 ** %s)", 16}, {"(%s ** 3)", 64},
+    static const struct {
+        const char *text;
+        double bound;
+    } f[] = {
+        {"tanh(%s)", 1},
+        {"sigmoid(%s)", 1},
+        {"relu(%s)", 4},
+        {"elu(%s)", 4},
+        {"gelu(%s)", 4},
+        {"silu(%s)", 4},
+        {"softplus(%s)", 5},
+        {"sin(%s)", 1},
+        {"cos(%s)", 1},
+        {"atan(%s)", 2},
+        {"erf(%s)", 1},
+        {"exp(-abs(%s))", 1},
+        {"exp(min(%s, 1.5))", 5},
+        {"exp2(%s * 0.5)", 4},
+        {"expm1(%s * 0.5)", 8},
+        {"sqrt(abs(%s) + 0.5)", 3},
+        {"rsqrt(abs(%s) + 0.5)", 2},
+        {"log(abs(%s) + 0.5)", 2},
+        {"log2(abs(%s) + 0.5)", 3},
+        {"log1p(abs(%s))", 2},
+        {"abs(%s)", 4},
+        {"(%s ** 2)", 16},
+        {"((abs(%s) + 0.5) ** 1.5)", 12},
+        {"pow(abs(%s) + 0.5, 0.75)", 4},
+        {"(-%s)", 4},
+        {"stop(%s)", 4},
+        {"clamp(%s, -1.0, 0.75)", 1},
+        {"float(%s)", 4},
+        {"(0.5 ** %s)", 16},
+        {"(%s ** 3)", 64},
     };
     Expr a = tame(g, gen_real(g, scope, depth - 1), 4);
     unsigned k = below(g, sizeof f / sizeof *f);
@@ -348,7 +390,8 @@ static Expr binary(Gen *g, Set scope, unsigned depth)
     case 0:
     case 1: return real(format(g->c, "(%s + %s)", a.text, b.text), m + n);
     case 2: return real(format(g->c, "(%s - %s)", a.text, b.text), m + n);
-    case 3: return real(format(g->c, "%s(%s, %s)", maybe(g, 50) ? "min" : "max", a.text, b.text), m > n ? m : n);
+    case 3:
+        return real(format(g->c, "%s(%s, %s)", maybe(g, 50) ? "min" : "max", a.text, b.text), m > n ? m : n);
     case 4: return real(format(g->c, "(%s / (abs(%s) + 0.5))", a.text, b.text), 2 * m);
     default: return tame(g, real(format(g->c, "(%s * %s)", a.text, b.text), m * n), 16);
     }
@@ -373,7 +416,8 @@ static Expr scaled(Gen *g, Set scope)
     g->used = (g->used & ~BIT(d)) | used;
     g->std_math = true;
     const char *name = g->index[d].name;
-    if (maybe(g, 50)) return real(format(g->c, "sum[%s](rms_norm(%s, [%s], 0.25) * %s)", name, a.text, name, b.text), 12);
+    if (maybe(g, 50))
+        return real(format(g->c, "sum[%s](rms_norm(%s, [%s], 0.25) * %s)", name, a.text, name, b.text), 12);
     return real(format(g->c, "max[%s](unit(%s + 2.5, [%s]))", name, a.text, name), 1);
 }
 
@@ -381,13 +425,17 @@ static Expr odd(Gen *g, Set scope, unsigned depth)
 {
     switch (below(g, 6)) {
     case 5: return tame(g, scaled(g, scope), 8);
-    case 0: return real(format(g->c, "rand(%s, %s)", gen_int(g, scope, depth - 1).text,
-                               gen_int(g, scope, depth - 1).text), 1);
-    case 1: return real(format(g->c, "rand(%s, %s, %s, 3)", int_leaf(g, scope).text, int_leaf(g, scope).text,
-                               gen_int(g, scope, depth - 1).text), 1);
+    case 0:
+        return real(format(g->c, "rand(%s, %s)", gen_int(g, scope, depth - 1).text,
+                           gen_int(g, scope, depth - 1).text),
+                    1);
+    case 1:
+        return real(format(g->c, "rand(%s, %s, %s, 3)", int_leaf(g, scope).text, int_leaf(g, scope).text,
+                           gen_int(g, scope, depth - 1).text),
+                    1);
     case 2:
-        if (g->has_fn) return real(format(g->c, "cap%u(%s, 2.0)", g->number, gen_real(g, scope, depth - 1).text),
-                                   2);
+        if (g->has_fn)
+            return real(format(g->c, "cap%u(%s, 2.0)", g->number, gen_real(g, scope, depth - 1).text), 2);
         g->std_math = true;
         return real(format(g->c, "soft_cap(%s, 2.0)", gen_real(g, scope, depth - 1).text), 2);
     case 3: return real(format(g->c, "float(%s)", gen_bool(g, scope, depth - 1).text), 1);
@@ -421,17 +469,28 @@ Expr gen_real(Gen *g, Set scope, unsigned depth)
 {
     if (!depth) return real_leaf(g, scope);
     switch (below(g, 25)) {
-    case 0: case 1: case 2: return function(g, scope, depth);
-    case 3: case 4: case 5: return binary(g, scope, depth);
+    case 0:
+    case 1:
+    case 2: return function(g, scope, depth);
+    case 3:
+    case 4:
+    case 5: return binary(g, scope, depth);
     case 6: return choice(g, scope, depth);
     case 7: return odd(g, scope, depth);
-    case 8: case 9: return joined(g, scope, depth);
-    case 10: case 11: case 12: return gen_reduction(g, scope, depth);
-    case 13: case 14: case 15: return gen_weighted(g, scope, depth);
+    case 8:
+    case 9: return joined(g, scope, depth);
+    case 10:
+    case 11:
+    case 12: return gen_reduction(g, scope, depth);
+    case 13:
+    case 14:
+    case 15: return gen_weighted(g, scope, depth);
     case 16: return gen_pad(g, scope, depth);
     case 17: return gen_guarded(g, scope, depth);
-    case 18: case 19: return gen_keeping(g, scope, depth);
-    case 20: case 21: return gen_block_reduction(g, scope, depth);
+    case 18:
+    case 19: return gen_keeping(g, scope, depth);
+    case 20:
+    case 21: return gen_block_reduction(g, scope, depth);
     case 22: return gen_weighted(g, scope, depth);
     default: return real_leaf(g, scope);
     }

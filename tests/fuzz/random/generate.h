@@ -7,15 +7,17 @@
 #include "lang/base.h"
 
 /* SplitMix64. */
-typedef struct Random { uint64_t state; } Random;
+typedef struct Random {
+    uint64_t state;
+} Random;
 uint64_t random_bits(Random *r);
-unsigned random_below(Random *r, unsigned n);   /* 0 .. n - 1; n > 0 */
+unsigned random_below(Random *r, unsigned n); /* 0 .. n - 1; n > 0 */
 bool chance(Random *r, unsigned percent);
 
 typedef struct RandomProgram {
-    const char *uses;      /* lines of `use`, may be "" */
-    const char *text;      /* functions and patterns; their names end with the number */
-    const char *name;      /* of the last pattern, which is the one to run */
+    const char *uses; /* lines of `use`, may be "" */
+    const char *text; /* functions and patterns; their names end with the number */
+    const char *name; /* of the last pattern, which is the one to run */
 } RandomProgram;
 
 /* smooth: nothing in it jumps (comparisons, selections and roundings of computed floats), so that f32 may be

@@ -8,8 +8,15 @@
 #include "lang/ast.h"
 #include "trial.h"
 
-typedef struct Edit { uint32_t from, to; const char *with; } Edit;
-typedef struct Edits { Compilation *c; const char *text; VEC(Edit) list; } Edits;
+typedef struct Edit {
+    uint32_t from, to;
+    const char *with;
+} Edit;
+typedef struct Edits {
+    Compilation *c;
+    const char *text;
+    VEC(Edit) list;
+} Edits;
 
 static double now(void)
 {
@@ -32,7 +39,8 @@ static void expression(Edits *e, const Ast *a)
     for (uint32_t k = 0; k < a->operands.n; k++)
         if (a->kind != AST_SUBSCRIPT) edit(e, a->span, slice(e, a->operands.at[k]->span));
     for (uint32_t k = 0; k < a->args.n; k++)
-        if (a->args.at[k].value && a->kind != AST_SUBSCRIPT) edit(e, a->span, slice(e, a->args.at[k].value->span));
+        if (a->args.at[k].value && a->kind != AST_SUBSCRIPT)
+            edit(e, a->span, slice(e, a->args.at[k].value->span));
     if (a->kind == AST_SUBSCRIPT || a->kind == AST_CALL || a->kind == AST_BRACKET || size > 4) {
         edit(e, a->span, "1");
         edit(e, a->span, "0.5");

@@ -1,8 +1,8 @@
 /* random_programs [-t SECONDS] [-s SEED] [-n NUMBER] [-k FOLDER] [-r] [FILE.attn...]
- * Regression files first, then random programs until the time is over: the oracle, Loops and machine code must
- * agree on all of them. A finding is minimised and printed (-k: kept in a folder).
- *   -n: this program of the seed alone, printed   -r: tell why programs are rejected
- *   -m: minimise files that fail, too             -q: minimise for a short time only */
+ * Regression files first, then random programs until the time is over: the oracle, Loops and machine code
+ * must agree on all of them. A finding is minimised and printed (-k: kept in a folder). -n: this program of
+ * the seed alone, printed   -r: tell why programs are rejected -m: minimise files that fail, too -q: minimise
+ * for a short time only */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,15 +30,16 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void keep(const Fuzz *f, const char *text, const char *name, const Outcome *o, const TrialOptions *options)
+static void keep(const Fuzz *f, const char *text, const char *name, const Outcome *o,
+                 const TrialOptions *options)
 {
     if (!f->keep) return;
     char path[4096];
     snprintf(path, sizeof path, "%s/seed-%llu-%s.attn", f->keep, (unsigned long long)f->seed, name);
     FILE *file = fopen(path, "we");
     if (!file) return;
-    fprintf(file, "# %.*s\n# %s, seed %llu\n%s", (int)strcspn(o->text, "\n"), o->text, options->f64 ? "f64" : "f32",
-            (unsigned long long)options->seed, text);
+    fprintf(file, "# %.*s\n# %s, seed %llu\n%s", (int)strcspn(o->text, "\n"), o->text,
+            options->f64 ? "f64" : "f32", (unsigned long long)options->seed, text);
     fclose(file);
 }
 
@@ -72,7 +73,10 @@ static void batch(Fuzz *f, unsigned first)
         return;
     }
     bool f32 = first / BATCH % 4 == 3;
-    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first,
+    TrialOptions options = {.f64 = !f32,
+                            .generate_code = true,
+                            .sizes = 3,
+                            .seed = f->seed + first,
                             .definition = first / BATCH % 3 == 1 ? "n0=2" : NULL};
     RandomProgram programs[BATCH];
     Outcome outcomes[BATCH];
@@ -97,7 +101,10 @@ static void one(Fuzz *f, unsigned number)
     if (setjmp(c.escape)) return;
     unsigned first = number / BATCH * BATCH;
     bool f32 = first / BATCH % 4 == 3;
-    TrialOptions options = {.f64 = !f32, .generate_code = true, .sizes = 3, .seed = f->seed + first,
+    TrialOptions options = {.f64 = !f32,
+                            .generate_code = true,
+                            .sizes = 3,
+                            .seed = f->seed + first,
                             .definition = first / BATCH % 3 == 1 ? "n0=2" : NULL};
     RandomProgram p = random_program(&c, f->seed, number, f32);
     Outcome o;
@@ -137,8 +144,7 @@ int main(int argc, char **argv)
     Fuzz f = {.seed = 1};
     double seconds = 60;
     int option, number = -1;
-    while ((option = getopt(argc, argv, "t:s:n:k:rqm")) != -1)
-        switch (option) {
+    while ((option = getopt(argc, argv, "t:s:n:k:rqm")) != -1) switch (option) {
         case 't': seconds = atof(optarg); break;
         case 's': f.seed = strtoull(optarg, NULL, 0); break;
         case 'n': number = atoi(optarg); break;
@@ -153,8 +159,8 @@ int main(int argc, char **argv)
     for (int k = optind; k < argc; k++) file(&f, argv[k]);
     f.until = now() + seconds;
     for (unsigned first = 0; now() < f.until; first += BATCH) batch(&f, first);
-    printf("%u programs: %u agree, %u rejected, %u refused, %u too long, %u failed\n", f.programs, f.count[FINE],
-           f.count[REJECTED], f.count[REFUSED], f.count[LONG], f.count[FAILED]);
+    printf("%u programs: %u agree, %u rejected, %u refused, %u too long, %u failed\n", f.programs,
+           f.count[FINE], f.count[REJECTED], f.count[REFUSED], f.count[LONG], f.count[FAILED]);
     bool accepted = f.programs < 100 || f.count[REJECTED] * 5 < f.programs;
     if (!accepted) puts("too many are rejected: the generator no longer fits the checker");
     return f.count[FAILED] || !accepted;

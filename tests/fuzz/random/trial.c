@@ -1,4 +1,5 @@
-/* Running random programs in a child process: check, oracle, Loops, then machine code for all of them at once. */
+/* Running random programs in a child process: check, oracle, Loops, then machine code for all of them at
+ * once. */
 #include "trial.h"
 
 #include <math.h>
@@ -15,7 +16,11 @@
 enum { OPERATIONS_MAX = 2000000, SECONDS_MAX = 20, SIZES_MAX = 4, BATCH_MAX = 64 };
 
 /* Shared with the child: what it is doing, and what came out. */
-typedef struct Shared { unsigned at; char stage[32]; Outcome outcomes[BATCH_MAX]; } Shared;
+typedef struct Shared {
+    unsigned at;
+    char stage[32];
+    Outcome outcomes[BATCH_MAX];
+} Shared;
 
 typedef struct Trial {
     Compilation c;
@@ -24,7 +29,7 @@ typedef struct Trial {
     Pattern *pattern;
     Call calls[SIZES_MAX];
     CallResult reference[SIZES_MAX];
-    const char *refused[SIZES_MAX];  /* the oracle's reason */
+    const char *refused[SIZES_MAX]; /* the oracle's reason */
 } Trial;
 
 static void fail(Outcome *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -62,15 +67,17 @@ static bool agree(double x, double r, double most)
 }
 
 /* The first element that differs, or t->n. */
-static size_t first_difference(const Call *call, const CallTensor *t, const void *result, const void *reference)
+static size_t first_difference(const Call *call, const CallTensor *t, const void *result,
+                               const void *reference)
 {
     Type type = t->tensor->type;
     const double *x = result, *r = reference;
     double most = type == TYPE_REAL ? tolerance(call, t->tensor) * largest(r, t->n) : 0;
     size_t size = type == TYPE_BOOL ? 1 : 8, k = 0;
     for (; k < t->n; k++) {
-        bool same = type == TYPE_REAL ? agree(x[k], r[k], most)
-                                      : !memcmp((const char *)result + k * size, (const char *)reference + k * size, size);
+        bool same = type == TYPE_REAL
+                        ? agree(x[k], r[k], most)
+                        : !memcmp((const char *)result + k * size, (const char *)reference + k * size, size);
         if (!same) break;
     }
     return k;
@@ -78,8 +85,9 @@ static size_t first_difference(const Call *call, const CallTensor *t, const void
 
 static double number(const CallTensor *t, const void *data, size_t k)
 {
-    return t->tensor->type == TYPE_REAL ? ((const double *)data)[k]
-         : t->tensor->type == TYPE_INT  ? (double)((const int64_t *)data)[k] : ((const uint8_t *)data)[k];
+    return t->tensor->type == TYPE_REAL  ? ((const double *)data)[k]
+           : t->tensor->type == TYPE_INT ? (double)((const int64_t *)data)[k]
+                                         : ((const uint8_t *)data)[k];
 }
 
 static void compare(Outcome *o, const Call *call, const CallResult *result, const CallResult *reference,
@@ -90,8 +98,9 @@ static void compare(Outcome *o, const Call *call, const CallResult *result, cons
         if (!reference->data[k]) continue;
         size_t at = first_difference(call, t, result->data[k], reference->data[k]);
         if (at < t->n)
-            fail(o, "%s differs: %s element %zu of %zu is %.17g instead of %.17g (size %u)", way, t->tensor->name, at,
-                 t->n, number(t, result->data[k], at), number(t, reference->data[k], at), size);
+            fail(o, "%s differs: %s element %zu of %zu is %.17g instead of %.17g (size %u)", way,
+                 t->tensor->name, at, t->n, number(t, result->data[k], at), number(t, reference->data[k], at),
+                 size);
     }
 }
 
@@ -101,7 +110,8 @@ static void random_sizes(Trial *t, Call *call, const TrialOptions *options, unsi
 {
     Random r = {options->seed + 977 * size};
     for (uint32_t k = 0; size && k < t->pattern->indices.n; k++)
-        call_set_size(call, t->pattern->indices.at[k]->name, random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 4) ? 6 : 44) : 0);
+        call_set_size(call, t->pattern->indices.at[k]->name,
+                      random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 4) ? 6 : 44) : 0);
 }
 
 /* Some float inputs once for all batches, or once for a group of heads. */
@@ -111,7 +121,8 @@ static void broadcast(Trial *t, Call *call, const TrialOptions *options, unsigne
     for (uint32_t k = 0; k < t->pattern->tensors.n; k++) {
         const Tensor *tensor = t->pattern->tensors.at[k];
         unsigned rank = tensor->n_dims;
-        bool can = rank && tensor->n_ambient && tensor->type == TYPE_REAL && tensor->role == ROLE_INPUT && !tensor->optional;
+        bool can = rank && tensor->n_ambient && tensor->type == TYPE_REAL && tensor->role == ROLE_INPUT &&
+                   !tensor->optional;
         if (!can || !chance(&r, 15) || call->tensors[k].full == NULL) continue;
         Array a = {.type = TYPE_REAL, .rank = (int)rank, .n = 1};
         int64_t *shape = NEW_ARRAY(&t->c, int64_t, rank);
@@ -153,17 +164,24 @@ static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Share
         }
         strcpy(shared->stage, "interpreter");
         wrong = call_interpret(call, graph, &t->reference[k]);
-        if (wrong && strstr(wrong, "internal error")) fail(o, "interpreter: %s", wrong);
-        else if (wrong && too_long(wrong)) o->verdict = LONG;
+        if (wrong && strstr(wrong, "internal error"))
+            fail(o, "interpreter: %s", wrong);
+        else if (wrong && too_long(wrong))
+            o->verdict = LONG;
         t->refused[k] = wrong;
         if (o->verdict != FINE) return;
         strcpy(shared->stage, "loops");
         const char *other = call_execute(call, kernel, &loops);
-        if (other && too_long(other)) o->verdict = LONG;
-        else if (other && strstr(other, "internal error")) fail(o, "loops: %s", other);
-        else if (!wrong && other && needless_check(other)) o->verdict = REFUSED;
-        else if (!wrong != !other) fail(o, "loops %s instead of %s (size %u)", other ? other : "run", wrong ? wrong : "running", k);
-        else if (!wrong) compare(o, call, &loops, &t->reference[k], "loops", k);
+        if (other && too_long(other))
+            o->verdict = LONG;
+        else if (other && strstr(other, "internal error"))
+            fail(o, "loops: %s", other);
+        else if (!wrong && other && needless_check(other))
+            o->verdict = REFUSED;
+        else if (!wrong != !other)
+            fail(o, "loops %s instead of %s (size %u)", other ? other : "run", wrong ? wrong : "running", k);
+        else if (!wrong)
+            compare(o, call, &loops, &t->reference[k], "loops", k);
     }
 }
 
@@ -177,7 +195,8 @@ static bool has_definition(const char *text, const char *definition)
     return false;
 }
 
-static void run_program(Trial *t, const RandomProgram *p, const TrialOptions *options, Outcome *o, Shared *shared)
+static void run_program(Trial *t, const RandomProgram *p, const TrialOptions *options, Outcome *o,
+                        Shared *shared)
 {
     compilation_init(&t->c);
     if (setjmp(t->c.escape)) {
@@ -186,7 +205,8 @@ static void run_program(Trial *t, const RandomProgram *p, const TrialOptions *op
     }
     strcpy(shared->stage, "check");
     const char *text = format(&t->c, "%s%s", p->uses, p->text);
-    t->options = (PipelineOptions){.path = "program.attn", .text = text, .length = strlen(text), .f64 = options->f64};
+    t->options =
+        (PipelineOptions){.path = "program.attn", .text = text, .length = strlen(text), .f64 = options->f64};
     if (options->definition && has_definition(text, options->definition)) {
         t->options.definitions = &options->definition;
         t->options.n_definitions = 1;
@@ -203,7 +223,8 @@ static void run_program(Trial *t, const RandomProgram *p, const TrialOptions *op
     run_oracles(t, options, o, shared);
 }
 
-static void run_machine(Trial *t, AttnLibrary *library, const TrialOptions *options, Outcome *o, Shared *shared)
+static void run_machine(Trial *t, AttnLibrary *library, const TrialOptions *options, Outcome *o,
+                        Shared *shared)
 {
     if (setjmp(t->c.escape)) {
         fail(o, "%s: %s", shared->stage, t->c.fatal);
@@ -215,9 +236,12 @@ static void run_machine(Trial *t, AttnLibrary *library, const TrialOptions *opti
         CallOptions run = {.threads = 1 + (options->seed + k) % 2, .guard = k % 2 ? GUARD_BEGIN : GUARD_END};
         const char *wrong = call_machine(&t->calls[k], library, &run, &result), *oracle = t->refused[k];
         if (!wrong != !oracle)
-            fail(o, "machine %s instead of %s (size %u)", wrong ? wrong : "runs", oracle ? oracle : "running", k);
-        else if (!wrong) compare(o, &t->calls[k], &result, &t->reference[k], "machine", k);
-        else refused++, snprintf(o->text, sizeof o->text, "%s", oracle);
+            fail(o, "machine %s instead of %s (size %u)", wrong ? wrong : "runs", oracle ? oracle : "running",
+                 k);
+        else if (!wrong)
+            compare(o, &t->calls[k], &result, &t->reference[k], "machine", k);
+        else
+            refused++, snprintf(o->text, sizeof o->text, "%s", oracle);
     }
     if (o->verdict == FINE && refused == options->sizes) o->verdict = REFUSED;
 }
@@ -255,7 +279,8 @@ static const char *some_size(Compilation *c, Trial *trials, unsigned n, const Ou
 }
 
 /* Machine code of all that are fine so far. False: some cannot be compiled together. */
-static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
+static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, const TrialOptions *options,
+                     Shared *s)
 {
     Compilation c;
     compilation_init(&c);
@@ -265,9 +290,11 @@ static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, c
     text_add(&text, "%s", "");
     add_text(&text, programs, n, s->outcomes);
     const char *definitions[] = {NULL, NULL}, *sizes[] = {NULL, NULL};
-    if (options->definition && has_definition(text.at, options->definition)) definitions[0] = options->definition;
+    if (options->definition && has_definition(text.at, options->definition))
+        definitions[0] = options->definition;
     if (options->seed % 3 == 0) sizes[0] = some_size(&c, trials, n, s->outcomes);
-    AttnCompileOptions compile = {.f64 = options->f64, .no_cache = 1, .definitions = definitions, .sizes = sizes};
+    AttnCompileOptions compile = {
+        .f64 = options->f64, .no_cache = 1, .definitions = definitions, .sizes = sizes};
     AttnLibrary *library;
     bool none = true;
     for (unsigned k = 0; k < n; k++) none &= s->outcomes[k].verdict != FINE;
@@ -317,7 +344,8 @@ void try_programs(const RandomProgram *programs, unsigned n, const TrialOptions 
 {
     Shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s == MAP_FAILED || n > BATCH_MAX) return;
-    if (in_child(programs, n, options, s)) memcpy(outcomes, s->outcomes, n * sizeof *outcomes);
+    if (in_child(programs, n, options, s))
+        memcpy(outcomes, s->outcomes, n * sizeof *outcomes);
     else
         for (unsigned k = 0; k < n; k++) { /* who was it? */
             in_child(&programs[k], 1, options, s);

@@ -6,18 +6,21 @@
 
 typedef enum Verdict {
     FINE,
-    REJECTED,  /* the checker says that it is wrong */
-    REFUSED,   /* conditions do not hold; all agree */
-    LONG,      /* too many operations for the oracle */
+    REJECTED, /* the checker says that it is wrong */
+    REFUSED,  /* conditions do not hold; all agree */
+    LONG,     /* too many operations for the oracle */
     FAILED
 } Verdict;
-typedef struct Outcome { Verdict verdict; char text[400]; } Outcome;
+typedef struct Outcome {
+    Verdict verdict;
+    char text[400];
+} Outcome;
 
 typedef struct TrialOptions {
     bool f64;
-    bool generate_code;  /* machine code too */
-    unsigned sizes;      /* assignments of extents to try; the first is the example's */
-    uint64_t seed;       /* of extents and data */
+    bool generate_code;     /* machine code too */
+    unsigned sizes;         /* assignments of extents to try; the first is the example's */
+    uint64_t seed;          /* of extents and data */
     const char *definition; /* `n0=2`: makes this parameter constant in programs that have it; or NULL */
 } TrialOptions;
 
