@@ -37,6 +37,7 @@ typedef struct Emitter {
     LLVMBuilderRef b, allocas;
     LLVMTypeRef none, i1, i8, i16, i32, i64, half, f32, f64, ptr;
     LLVMTypeRef real;        /* the compute type */
+    const Statement *loop;   /* the innermost one around */
     LLVMTypeRef tensor_type, call_type, plan_type;
     unsigned kind_scope, kind_noalias, kind_invariant, kind_range, kind_loop;
     /* kernel */

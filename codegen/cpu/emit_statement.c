@@ -40,8 +40,11 @@ void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *,
     LLVMValueRef outer = e->indices[s->variable->id];
     LLVMValueRef below = s->down ? LLVMBuildNSWSub(e->b, at, emit_int(e, 1), "") : NULL;
     e->indices[s->variable->id] = s->down ? below : at;
+    const Statement *around = e->loop;
+    e->loop = s;
     emit_divide_heads(e, s->variable);
     emit_body(context, s);
+    e->loop = around;
     e->indices[s->variable->id] = outer;
     emit_debug_place(e, s->span);
     LLVMValueRef next = s->down ? below : LLVMBuildNSWAdd(e->b, at, step, "");
@@ -133,6 +136,37 @@ static void emit_if_statement(Emitter *e, const Statement *s)
     LLVMPositionBuilderAtEnd(e->b, end);
 }
 
+typedef struct Reads { const Local *local; unsigned n; } Reads;
+
+static void count_local(void *context, const Node *n)
+{
+    Reads *r = context;
+    if (n->op == N_LOCAL && n->local == r->local) r->n++;
+}
+
+static void count_reads(Emitter *e, const Block *block, Reads *r)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        const Node *all[] = {s->condition, s->value, s->lo, s->hi};
+        for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+            if (all[i]) node_visit(e->c, all[i], count_local, r);
+        for (unsigned d = 0; s->kind == S_STORE && d < s->tensor->n_dims; d++)
+            node_visit(e->c, s->subscripts[d], count_local, r);
+        count_reads(e, &s->body, r);
+        count_reads(e, &s->otherwise, r);
+    }
+}
+
+/* Of a running sum every partial sum counts. LLVM would make one of a constant an induction, start + i * step, which
+ * is NaN at i = 0 for a step of inf. */
+static bool is_running(Emitter *e, const Statement *s)
+{
+    Reads r = {.local = s->local};
+    if (e->loop) count_reads(e, &e->loop->body, &r);
+    return r.n > 1;
+}
+
 /* A sum or product that grows in a local may be regrouped: nothing fixes its order. */
 static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
 {
@@ -141,7 +175,7 @@ static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
                  ((n->args[0]->op == N_LOCAL && n->args[0]->local == s->local) ||
                   (n->args[1]->op == N_LOCAL && n->args[1]->local == s->local));
     LLVMOpcode op = LLVMIsAInstruction(value) ? LLVMGetInstructionOpcode(value) : LLVMRet;
-    if (grows && !emit_exact(e, n) && (op == LLVMFAdd || op == LLVMFMul))
+    if (grows && !emit_exact(e, n) && (op == LLVMFAdd || op == LLVMFMul) && !is_running(e, s))
         LLVMSetFastMathFlags(value, LLVMFastMathAllowContract | LLVMFastMathAllowReassoc |
                                         LLVMFastMathNoSignedZeros);
 }
