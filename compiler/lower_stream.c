@@ -35,13 +35,14 @@ static bool add_plain(Strip *s)
     return varies(s, weight);
 }
 
-/* Statements inside lanes must be the same for all: loops with ranges of their own are not, nor is one that looks on only
- * until it knows. */
+/* Statements inside lanes must be the same for all: loops with ranges of their own are not, nor is one that
+ * looks on only until it knows. */
 static bool is_uniform_nest(const Strip *s, const Node *n)
 {
     for (unsigned k = 0; k < n->n_vars; k++)
         if (varies(s, binder_lo(n, k)) || varies(s, binder_hi(n, k))) return false;
-    bool branches = n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN || n->kind == REDUCE_ANY || n->kind == REDUCE_ALL;
+    bool branches = n->kind == REDUCE_ARGMAX || n->kind == REDUCE_ARGMIN || n->kind == REDUCE_ANY ||
+                    n->kind == REDUCE_ALL;
     return node_is_bool(binder_where(n), true) && !branches;
 }
 

@@ -136,7 +136,10 @@ static void emit_if_statement(Emitter *e, const Statement *s)
     LLVMPositionBuilderAtEnd(e->b, end);
 }
 
-typedef struct Reads { const Local *local; unsigned n; } Reads;
+typedef struct Reads {
+    const Local *local;
+    unsigned n;
+} Reads;
 
 static void count_local(void *context, const Node *n)
 {
