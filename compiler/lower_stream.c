@@ -58,9 +58,11 @@ static bool keeps_streamed(const Strip *s, const Node *n)
 static bool fits_lanes(Strip *s, const Node *n)
 {
     if (n->op == N_CHECK || keeps_streamed(s, n)) return false;
+    if (n->n_args == 0 || map_get(&s->fitting, n)) return true;
     if (node_is_binder(n) && (n->op != N_REDUCE || !is_uniform_nest(s, n)) && varies(s, n)) return false;
     for (unsigned k = 0; k < n->n_args; k++)
         if (!fits_lanes(s, n->args[k])) return false;
+    map_put(comp(s), &s->fitting, n, s);
     return true;
 }
 
@@ -68,6 +70,7 @@ bool strip_recognise(Strip *s, Node *sum)
 {
     s->sum = sum;
     s->where = binder_where(sum);
+    s->fitting = (NodeMap){0};
     if (sum->n_vars > MOST_STREAMED) return false;
     if (s->sum->kind != REDUCE_SUM || depends_on_dims(s, s->where)) return false;
     Softmaxes found;

@@ -38,6 +38,7 @@ typedef struct Strip {
     Residue residues[MOST_QUERIES];
     unsigned n_residues;
     Node *sum, *where;       /* the sum being streamed */
+    NodeMap fitting;         /* nodes of it that are known to fit lanes */
     Term terms[MOST_SOFTMAXES];
     unsigned n_terms, n_dims;
     Index *dims[16];         /* of the accumulators */

@@ -67,6 +67,7 @@ typedef struct Emitter {
     unsigned lanes;          /* of its vectors; 0 outside */
     const Index *lane;       /* its variable */
     bool *varying;           /* by Local.id: differs between lanes */
+    uint8_t *varies;         /* by Node.id: found so far */
     bool jammed;             /* inside a JAM loop: lanes meet streamed keys */
     /* -g */
     LLVMDIBuilderRef di;

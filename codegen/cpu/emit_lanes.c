@@ -8,14 +8,20 @@
 
 #include <string.h>
 
+enum { SAME = 1, VARIES = 2 };
+
 bool emit_varies(Emitter *e, const Node *n)
 {
     if (!e->lanes) return false;
     if (n->op == N_INDEX) return n->index == e->lane;
     if (n->op == N_LOCAL) return e->varying[n->local->id];
-    for (unsigned k = 0; k < n->n_args; k++)
-        if (emit_varies(e, n->args[k])) return true;
-    return false;
+    if (n->n_args == 0) return false;
+    uint8_t *known = n->id < e->n_nodes ? &e->varies[n->id] : NULL;
+    if (known && *known) return *known == VARIES;
+    bool yes = false;
+    for (unsigned k = 0; k < n->n_args && !yes; k++) yes = emit_varies(e, n->args[k]);
+    if (known) *known = yes ? VARIES : SAME;
+    return yes;
 }
 
 LLVMTypeRef emit_vector(Emitter *e, LLVMTypeRef element) { return LLVMVectorType(element, e->lanes); }
@@ -92,6 +98,7 @@ static bool mark_statement(Emitter *e, const Statement *s)
     bool changed = mark_block(e, &s->body);
     changed = mark_block(e, &s->otherwise) || changed;
     if (s->kind != S_SET || e->varying[s->local->id] || !emit_varies(e, s->value)) return changed;
+    memset(e->varies, 0, e->n_nodes + 1);
     return e->varying[s->local->id] = true;
 }
 
@@ -111,6 +118,7 @@ void emit_vector_loop(Emitter *e, const Statement *s)
     e->lanes = (unsigned)s->hi->integer;
     e->lane = s->variable;
     e->varying = NEW_ARRAY(e->c, bool, e->kernel->n_locals + 1);
+    e->varies = NEW_ARRAY(e->c, uint8_t, e->n_nodes + 1);
     while (mark_block(e, &s->body)) continue;
     LLVMValueRef outer = e->indices[s->variable->id];
     e->indices[s->variable->id] = emit_lane_numbers(e);
