@@ -85,7 +85,7 @@ static double param_number(const Place *p, const Param *param)
     for (unsigned k = param->fixed ? 0 : visible_entries(p); k-- > 0;) {
         const Example *e = &p->pattern->examples.at[k];
         Place before = {p->c, p->pattern, p->extents, k};
-        if (e->param == param) return number(&before, e->value, &value) ? value : DEFAULT_EXTENT;
+        if (e->param == param) return number(&before, e->value, &value) ? value : (double)DEFAULT_EXTENT;
     }
     if (!param->fixed && !param->has_default) return 0;
     return param->type == TYPE_REAL ? param->value.real : (double)param->value.integer;

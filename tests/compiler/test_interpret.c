@@ -395,7 +395,7 @@ Test(select, topk)
 {
     static const char *const expected[] = {"000000", "010000", "010100", "110100", "110110", "111110",
                                            "111110"};
-    for (int n = -1; n <= 6; n++) {
+    for (volatile int n = -1; n <= 6; n++) {
         WORLD(w);
         world_index(w, "j", 6);
         uint8_t out[6];
@@ -412,7 +412,7 @@ Test(select, topp)
     static const struct { double mass; const char *expected; } cases[] = {
         {0, "000000"}, {-1, "000000"}, {0.3, "010000"}, {0.41, "011000"}, {0.7, "011100"}, {0.85, "111100"},
             {7, "111110"}};
-    for (unsigned m = 0; m < sizeof cases / sizeof *cases; m++) {
+    for (volatile unsigned m = 0; m < sizeof cases / sizeof *cases; m++) {
         WORLD(w);
         world_index(w, "j", 6);
         uint8_t out[6];
