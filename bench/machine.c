@@ -28,7 +28,7 @@ __attribute__((target("avx512f"))) static double peak_wide(void)
         for (int k = 0; k < CHAINS; k++) x[k] = _mm512_fmadd_ps(x[k], a, b);
     double seconds = machine_seconds() - start;
     for (int k = 0; k < CHAINS; k++) sink = sink + _mm512_reduce_add_ps(x[k]);
-    return 2.0 * 16 * CHAINS * ROUNDS / seconds;
+    return 2.0 * 16 * (double)CHAINS * (double)ROUNDS / seconds;
 }
 
 __attribute__((target("avx2,fma"))) static double peak_narrow(void)
@@ -41,7 +41,7 @@ __attribute__((target("avx2,fma"))) static double peak_narrow(void)
         for (int k = 0; k < 12; k++) x[k] = _mm256_fmadd_ps(x[k], a, b);
     double seconds = machine_seconds() - start;
     for (int k = 0; k < 12; k++) sink = sink + _mm256_cvtss_f32(x[k]);
-    return 2.0 * 8 * 12 * ROUNDS / seconds;
+    return 2.0 * 8 * 12 * (double)ROUNDS / seconds;
 }
 
 double machine_peak_flops(void)

@@ -91,7 +91,7 @@ static double visible_pairs(const Case *c)
     double pairs = 0;
     for (int i = 0; i < c->n; i++)
         for (int j = 0; j < c->n; j++) pairs += c->visible(c, i, j);
-    return pairs * HEADS;
+    return pairs * (double)HEADS;
 }
 
 static int64_t size_of(const Case *c, const char *index)
@@ -207,7 +207,7 @@ int main(int argc, char **argv)
     Result results[sizeof cases / sizeof *cases];
     double peak = machine_peak_flops(), sgemm = machine_sgemm_flops(1024), read = machine_read_bytes(),
            blas = blas_attention();
-    double dense = 4.0 * 64 * 4096 * 4096 * HEADS, blas_rate = blas > 0 ? dense / blas : 0;
+    double dense = 4.0 * 64 * 4096 * 4096 * (double)HEADS, blas_rate = blas > 0 ? dense / blas : 0;
     printf("peak %.0f GFLOP/s, sgemm %.2f of it, read %.1f GB/s, attention by BLAS %.2f of peak\n\n",
            peak / 1e9, sgemm / peak, read / 1e9, blas_rate / peak);
     printf("| case | of peak | of sgemm | of dense | asked |\n|---|---|---|---|---|\n");

@@ -29,7 +29,7 @@ static int run(Compilation *c, const PipelineOptions *o, Pipeline *p, BackendJob
     if (setjmp(c->escape)) return -1;
     pipeline_init(p, c, o);
     pipeline_job(p, job);
-    return p->status;
+    return (int)p->status;
 }
 
 #define CASE(o) \

@@ -208,7 +208,7 @@ static Measured choose_base(Cost *cost)
     if (m.wrong) return m;
     memcpy(cost->base, call.extents, sizeof *cost->base * cost->pattern->indices.n);
     m = measure(cost, cost->base);
-    for (unsigned round = 0; round < 2 && !m.wrong && m.work < ENOUGH_WORK; round++) {
+    for (unsigned round = 0; round < 2 && !m.wrong && m.work < (double)ENOUGH_WORK; round++) {
         int64_t larger[INDICES];
         for (uint32_t k = 0; k < cost->pattern->indices.n; k++)
             larger[k] = cost->base[k] * (cost->pattern->indices.at[k]->ambient ? 1 : 2);
