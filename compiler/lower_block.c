@@ -115,7 +115,7 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     Compilation *c = comp(s);
     Nest nest;
     dims_open(l, &nest, s->n_dims, s->dims);
-    if (s->n_dims) nest.loops[s->n_dims - 1].kind = LOOP_JAM;
+    if (s->n_dims && !careful) nest.loops[s->n_dims - 1].kind = LOOP_JAM;
     Local *x = local_new(l, "x", s->sum);
     Node *old = read_at(l, t->total);
     set_local(l, x, scale ? binary(s, N_MUL, old, get(s, scale)) : old);
