@@ -257,6 +257,25 @@ static LLVMValueRef floor_divide(Emitter *e, LLVMValueRef x, LLVMValueRef y, boo
     return LLVMBuildSelect(b, is_zero, zero, q, "");
 }
 
+/* The same as a function of scalars, for divisors that are not literals: a division is slow, but its code is long, there
+ * is none of vectors, and conditions over boxes hold dozens. */
+static LLVMValueRef divide_function(Emitter *e, bool modulo)
+{
+    const char *name = format(e->c, "%s.floor_%s", e->entry, modulo ? "modulo" : "divide");
+    LLVMValueRef f = LLVMGetNamedFunction(e->module, name);
+    if (f) return f;
+    LLVMBasicBlockRef here = emit_here(e);
+    f = LLVMAddFunction(e->module, name, LLVMFunctionType(e->i64, (LLVMTypeRef[]){e->i64, e->i64}, 2, false));
+    LLVMSetLinkage(f, LLVMInternalLinkage);
+    emit_cpu_attributes(e, f);
+    static const char *const pure[] = {"noinline", "nounwind", "willreturn", "speculatable", "memory"};
+    for (unsigned k = 0; k < sizeof pure / sizeof *pure; k++) emit_attribute(e, f, pure[k]);
+    LLVMPositionBuilderAtEnd(e->b, LLVMAppendBasicBlockInContext(e->context, f, "entry"));
+    LLVMBuildRet(e->b, floor_divide(e, LLVMGetParam(f, 0), LLVMGetParam(f, 1), modulo));
+    LLVMPositionBuilderAtEnd(e->b, here);
+    return f;
+}
+
 static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, LLVMValueRef y, bool modulo)
 {
     if (divisor->op == N_INT && divisor->integer > 0 && !(divisor->integer & (divisor->integer - 1))) {
@@ -264,7 +283,9 @@ static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, 
         return modulo ? LLVMBuildAnd(e->b, x, emit_int_like(e, x, divisor->integer - 1), "")
                       : LLVMBuildAShr(e->b, x, emit_int_like(e, x, shift), "");
     }
-    return floor_divide(e, x, y, modulo);
+    if (!emit_is_vector(x) && divisor->op == N_INT) return floor_divide(e, x, y, modulo);
+    LLVMValueRef args[] = {x, y}, f = divide_function(e, modulo);
+    return emit_is_vector(x) ? emit_call_lanes(e, f, args, 2, e->i64) : emit_call(e, f, args, 2);
 }
 
 /* Arithmetic that says when it wraps: for conditions, which then do not hold. */
