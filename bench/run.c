@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "machine.h"
+#include "compiler/command/host.h"
 
 #ifndef ATTN_CASES
 #error "the folder of the cases"
@@ -140,9 +140,9 @@ static double median_run(AttnBinding *binding, const char *name, int rounds)
     double seconds[ROUNDS];
     check(attn_run(binding, &options, &error), name);
     for (int k = 0; k < rounds; k++) {
-        double start = machine_seconds();
+        double start = host_seconds();
         check(attn_run(binding, &options, &error), name);
-        seconds[k] = machine_seconds() - start;
+        seconds[k] = host_seconds() - start;
     }
     qsort(seconds, (size_t)rounds, sizeof *seconds, by_size);
     return seconds[rounds / 2];
@@ -172,7 +172,7 @@ static double blas_attention(void)
     int n = 4096, d = 64;
     size_t count = (size_t)HEADS * (size_t)n * (size_t)d;
     float *q = numbers(count, 1), *k = numbers(count, 2), *v = numbers(count, 3), *o = numbers(count, 4);
-    double seconds = q && k && v && o ? machine_blas_attention(HEADS, n, d, q, k, v, o) : 0;
+    double seconds = q && k && v && o ? host_blas_attention(HEADS, n, d, q, k, v, o) : 0;
     free(q), free(k), free(v), free(o);
     return seconds;
 }
@@ -205,7 +205,7 @@ int main(int argc, char **argv)
     int rounds = argc > 1 && !strcmp(argv[1], "--quick") ? 1 : ROUNDS, n = sizeof cases / sizeof *cases;
     const char *json = argc > (rounds == 1 ? 2 : 1) ? argv[argc - 1] : NULL;
     Result results[sizeof cases / sizeof *cases];
-    double peak = machine_peak_flops(), sgemm = machine_sgemm_flops(1024), read = machine_read_bytes(),
+    double peak = host_peak_flops(1), sgemm = host_sgemm_flops(1024, 1), read = host_read_bytes(1),
            blas = blas_attention();
     double dense = 4.0 * 64 * 4096 * 4096 * (double)HEADS, blas_rate = blas > 0 ? dense / blas : 0;
     printf("peak %.0f GFLOP/s, sgemm %.2f of it, read %.1f GB/s, attention by BLAS %.2f of peak\n\n",

@@ -1,0 +1,203 @@
+/* See host.h. OpenBLAS is opened as the program runs, with its own choice of kernels: what the environment
+ * says of them would slow it down. */
+#include "compiler/command/host.h"
+
+#include <dlfcn.h>
+#include <immintrin.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double host_seconds(void) { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
+
+/* ---- several threads ---- */
+
+typedef double Measure(int share); /* one of `share` threads: its rate */
+typedef struct Worker {
+    pthread_t thread;
+    pthread_barrier_t *start;
+    Measure *measure;
+    int share;
+    double rate;
+} Worker;
+
+static void *work(void *data)
+{
+    Worker *w = data;
+    pthread_barrier_wait(w->start);
+    w->rate = w->measure(w->share);
+    return NULL;
+}
+
+/* The sum of what `threads` of them reach at the same time. */
+static double together(Measure *measure, int threads)
+{
+    Worker *workers = threads > 1 ? calloc((size_t)threads, sizeof *workers) : NULL;
+    pthread_barrier_t start;
+    double rate = 0;
+    if (!workers) return measure(1);
+    pthread_barrier_init(&start, NULL, (unsigned)threads);
+    for (int k = 0; k < threads; k++) {
+        workers[k] = (Worker){.start = &start, .measure = measure, .share = threads};
+        if (pthread_create(&workers[k].thread, NULL, work, &workers[k])) abort();
+    }
+    for (int k = 0; k < threads; k++) {
+        pthread_join(workers[k].thread, NULL);
+        rate += workers[k].rate;
+    }
+    pthread_barrier_destroy(&start);
+    free(workers);
+    return rate;
+}
+
+/* ---- arithmetic ---- */
+
+enum { CHAINS = 16, ROUNDS = 4000000 };
+static _Thread_local volatile float sink;
+
+__attribute__((target("avx512f"))) static double peak_wide(void)
+{
+    __m512 x[CHAINS], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(0.001f);
+    for (int k = 0; k < CHAINS; k++) x[k] = _mm512_set1_ps((float)k);
+    double start = host_seconds();
+    for (int n = 0; n < ROUNDS; n++)
+#pragma GCC unroll 16
+        for (int k = 0; k < CHAINS; k++) x[k] = _mm512_fmadd_ps(x[k], a, b);
+    double seconds = host_seconds() - start;
+    for (int k = 0; k < CHAINS; k++) sink = sink + _mm512_reduce_add_ps(x[k]);
+    return 2.0 * 16 * (double)CHAINS * (double)ROUNDS / seconds;
+}
+
+__attribute__((target("avx2,fma"))) static double peak_narrow(void)
+{
+    __m256 x[12], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(0.001f);
+    for (int k = 0; k < 12; k++) x[k] = _mm256_set1_ps((float)k);
+    double start = host_seconds();
+    for (int n = 0; n < ROUNDS; n++)
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; k++) x[k] = _mm256_fmadd_ps(x[k], a, b);
+    double seconds = host_seconds() - start;
+    for (int k = 0; k < 12; k++) sink = sink + _mm256_cvtss_f32(x[k]);
+    return 2.0 * 8 * 12 * (double)ROUNDS / seconds;
+}
+
+/* Without fused multiply-adds: what the compiler makes of it. */
+static double peak_plain(void)
+{
+    float x[32], a = 0.999f, b = 0.001f;
+    for (int k = 0; k < 32; k++) x[k] = (float)k;
+    double start = host_seconds();
+    for (int n = 0; n < ROUNDS; n++)
+        for (int k = 0; k < 32; k++) x[k] = x[k] * a + b;
+    double seconds = host_seconds() - start;
+    for (int k = 0; k < 32; k++) sink = sink + x[k];
+    return 2.0 * 32 * (double)ROUNDS / seconds;
+}
+
+static double peak_once(int share)
+{
+    (void)share;
+    bool wide = __builtin_cpu_supports("avx512f"),
+         narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    double best = 0;
+    for (int k = 0; k < 3; k++) {
+        double rate = wide ? peak_wide() : narrow ? peak_narrow() : peak_plain();
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
+double host_peak_flops(int threads) { return together(peak_once, threads); }
+
+/* ---- memory ---- */
+
+static double read_once(int share)
+{
+    size_t n = ((size_t)64 << 20) / (size_t)share / 8 * 8;
+    double *x = malloc(n * sizeof *x), best = 0;
+    if (!x) return 0;
+    for (size_t k = 0; k < n; k++) x[k] = 1;
+    for (int round = 0; round < 3; round++) {
+        double s[8] = {0}, start = host_seconds();
+        for (size_t k = 0; k < n; k += 8)
+            for (int j = 0; j < 8; j++) s[j] += x[k + (size_t)j];
+        double rate = (double)(n * sizeof *x) / (host_seconds() - start);
+        sink = sink + (float)(s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7]);
+        if (rate > best) best = rate;
+    }
+    free(x);
+    return best;
+}
+
+double host_read_bytes(int threads) { return together(read_once, threads); }
+
+/* ---- OpenBLAS ---- */
+
+typedef void Sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc);
+enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };
+
+static Sgemm *open_sgemm(int threads)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", threads);
+    unsetenv("OPENBLAS_CORETYPE");
+    unsetenv("OPENBLAS_L2_SIZE");
+    setenv("OPENBLAS_NUM_THREADS", number, 1);
+    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    return library ? (Sgemm *)dlsym(library, "cblas_sgemm") : NULL;
+}
+
+double host_sgemm_flops(int n, int threads)
+{
+    Sgemm *sgemm = open_sgemm(threads);
+    clockid_t clock = threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
+    size_t count = (size_t)n * (size_t)n;
+    float *a = sgemm ? malloc(3 * count * sizeof *a) : NULL;
+    double best = 0;
+    for (size_t k = 0; a && k < 3 * count; k++) a[k] = (float)(k % 7);
+    for (int round = 0; a && round < 5; round++) {
+        double start = seconds_of(clock);
+        sgemm(ROW_MAJOR, PLAIN, PLAIN, n, n, n, 1, a, n, a + count, n, 0, a + 2 * count, n);
+        double rate = 2.0 * n * n * n / (seconds_of(clock) - start);
+        if (rate > best) best = rate;
+    }
+    free(a);
+    return best;
+}
+
+static void softmax_rows(float *s, int rows, int n)
+{
+    for (int i = 0; i < rows; i++, s += n) {
+        float max = s[0], sum = 0;
+        for (int j = 1; j < n; j++) max = s[j] > max ? s[j] : max;
+        for (int j = 0; j < n; j++) sum += s[j] = expf(s[j] - max);
+        for (int j = 0; j < n; j++) s[j] /= sum;
+    }
+}
+
+double host_blas_attention(int heads, int n, int d, const float *q, const float *k, const float *v,
+                              float *o)
+{
+    Sgemm *sgemm = open_sgemm(1);
+    float *s = malloc((size_t)n * (size_t)n * sizeof *s);
+    double start = host_seconds();
+    for (int h = 0; s && sgemm && h < heads; h++) {
+        size_t at = (size_t)h * (size_t)n * (size_t)d;
+        sgemm(ROW_MAJOR, PLAIN, TRANSPOSED, n, n, d, 1 / sqrtf((float)d), q + at, d, k + at, d, 0, s, n);
+        softmax_rows(s, n, n);
+        sgemm(ROW_MAJOR, PLAIN, PLAIN, n, d, n, 1, s, n, v + at, d, 0, o + at, d);
+    }
+    free(s);
+    return s && sgemm ? host_seconds() - start : 0;
+}

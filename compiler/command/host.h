@@ -1,0 +1,13 @@
+/* What this machine can do, measured in this process: for `attnc bench`, `attnc explain` and bench/run. Rates are
+ * per second. Times of one thread are those of its own clock, which stands still while it waits for others. */
+#ifndef ATTN_COMMAND_HOST_H
+#define ATTN_COMMAND_HOST_H
+
+double host_seconds(void);                  /* a clock that stands still while this thread waits for others */
+double host_peak_flops(int threads);        /* multiply-adds of f32 in the widest vectors, 2 per element */
+double host_read_bytes(int threads);        /* sequential reads of an array far larger than any cache */
+double host_sgemm_flops(int n, int threads); /* OpenBLAS, n x n x n; 0: there is no OpenBLAS */
+/* softmax(q k^T / sqrt(d)) v for every head by sgemm, softmax, sgemm on one thread: seconds. 0: no OpenBLAS. */
+double host_blas_attention(int heads, int n, int d, const float *q, const float *k, const float *v, float *o);
+
+#endif
