@@ -7,8 +7,6 @@
 #include "codegen/header.h"
 #include "codegen/link.h"
 
-enum { LEVEL = 2 };
-
 /* What must be given back however a job ends. */
 typedef struct Session {
     LLVMContextRef context;
@@ -40,7 +38,7 @@ static const char *session_begin(Session *s, const BackendJob *job)
     const char *error = NULL;
     s->context = LLVMContextCreate();
     LLVMContextSetDiagnosticHandler(s->context, drop_remark, NULL);
-    s->machine = target_machine(job->c, LEVEL, &error);
+    s->machine = target_machine(job->c, &error);
     if (!s->machine) return error;
     s->module = LLVMModuleCreateWithNameInContext(job->source_path ? job->source_path : "attn", s->context);
     emitter_init(&s->emitter, job, s->context, s->module);
@@ -151,7 +149,7 @@ static const char *compile(Session *s, const BackendJob *job, Emit what, const c
     if (error) return error;
     const char *wrong = target_verify(job->c, s->module);
     if (wrong) BUG(job->c, "LLVM rejects the module: %s", wrong);
-    error = target_optimise(job->c, s->machine, s->module, LEVEL);
+    error = target_optimise(job->c, s->machine, s->module);
     return error ? error : write_output(s, job, what, path, out);
 }
 

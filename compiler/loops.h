@@ -35,7 +35,7 @@ typedef enum StatementKind {
 /* LANE: iterations are independent. VECTOR: a literal number of iterations that run in lockstep, as lanes of vectors;
  * ranges of loops and conditions of branches inside are the same for all. JAM: iterations are independent but for sums
  * and maxima in locals from outside; several may run together, statement by statement, sharing what they load. */
-typedef enum LoopKind { LOOP_SERIAL, LOOP_LANE, LOOP_UNROLLED, LOOP_VECTOR, LOOP_JAM } LoopKind;
+typedef enum LoopKind { LOOP_SERIAL, LOOP_LANE, LOOP_VECTOR, LOOP_JAM } LoopKind;
 
 typedef struct Statement Statement;
 typedef VEC(Statement *) Block;

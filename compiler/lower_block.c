@@ -58,31 +58,32 @@ static void see_block(Strip *s)
     loop_close(s->l, &loop);
 }
 
+/* Scores of the block into the tile, and their maximum. */
+static void score_block(Strip *s, Term *t)
+{
+    Lower *l = s->l;
+    Loop loop;
+    if (t->softmax) set_local(l, t->top, get(s, t->max));
+    keys_open(s, &loop, LOOP_JAM);
+    Node *weight = t->softmax ? simplify_assuming(comp(s), t->weight, s->where) : t->weight;
+    Local *x = local_new(l, "score", weight);
+    set_local(l, x, score_of(s, at_key(s, weight)));
+    store_at(l, t->tile, get(s, x));
+    if (t->softmax) set_local(l, t->top, greater(s, get(s, x), get(s, t->top)));
+    loop_close(l, &loop);
+}
+
 /* Hidden keys score -inf, or weigh 0. */
 static void hide_block(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Node *none = real(s, t->softmax ? -INFINITY : 0);
     Loop loop;
+    if (t->softmax) set_local(l, t->top, get(s, t->max));
     keys_open(s, &loop, LOOP_SERIAL);
     store_at(l, t->tile, node_if(comp(s), read_at(l, s->seen), read_at(l, t->tile), none));
     if (t->softmax) set_local(l, t->top, greater(s, read_at(l, t->tile), get(s, t->top)));
     loop_close(l, &loop);
-}
-
-/* Scores of the block into the tile, and their maximum. */
-static void score_block(Strip *s, Term *t, bool masked)
-{
-    Lower *l = s->l;
-    Loop loop;
-    keys_open(s, &loop, LOOP_JAM);
-    Node *weight = t->softmax ? simplify_assuming(comp(s), t->weight, s->where) : t->weight;
-    Local *x = local_new(l, "score", weight);
-    set_local(l, x, score_of(s, at_key(s, weight)));
-    store_at(l, t->tile, get(s, x));
-    if (t->softmax && !masked) set_local(l, t->top, greater(s, get(s, x), get(s, t->top)));
-    loop_close(l, &loop);
-    if (masked) hide_block(s, t);
 }
 
 /* Scores become weights exp(score - maximum); what was summed before shrinks by `scale`. */
@@ -156,9 +157,14 @@ static Node *is_tainted(Strip *s, Term *t)
 static void weigh_either(Strip *s, Term *t, Local *scale)
 {
     Lower *l = s->l;
-    Branch yes, no;
+    Branch test, yes, no;
     Local *tainted = local_make(l, "tainted", TYPE_BOOL, true);
-    set_local(l, tainted, varies(s, t->factor) ? node_bool(comp(s), true) : is_tainted(s, t));
+    set_local(l, tainted, s->partial);
+    if (!varies(s, t->factor)) {
+        branch_open(l, &test, s->partial);
+        set_local(l, tainted, is_tainted(s, t));
+        branch_close(l, &test);
+    }
     branch_open(l, &yes, get(s, tainted));
     weigh_block(s, t, scale, true);
     branch_close(l, &yes);
@@ -167,15 +173,27 @@ static void weigh_either(Strip *s, Term *t, Local *scale)
     branch_close(l, &no);
 }
 
-static void run_block(Strip *s, bool partial)
+/* What only partial blocks need is behind branches: the code of the sums, by far the longest, is there once.
+ */
+static void run_block(Strip *s)
 {
-    if (partial) see_block(s);
+    Lower *l = s->l;
+    Branch partial;
+    if (s->partial) {
+        branch_open(l, &partial, s->partial);
+        see_block(s);
+        branch_close(l, &partial);
+    }
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
-        if (t->softmax) set_local(s->l, t->top, get(s, t->max));
-        score_block(s, t, partial);
+        score_block(s, t);
+        if (s->partial) {
+            branch_open(l, &partial, s->partial);
+            hide_block(s, t);
+            branch_close(l, &partial);
+        }
         Local *scale = t->softmax ? normalise_block(s, t) : NULL;
-        if (partial)
+        if (s->partial)
             weigh_either(s, t, scale);
         else
             weigh_block(s, t, scale, false);
@@ -240,15 +258,15 @@ static Box block_box(Strip *s)
 }
 
 /* A loop over [lo, hi) in blocks of `size` keys; s->first and s->count are the current one. */
-static void blocks_open(Strip *s, Loop *loop, const char *name, Node *lo, Node *hi, unsigned size)
+static void blocks_open(Strip *s, Loop *loop, const char *name, Node *lo, Node *hi, Node *size)
 {
     Lower *l = s->l;
     Local *end = local_make(l, "end", TYPE_INT, true), *count = local_make(l, "count", TYPE_INT, true);
     set_local(l, end, hi);
     Index *first = strip_index(l, name, integer(s, 0));
-    loop_open(l, loop, first, (Range){lo, get(s, end), integer(s, size)});
+    loop_open(l, loop, first, (Range){lo, get(s, end), size});
     s->first = node_index(comp(s), first);
-    set_local(l, count, binary(s, N_MIN, integer(s, size), binary(s, N_SUB, get(s, end), s->first)));
+    set_local(l, count, binary(s, N_MIN, size, binary(s, N_SUB, get(s, end), s->first)));
     s->count = get(s, count);
 }
 
@@ -264,17 +282,20 @@ static Node *may_fail(Strip *s)
     return lower_value(s->l, box_may_fail(comp(s), &box, s->where));
 }
 
-/* The parts of a block that is not full: those whose condition holds nowhere are left out. */
+/* A block that is full runs as one part; else those of its parts whose condition holds somewhere do, and test
+ * it. */
 static void run_parts(Strip *s)
 {
     Lower *l = s->l;
     Node *first = s->first, *count = s->count;
     Loop part;
     Branch some;
-    blocks_open(s, &part, "part", first, binary(s, N_ADD, first, count), PART);
+    Local *size = local_make(l, "size", TYPE_INT, true);
+    set_local(l, size, node_if(comp(s), s->partial, integer(s, PART), integer(s, STRIP_BLOCK)));
+    blocks_open(s, &part, "part", first, binary(s, N_ADD, first, count), get(s, size));
     s->listed = binary(s, N_SUB, s->first, first);
-    branch_open(l, &some, may_hold(s));
-    run_block(s, true);
+    branch_open(l, &some, binary(s, N_OR, node_unary(comp(s), N_NOT, s->partial), may_hold(s)));
+    run_block(s);
     branch_close(l, &some);
     loop_close(l, &part);
     s->first = first;
@@ -282,24 +303,21 @@ static void run_parts(Strip *s)
     s->listed = integer(s, 0);
 }
 
-/* A block whose condition holds nowhere is left out; one where it may fail runs in parts that test it. */
+/* A block whose condition holds nowhere is left out. */
 static void judge_block(Strip *s)
 {
     Lower *l = s->l;
+    s->partial = NULL;
     if (node_is_bool(s->where, true)) {
-        run_block(s, false);
+        run_block(s);
         return;
     }
-    Branch some, full, parts;
+    Branch some;
     branch_open(l, &some, may_hold(s));
     Local *partial = local_make(l, "partial", TYPE_BOOL, true);
     set_local(l, partial, may_fail(s));
-    branch_open(l, &full, node_unary(comp(s), N_NOT, get(s, partial)));
-    run_block(s, false);
-    branch_close(l, &full);
-    branch_open(l, &parts, get(s, partial));
+    s->partial = get(s, partial);
     run_parts(s);
-    branch_close(l, &parts);
     branch_close(l, &some);
 }
 
@@ -356,7 +374,7 @@ void strip_blocks(Strip *s)
     if (!node_is_bool(s->where, true))
         s->seen = scratch_new(s->l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
     if (several) start_lists(s);
-    blocks_open(s, &loop, "first", integer(s, 0), total, STRIP_BLOCK);
+    blocks_open(s, &loop, "first", integer(s, 0), total, integer(s, STRIP_BLOCK));
     if (several) fill_lists(s);
     judge_block(s);
     loop_close(s->l, &loop);

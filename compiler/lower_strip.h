@@ -46,6 +46,7 @@ typedef struct Strip {
     Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
+    Node *partial;           /* may the condition fail in the block? NULL: there is none */
     Node *listed;            /* where the block begins in the lists of coordinates (several streamed indices) */
 } Strip;
 

@@ -268,11 +268,19 @@ static bool rewrites_elements(const Block *block, const Index *variable)
     return false;
 }
 
-/* As many as the register file holds; fewer where the code would grow more than it gains. */
-static unsigned most_copies(Emitter *e, const Statement *s)
+static bool shares_loop(const Jam *j, const Block *block)
 {
+    for (unsigned k = 0; k < block->n; k++)
+        if (is_shared_loop(j, block->at[k])) return true;
+    return false;
+}
+
+/* As many as the register file holds; fewer where the code would grow more than it gains. */
+static unsigned most_copies(const Jam *j, const Statement *s)
+{
+    Emitter *e = j->e;
     unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4;
-    if (rewrites_elements(&s->body, s->variable)) return 1;
+    if (!shares_loop(j, &s->body) || rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;
     unsigned weight = block_weight(e, &s->body);
     return weight > 160 ? 1 : weight > 60 && most > 4 ? 4 : most;
@@ -289,7 +297,7 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     emit_forget(e, mark);
     bool inside = e->jammed;
     e->jammed = true;
-    for (j.copies = most_copies(e, s); j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
+    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
         at = jam_while(&j, s, at, hi);
     e->jammed = inside;
     e->indices[s->variable->id] = outer;

@@ -257,8 +257,8 @@ static LLVMValueRef floor_divide(Emitter *e, LLVMValueRef x, LLVMValueRef y, boo
     return LLVMBuildSelect(b, is_zero, zero, q, "");
 }
 
-/* The same as a function of scalars, for divisors that are not literals: a division is slow, but its code is long, there
- * is none of vectors, and conditions over boxes hold dozens. */
+/* The same as a function of scalars, for divisors that are not literals: a division is slow, but its code is
+ * long, there is none of vectors, and conditions over boxes hold dozens. */
 static LLVMValueRef divide_function(Emitter *e, bool modulo)
 {
     const char *name = format(e->c, "%s.floor_%s", e->entry, modulo ? "modulo" : "divide");
@@ -323,6 +323,25 @@ static LLVMValueRef emit_binary_int(Emitter *e, const Node *n)
     }
 }
 
+/* Towards zero, saturating; NaN is 0. LLVM's own saturating conversion of vectors goes lane by lane. */
+static LLVMValueRef emit_to_int(Emitter *e, LLVMValueRef x)
+{
+    LLVMTypeRef real = LLVMTypeOf(x), type = emit_shape(e, e->i64, x);
+    if (!emit_is_vector(x))
+        return emit_intrinsic(e, "llvm.fptosi.sat", (LLVMTypeRef[]){type, real}, 2, &x, 1);
+    LLVMBuilderRef b = e->b;
+    LLVMTypeRef element = LLVMGetElementType(real);
+    LLVMValueRef top = emit_spread(e, LLVMConstReal(element, 0x1p63)),
+                 bottom = emit_spread(e, LLVMConstReal(element, -0x1p63)), zero = LLVMConstNull(real);
+    LLVMValueRef low = LLVMBuildFCmp(b, LLVMRealOLE, x, bottom, ""),
+                 high = LLVMBuildFCmp(b, LLVMRealOGE, x, top, ""),
+                 inside = LLVMBuildAnd(b, LLVMBuildFCmp(b, LLVMRealOGT, x, bottom, ""),
+                                       LLVMBuildFCmp(b, LLVMRealOLT, x, top, ""), "");
+    LLVMValueRef safe = LLVMBuildSelect(b, inside, x, zero, ""), n = LLVMBuildFPToSI(b, safe, type, "");
+    n = LLVMBuildSelect(b, low, emit_spread(e, emit_int(e, INT64_MIN)), n, "");
+    return LLVMBuildSelect(b, high, emit_spread(e, emit_int(e, INT64_MAX)), n, "");
+}
+
 static LLVMValueRef emit_unary_int(Emitter *e, const Node *n)
 {
     LLVMBuilderRef b = e->b;
@@ -341,7 +360,7 @@ static LLVMValueRef emit_unary_int(Emitter *e, const Node *n)
     case N_POPCOUNT: return emit_intrinsic1(e, "llvm.ctpop", x);
     case N_TO_INT:
         if (n->args[0]->type == TYPE_BOOL) return LLVMBuildZExt(b, x, type, "");
-        return emit_intrinsic(e, "llvm.fptosi.sat", (LLVMTypeRef[]){type, LLVMTypeOf(x)}, 2, &x, 1);
+        return emit_to_int(e, x);
     default: BUG(e->c, "no integer operation %s", op_name(n->op));
     }
 }
@@ -409,8 +428,9 @@ static int math_of(Op op)
     case N_##NAME: return MATH_##NAME;
         CASE(EXP)
         CASE(EXP2)
-        CASE(EXPM1) CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN) CASE(COS)
-            CASE(ATAN) CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)
+        CASE(EXPM1)
+        CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN) CASE(COS) CASE(ATAN)
+            CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)
 #undef CASE
                 default : return -1;
     }

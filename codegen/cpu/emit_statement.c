@@ -16,7 +16,6 @@ static bool has_loop(const Block *block)
 static const char *loop_hint(const Emitter *e, const Statement *s)
 {
     if (e->lanes) return "llvm.loop.unroll.disable"; /* vectors fill the loop already */
-    if (s->loop == LOOP_UNROLLED) return "llvm.loop.unroll.enable";
     return s->loop == LOOP_LANE && !has_loop(&s->body) ? "llvm.loop.vectorize.enable" : NULL;
 }
 

@@ -7,16 +7,22 @@
 #include "runtime/abi.h"
 
 #define V3 (ATTN_FEATURE_AVX | ATTN_FEATURE_AVX2 | ATTN_FEATURE_FMA | ATTN_FEATURE_F16C | ATTN_FEATURE_BMI2)
-#define V4                                                                                                   \
-    (V3 | ATTN_FEATURE_AVX512F | ATTN_FEATURE_AVX512BW | ATTN_FEATURE_AVX512DQ | ATTN_FEATURE_AVX512VL |     \
+#define V4                                                                                               \
+    (V3 | ATTN_FEATURE_AVX512F | ATTN_FEATURE_AVX512BW | ATTN_FEATURE_AVX512DQ | ATTN_FEATURE_AVX512VL | \
      ATTN_FEATURE_AVX512CD)
 
-static const struct { const char *name; uint64_t features; } cpus[] = {
+static const struct {
+    const char *name;
+    uint64_t features;
+} cpus[] = {
 #define CPU(name, features) {name, (uint64_t)(features)},
 #include "cpu_list.h"
 #undef CPU
 };
-static const struct { const char *name; uint64_t bit; } features[] = {
+static const struct {
+    const char *name;
+    uint64_t bit;
+} features[] = {
 #define FEATURE(bit, name) {name, ATTN_FEATURE_##bit},
 #include "feature_list.h"
 #undef FEATURE
@@ -26,8 +32,10 @@ enum { N_CPUS = sizeof cpus / sizeof *cpus, N_FEATURES = sizeof features / sizeo
 /* The level that a feature stands on is taken as a whole: machines with AVX2, FMA and BMI2 have all of v3. */
 static const Cpu *make_cpu(Compilation *c, const char *name, const char *tune, uint64_t bits)
 {
-    if ((bits & V3) != V3) bits = 0; /* without all of v3: what every x86-64 has */
-    else if ((bits & V4) != V4) bits &= V3;
+    if ((bits & V3) != V3)
+        bits = 0; /* without all of v3: what every x86-64 has */
+    else if ((bits & V4) != V4)
+        bits &= V3;
     bool v2 = !bits && !strcmp(name, "x86-64-v2");
     Cpu *cpu = NEW(c, Cpu);
     Text text = {.c = c};
@@ -68,8 +76,10 @@ const Cpu *target_cpu(Compilation *c, const char *name, const char **known)
     }
     for (unsigned k = 0; k < N_CPUS; k++) {
         bool level = !strncmp(name, "x86-64", 6);
-        const char *tune = !level ? cpus[k].name : cpus[k].features & ATTN_FEATURE_AVX512F ? "skylake-avx512"
-                         : cpus[k].features ? "haswell" : "generic";
+        const char *tune = !level                                    ? cpus[k].name
+                           : cpus[k].features & ATTN_FEATURE_AVX512F ? "skylake-avx512"
+                           : cpus[k].features                        ? "haswell"
+                                                                     : "generic";
         if (!strcmp(cpus[k].name, name)) return make_cpu(c, cpus[k].name, tune, cpus[k].features);
     }
     Text text = {.c = c};
@@ -84,7 +94,7 @@ const char *target_host_text(Compilation *c)
     return format(c, "%s %s", cpu->name, cpu->feature_text);
 }
 
-LLVMTargetMachineRef target_machine(Compilation *c, int level, const char **error)
+LLVMTargetMachineRef target_machine(Compilation *c, const char **error)
 {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
@@ -97,10 +107,8 @@ LLVMTargetMachineRef target_machine(Compilation *c, int level, const char **erro
         *error = take_message(c, message);
         return NULL;
     }
-    LLVMCodeGenOptLevel o = level <= 0 ? LLVMCodeGenLevelNone : level == 1 ? LLVMCodeGenLevelLess
-                          : LLVMCodeGenLevelDefault;
-    LLVMTargetMachineRef machine =
-        LLVMCreateTargetMachine(target, triple, "x86-64", "", o, LLVMRelocPIC, LLVMCodeModelSmall);
+    LLVMTargetMachineRef machine = LLVMCreateTargetMachine(
+        target, triple, "x86-64", "", LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelSmall);
     if (!machine) *error = "LLVM has no target machine for x86-64";
     return machine;
 }
@@ -124,18 +132,17 @@ const char *target_verify(Compilation *c, LLVMModuleRef module)
     return take_message(c, message);
 }
 
-/* Measured on the pattern library: most patterns take 60 to 200 ms of processor time, LLVM's start included, the largest
- * strips up to 500. */
-static const char *pipeline(int level)
-{
-    return level <= 0   ? "default<O0>"
-           : level == 1 ? "default<O1>"
-           : level == 2 ? "default<O2>"
-                        : "default<O3>";
-}
+/* What the emitted code needs, once each: locals become registers, invariants leave loops, equal loads become
+ * one, loops marked as lanes become vectors. LLVM's own O2 takes three times as long, half of that for vector
+ * forms of loops that are not marked, which gain nothing here. */
+static const char *const pipeline =
+    "always-inline,globaldce,function(sroa,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>,"
+    "loop-mssa(loop-rotate,licm),simplifycfg,gvn,loop-mssa(licm),"
+    "loop-vectorize<interleave-forced-only;vectorize-forced-only>,instcombine<no-verify-fixpoint>,"
+    "simplifycfg)";
 
 /* Copies of loop bodies cost compile time and, with the small extents of features, more time in remainders
- * than they save; loops that ask for it are unrolled all the same. */
+ * than they save. */
 static LLVMPassBuilderOptionsRef pass_options(void)
 {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
@@ -145,10 +152,10 @@ static LLVMPassBuilderOptionsRef pass_options(void)
     return options;
 }
 
-const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, int level)
+const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module)
 {
     LLVMPassBuilderOptionsRef options = pass_options();
-    LLVMErrorRef failure = LLVMRunPasses(module, pipeline(level), machine, options);
+    LLVMErrorRef failure = LLVMRunPasses(module, pipeline, machine, options);
     LLVMDisposePassBuilderOptions(options);
     if (!failure) return NULL;
     char *message = LLVMGetErrorMessage(failure);

@@ -20,10 +20,10 @@ const char *target_host_text(Compilation *c); /* name and features, for cache ke
 
 /* A target machine for position-independent x86-64 objects (functions carry their CPU as attributes), or NULL
  * and an error text. */
-LLVMTargetMachineRef target_machine(Compilation *c, int level, const char **error);
+LLVMTargetMachineRef target_machine(Compilation *c, const char **error);
 /* Layout and triple of the machine; then verification (always) and the passes. NULL, or an error text. */
 const char *target_prepare_module(LLVMTargetMachineRef machine, LLVMModuleRef module);
-const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module, int level);
+const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module);
 const char *target_verify(Compilation *c, LLVMModuleRef module);
 /* Object or assembly as bytes. Changes the module: print it before. NULL and an error text on failure. */
 LLVMMemoryBufferRef target_emit(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module,

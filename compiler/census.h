@@ -1,0 +1,47 @@
+/* What a kernel does at given sizes and data, counted without doing it: what steers (bounds of loops, conditions,
+ * the ints and bools that they follow from) is executed, everything else is counted, and a loop that steers
+ * nothing is counted once. So counting takes about as long as there are blocks of keys, not pairs.
+ *
+ * Lowering marks by NOTE statements what runs in strips of queries in lanes:
+ *     strip    condition: does this lane hold a query of its own? (lanes beyond the last query repeat it)
+ *     box      a visited block of keys of stream `check`; value: how many; condition: must it be masked? or NULL */
+#ifndef ATTN_COMPILER_CENSUS_H
+#define ATTN_COMPILER_CENSUS_H
+
+#include "interpret.h"
+#include "loops.h"
+
+#define CENSUS_STRIP "strip"
+#define CENSUS_BOX "box"
+
+/* Operations on single elements. */
+typedef struct Work {
+    double products;  /* multiplications and additions of x = x + a * b, two each */
+    double flops;     /* other arithmetic on reals */
+    double special;   /* exp, tanh, ..., division, square roots */
+    double ints;      /* on ints and bools, comparisons, selections */
+    double loads, stores;
+} Work;
+
+enum { CENSUS_STREAMS = 8 };
+typedef struct CensusStream { double full, partial, visited; } CensusStream; /* boxes; pairs of query and key */
+
+typedef struct CensusPhase {
+    bool exact;       /* false: what depends on the numbers of float tensors was counted either way */
+    bool complete;    /* false: it took too long; nothing below counts */
+    unsigned lanes;   /* queries in a strip, 0: no strips */
+    double strips, tasks;
+    unsigned n_streams;
+    CensusStream streams[CENSUS_STREAMS];
+    Work vector, scalar; /* what is done lane by lane, and everything else */
+    double *read, *written; /* by buffer: elements, repeats counted */
+    double longest;   /* iterations of the loop over streamed indices that runs most often (see census) */
+} CensusPhase;
+
+/* Fills one entry per phase of the kernel. `streamed`: by phase, indices whose loops `longest` is about; may be
+ * NULL. Tensors of `arguments` need data only where it steers: without it both ways are counted. */
+void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments, const IndexSet *streamed,
+            CensusPhase *phases);
+double work_flops(const Work *w); /* products, flops and special together */
+
+#endif

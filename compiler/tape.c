@@ -1,0 +1,203 @@
+/* See tape.h. */
+#include "tape.h"
+
+#include <string.h>
+
+#include "node_map.h"
+
+enum { MOST_VARIABLES = 32 };
+
+typedef struct Instruction {
+    const Node *n;
+    unsigned args[8];             /* numbers of instructions */
+    int variable;                 /* INDEX */
+    const InterpretTensor *given; /* READ */
+    int64_t *extents;             /*   of its dims */
+    Scalar *values;               /* TAPE_WIDTH of them; constants are filled once */
+    bool constant;
+} Instruction;
+
+struct Tape {
+    Compilation *c;
+    const InterpretArguments *arguments;
+    unsigned n_variables;
+    Index *variables[MOST_VARIABLES];
+    VEC(Instruction) list;
+    NodeMap numbers; /* of instructions, + 1 */
+};
+
+/* ---- making ---- */
+
+static const InterpretTensor *given(const InterpretArguments *a, const Tensor *t)
+{
+    for (unsigned k = 0; k < a->n_tensors; k++)
+        if (a->tensors[k].tensor == t && a->tensors[k].given) return &a->tensors[k];
+    return NULL;
+}
+
+static bool fill(Instruction *i, Scalar value)
+{
+    for (unsigned k = 0; k < TAPE_WIDTH; k++) i->values[k] = value;
+    return i->constant = true;
+}
+
+static bool add_leaf(Tape *t, Instruction *i)
+{
+    const Node *n = i->n;
+    switch (n->op) {
+    case N_INT:
+    case N_BOOL: return fill(i, scalar_int(n->integer));
+    case N_REAL: return fill(i, scalar_real(n->real));
+    case N_SIZE: return fill(i, scalar_int(t->arguments->extents[n->index->number]));
+    case N_GIVEN: return fill(i, scalar_int(given(t->arguments, n->tensor) != NULL));
+    case N_PARAM:
+        if (!n->param->fixed) return fill(i, t->arguments->params[n->param->number]);
+        return fill(i, n->type == TYPE_REAL ? scalar_real(n->param->value.real)
+                                            : scalar_int(n->param->value.integer));
+    case N_INDEX:
+        for (unsigned k = 0; k < t->n_variables; k++)
+            if (t->variables[k] == n->index) i->variable = (int)k;
+        return i->variable >= 0;
+    default: return false;
+    }
+}
+
+static bool add_read(Tape *t, Instruction *i)
+{
+    const Tensor *tensor = i->n->tensor;
+    i->given = given(t->arguments, tensor);
+    if (!i->given || !i->given->data || tensor->n_dims > 8) return false;
+    i->extents = NEW_ARRAY(t->c, int64_t, tensor->n_dims + 1);
+    for (unsigned k = 0; k < tensor->n_dims; k++) {
+        i->extents[k] = tape_extent(t->c, tensor->dims[k], t->arguments);
+        if (i->extents[k] < 0) return false;
+    }
+    return true;
+}
+
+static bool add(Tape *t, const Node *n, unsigned *number)
+{
+    uintptr_t known = (uintptr_t)map_get(&t->numbers, n);
+    if (known) return *number = (unsigned)known - 1, true;
+    if (node_is_binder(n) || n->n_args > 8) return false;
+    Instruction i = {.n = n, .variable = -1};
+    i.values = NEW_ARRAY(t->c, Scalar, TAPE_WIDTH);
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (!add(t, n->args[k], &i.args[k])) return false;
+    if (n->op == N_READ ? !add_read(t, &i) : n->n_args == 0 && !add_leaf(t, &i)) return false;
+    *number = t->list.n;
+    PUSH(t->c, &t->list, i);
+    map_put(t->c, &t->numbers, n, (void *)(uintptr_t)(*number + 1));
+    return true;
+}
+
+Tape *tape_new(Compilation *c, const Node *n, unsigned n_variables, Index *const *variables,
+               const InterpretArguments *arguments)
+{
+    Tape *t = NEW(c, Tape);
+    *t = (Tape){.c = c, .arguments = arguments, .n_variables = n_variables};
+    unsigned last;
+    if (n_variables > MOST_VARIABLES) return NULL;
+    if (n_variables) memcpy(t->variables, variables, n_variables * sizeof *variables);
+    return add(t, n, &last) ? t : NULL;
+}
+
+unsigned tape_length(const Tape *t) { return t->list.n; }
+
+/* ---- running ---- */
+
+static Scalar element(const InterpretTensor *given, int64_t at)
+{
+    switch (given->tensor->type) {
+    case TYPE_REAL: return scalar_real(((const double *)given->data)[at]);
+    case TYPE_INT: return scalar_int(((const int64_t *)given->data)[at]);
+    default: return scalar_int(((const uint8_t *)given->data)[at] != 0);
+    }
+}
+
+static void run_read(const Tape *t, Instruction *i, unsigned count)
+{
+    for (unsigned p = 0; p < count; p++) {
+        int64_t at = 0;
+        bool inside = true;
+        for (unsigned k = 0; k < i->n->n_args; k++) {
+            int64_t x = t->list.at[i->args[k]].values[p].i;
+            inside = inside && x >= 0 && x < i->extents[k];
+            at = at * i->extents[k] + x;
+        }
+        i->values[p] = inside ? element(i->given, at) : scalar_int(0);
+    }
+}
+
+/* The operations that conditions are made of, on ints; all others go through scalar.h. */
+#define ON_INTS(op, expression) \
+    case op: \
+        for (unsigned p = 0; p < count; p++) out[p].i = expression; \
+        return true;
+static bool run_ints(const Node *n, Scalar *out, const Scalar *a, const Scalar *b, unsigned count)
+{
+    if (n->n_args != 2 || n->args[0]->type == TYPE_REAL) return false;
+    switch (n->op) {
+        ON_INTS(N_ADD, (int64_t)((uint64_t)a[p].i + (uint64_t)b[p].i))
+        ON_INTS(N_SUB, (int64_t)((uint64_t)a[p].i - (uint64_t)b[p].i))
+        ON_INTS(N_AND, a[p].i & b[p].i)
+        ON_INTS(N_OR, a[p].i | b[p].i)
+        ON_INTS(N_EQ, a[p].i == b[p].i)
+        ON_INTS(N_NE, a[p].i != b[p].i)
+        ON_INTS(N_LT, a[p].i < b[p].i)
+        ON_INTS(N_LE, a[p].i <= b[p].i)
+    default: return false;
+    }
+}
+
+static Scalar operation(const Tape *t, const Instruction *i, unsigned p)
+{
+    const Node *n = i->n;
+    Scalar a = t->list.at[i->args[0]].values[p];
+    if (n->op == N_IF) return t->list.at[i->args[a.i ? 1 : 2]].values[p];
+    if (n->n_args == 1) return scalar_unary(n->op, n->args[0]->type, a);
+    Scalar b = t->list.at[i->args[1]].values[p];
+    if (n->op == N_CHECK) {
+        int64_t hi = t->list.at[i->args[2]].values[p].i;
+        return scalar_int(a.i >= hi ? hi - 1 : a.i < b.i ? b.i : a.i);
+    }
+    if (n->op == N_RAND) {
+        int64_t counter[4];
+        for (unsigned k = 0; k < 4; k++) counter[k] = t->list.at[i->args[k + 1]].values[p].i;
+        return scalar_real(scalar_rand(a.i, counter));
+    }
+    return scalar_binary(n->op, n->args[0]->type, a, b);
+}
+
+static void run_one(const Tape *t, Instruction *i, unsigned count, const int64_t *const *points)
+{
+    const Node *n = i->n;
+    if (i->variable >= 0) {
+        for (unsigned p = 0; p < count; p++) i->values[p].i = points[i->variable][p];
+    } else if (n->op == N_READ)
+        run_read(t, i, count);
+    else if (!run_ints(n, i->values, t->list.at[i->args[0]].values, t->list.at[i->args[1]].values, count))
+        for (unsigned p = 0; p < count; p++) i->values[p] = operation(t, i, p);
+}
+
+const Scalar *tape_run(Tape *t, unsigned count, const int64_t *const *points)
+{
+    for (uint32_t k = 0; k < t->list.n; k++)
+        if (!t->list.at[k].constant) run_one(t, &t->list.at[k], count, points);
+    return t->list.at[t->list.n - 1].values;
+}
+
+bool tape_value(Compilation *c, const Node *n, const InterpretArguments *arguments, Scalar *value)
+{
+    Tape *t = tape_new(c, n, 0, NULL, arguments);
+    if (t) *value = *tape_run(t, 1, NULL);
+    return t != NULL;
+}
+
+int64_t tape_extent(Compilation *c, Index *index, const InterpretArguments *arguments)
+{
+    Scalar value;
+    const Index *bound = !index->extent && index->root ? index->root : index;
+    if (!bound->extent) return arguments->extents[bound->number];
+    return tape_value(c, bound->extent, arguments, &value) ? (value.i > 0 ? value.i : 0) : -1;
+}
