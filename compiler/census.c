@@ -42,7 +42,10 @@ typedef struct Census {
     bool changed;
     bool *local_unknown, *local_needed;
     bool *buffer_unknown, *buffer_needed;
-    uint32_t *mark, stamp;      /* by Node.id */
+    uint32_t *mark, stamp;      /* by Node.id: visited in pass number `stamp` */
+    bool *result;               /*   what was found then */
+    const Index **lane_mark;    /* the same for one VECTOR loop */
+    bool *lane_result;
 } Census;
 
 static uint32_t buffer_number(const Census *g, const Tensor *t)
@@ -70,14 +73,16 @@ static Node *steering_form(Census *g, Node *n)
 static bool is_special(Op op) { return is_transcendental(op) || op == N_DIV || op == N_SQRT || op == N_RSQRT; }
 
 /* Differs between lanes; reals in locals do. */
-static bool in_lanes(const Census *g, const Node *n)
+static bool in_lanes(Census *g, const Node *n)
 {
     if (!g->lane) return false;
     if (node_depends_on(n, g->lane)) return true;
-    if (n->op == N_LOCAL) return n->type == TYPE_REAL;
-    for (unsigned k = 0; k < n->n_args; k++)
-        if (in_lanes(g, n->args[k])) return true;
-    return false;
+    if (n->n_args == 0) return n->op == N_LOCAL && n->type == TYPE_REAL;
+    if (g->lane_mark[n->id] == g->lane) return g->lane_result[n->id];
+    bool any = false;
+    for (unsigned k = 0; k < n->n_args && !any; k++) any = in_lanes(g, n->args[k]);
+    g->lane_mark[n->id] = g->lane;
+    return g->lane_result[n->id] = any;
 }
 
 static void touch(Census *g, Step *s, const Tensor *t, bool store, double n)
@@ -125,49 +130,49 @@ static void cost_of(Census *g, Step *s)
     if (product) {
         (in_lanes(g, product) ? &s->vector : &s->scalar)->products += 2;
         g->mark[product->id] = g->mark[product->args[1]->id] = g->stamp;
-        for (unsigned k = 0; k < 2; k++) {
-            add_cost(g, s, product->args[1]->args[k]);
-        }
-        s->vector.loads = s->scalar.loads = 0; /* the products' own loads run beside them */
+        for (unsigned k = 0; k < 2; k++) add_cost(g, s, product->args[1]->args[k]);
+        s->vector.loads = s->scalar.loads = 0; /* they run beside the products */
     }
-    add_cost(g, s, s->value);
-    add_cost(g, s, s->condition);
+    add_cost(g, s, s->s->value);
+    add_cost(g, s, s->s->condition);
     if (s->s->kind != S_STORE) return;
     bool vector = in_lanes(g, s->s->value);
-    for (unsigned k = 0; k < s->s->tensor->n_dims; k++) vector = vector || in_lanes(g, s->s->subscripts[k]);
+    for (unsigned k = 0; k < s->s->tensor->n_dims; k++) vector = in_lanes(g, s->s->subscripts[k]) || vector;
     (vector ? &s->vector : &s->scalar)->stores++;
     touch(g, s, s->s->tensor, true, vector ? g->lanes : 1);
 }
 
-static void build(Census *g, const Block *block, Steps *out);
-
-static Step *build_step(Census *g, const Statement *s)
+static void add_costs(Census *g, const Steps *steps)
 {
-    Step *step = NEW(g->c, Step);
-    step->s = s;
-    step->lo = steering_form(g, s->lo);
-    step->hi = steering_form(g, s->hi);
-    step->step = steering_form(g, s->step);
-    step->condition = steering_form(g, s->condition);
-    step->value = steering_form(g, s->value);
-    const Index *outer = g->lane;
-    double lanes = g->lanes;
-    if (s->kind == S_FOR && s->loop == LOOP_VECTOR) {
-        g->lane = s->variable;
-        g->lanes = (double)s->hi->integer;
+    for (uint32_t k = 0; k < steps->n; k++) {
+        Step *s = steps->at[k];
+        const Index *outer = g->lane;
+        double lanes = g->lanes;
+        if (s->s->kind == S_FOR && s->s->loop == LOOP_VECTOR) {
+            g->lane = s->s->variable;
+            g->lanes = (double)s->s->hi->integer;
+        }
+        cost_of(g, s);
+        add_costs(g, &s->body);
+        add_costs(g, &s->otherwise);
+        g->lane = outer;
+        g->lanes = lanes;
     }
-    cost_of(g, step);
-    build(g, &s->body, &step->body);
-    build(g, &s->otherwise, &step->otherwise);
-    g->lane = outer;
-    g->lanes = lanes;
-    return step;
 }
 
 static void build(Census *g, const Block *block, Steps *out)
 {
     for (uint32_t k = 0; k < block->n; k++) {
-        Step *step = build_step(g, block->at[k]);
+        const Statement *s = block->at[k];
+        Step *step = NEW(g->c, Step);
+        *step = (Step){.s = s,
+                       .lo = steering_form(g, s->lo),
+                       .hi = steering_form(g, s->hi),
+                       .step = steering_form(g, s->step),
+                       .condition = steering_form(g, s->condition),
+                       .value = steering_form(g, s->value)};
+        build(g, &s->body, &step->body);
+        build(g, &s->otherwise, &step->otherwise);
         PUSH(g->c, out, step);
     }
 }
@@ -178,10 +183,11 @@ static bool is_known(Census *g, const Node *n)
 {
     if (!n) return true;
     if (n->op == N_LOCAL) return !g->local_unknown[n->local->id];
-    if (n->op == N_READ && g->buffer_unknown[buffer_number(g, n->tensor)]) return false;
-    for (unsigned k = 0; k < n->n_args; k++)
-        if (!is_known(g, n->args[k])) return false;
-    return true;
+    if (g->mark[n->id] == g->stamp) return g->result[n->id];
+    bool known = n->op != N_READ || !g->buffer_unknown[buffer_number(g, n->tensor)];
+    for (unsigned k = 0; k < n->n_args && known; k++) known = is_known(g, n->args[k]);
+    g->mark[n->id] = g->stamp;
+    return g->result[n->id] = known;
 }
 
 static void set_flag(Census *g, bool *flag)
@@ -210,7 +216,8 @@ static void spread_unknown(Census *g, const Steps *steps, bool under_unknown)
 
 static void need(Census *g, const Node *n)
 {
-    if (!n) return;
+    if (!n || g->mark[n->id] == g->stamp) return;
+    g->mark[n->id] = g->stamp;
     if (n->op == N_LOCAL) set_flag(g, &g->local_needed[n->local->id]);
     if (n->op == N_READ) set_flag(g, &g->buffer_needed[buffer_number(g, n->tensor)]);
     for (unsigned k = 0; k < n->n_args; k++) need(g, n->args[k]);
@@ -514,10 +521,12 @@ static void analyse(Census *g, Steps *phases, uint32_t n)
     for (uint32_t k = 0; k < n; k++) spread_real_locals(g, &phases[k]);
     for (g->changed = true; g->changed;) {
         g->changed = false;
+        g->stamp++;
         for (uint32_t k = 0; k < n; k++) spread_unknown(g, &phases[k], false);
     }
     for (g->changed = true; g->changed;) {
         g->changed = false;
+        g->stamp++;
         for (uint32_t k = 0; k < n; k++) need_steps(g, &phases[k]);
     }
     for (uint32_t k = 0; k < n; k++)
@@ -551,6 +560,15 @@ static void run(Census *g, Steps *steps, const IndexSet *streamed, CensusPhase *
     }
 }
 
+static void start_marks(Census *g)
+{
+    uint32_t n = g->c->next_node + 1;
+    g->mark = NEW_ARRAY(g->c, uint32_t, n);
+    g->result = NEW_ARRAY(g->c, bool, n);
+    g->lane_mark = NEW_ARRAY(g->c, const Index *, n);
+    g->lane_result = NEW_ARRAY(g->c, bool, n);
+}
+
 void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments, const IndexSet *streamed,
             CensusPhase *phases)
 {
@@ -561,12 +579,13 @@ void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments
     x->k = k;
     x->arguments = arguments;
     Census g = {.c = c, .x = x, .k = k, .lanes = 1};
-    g.mark = NEW_ARRAY(c, uint32_t, c->next_node + 1);
     Steps *steps = NEW_ARRAY(c, Steps, n + 1);
     for (uint32_t p = 0; p < n; p++) {
         start_phase(&g, &phases[p]);
         build(&g, &k->phases.at[p].body, &steps[p]);
     }
+    start_marks(&g);
+    for (uint32_t p = 0; p < n; p++) add_costs(&g, &steps[p]);
     analyse(&g, steps, n);
     run(&g, steps, streamed, phases);
     compilation_free(&x->memory);

@@ -152,6 +152,10 @@ Kernel *lower(Compilation *c, const Plan *plan, unsigned lanes)
     for (uint32_t t = 0; t < k->pattern->tensors.n; t++)
         if (k->pattern->tensors.at[t]->lo && !k->pattern->tensors.at[t]->body)
             lower_data_check(&l, k->pattern->tensors.at[t]);
-    for (uint32_t s = 0; s < plan->stages.n; s++) lower_stage(&l, plan->stages.at[s]);
+    for (uint32_t s = 0; s < plan->stages.n; s++) {
+        uint32_t first = k->phases.n;
+        lower_stage(&l, plan->stages.at[s]);
+        for (uint32_t p = first; p < k->phases.n; p++) k->phases.at[p].stage = s + 1;
+    }
     return k;
 }
