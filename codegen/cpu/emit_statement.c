@@ -4,19 +4,23 @@
 
 #include "compiler/graph.h"
 
-static bool has_loop(const Block *block)
+/* Does every iteration only store elements and sum reals, perhaps under conditions? Then vectors pay; LLVM
+ * looks whether they may. */
+static bool fits_vectors(const Block *block)
 {
     for (unsigned k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
-        if (s->kind == S_FOR || has_loop(&s->body) || has_loop(&s->otherwise)) return true;
+        bool fits = s->kind == S_STORE || s->kind == S_NOTE || s->kind == S_IF;
+        fits = fits || (s->kind == S_SET && s->local->type == TYPE_REAL);
+        if (!fits || !fits_vectors(&s->body) || !fits_vectors(&s->otherwise)) return false;
     }
-    return false;
+    return true;
 }
 
 static const char *loop_hint(const Emitter *e, const Statement *s)
 {
     if (e->lanes) return "llvm.loop.unroll.disable"; /* vectors fill the loop already */
-    return s->loop == LOOP_LANE && !has_loop(&s->body) ? "llvm.loop.vectorize.enable" : NULL;
+    return fits_vectors(&s->body) ? "llvm.loop.vectorize.enable" : NULL;
 }
 
 /* Upwards: variable = lo, lo + step, ... < hi. Downwards the phi is one above the variable. */
@@ -97,7 +101,7 @@ static void divisions(Divisions *d, const Block *block)
 static void emit_divisions(Emitter *e, const Statement *s)
 {
     Divisions d = {e, s->variable};
-    if (!has_loop(&s->body) && !e->lanes) divisions(&d, &s->body);
+    if (fits_vectors(&s->body) && !e->lanes) divisions(&d, &s->body);
 }
 
 static void emit_body(void *context, const Statement *s) { emit_statements(context, &s->body); }
@@ -160,8 +164,8 @@ static void count_reads(Emitter *e, const Block *block, Reads *r)
     }
 }
 
-/* Of a running sum every partial sum counts. LLVM would make one of a constant an induction, start + i * step, which
- * is NaN at i = 0 for a step of inf. */
+/* Of a running sum every partial sum counts. LLVM would make one of a constant an induction, start + i *
+ * step, which is NaN at i = 0 for a step of inf. */
 static bool is_running(Emitter *e, const Statement *s)
 {
     Reads r = {.local = s->local};

@@ -136,8 +136,9 @@ const char *target_verify(Compilation *c, LLVMModuleRef module)
  * one, loops marked as lanes become vectors. LLVM's own O2 takes three times as long, half of that for vector
  * forms of loops that are not marked, which gain nothing here. */
 static const char *const pipeline =
-    "always-inline,globaldce,function(sroa,early-cse<memssa>,simplifycfg,instcombine<no-verify-fixpoint>,"
-    "loop-mssa(loop-rotate,licm),simplifycfg,gvn,loop-mssa(licm),"
+    "always-inline,globaldce,function(sroa,early-cse<memssa>,jump-threading,simplifycfg,"
+    "instcombine<no-verify-fixpoint>,loop-mssa(loop-rotate,licm),simplifycfg,gvn,loop-mssa(licm),"
+    "simplifycfg<hoist-common-insts;sink-common-insts>,"
     "loop-vectorize<interleave-forced-only;vectorize-forced-only>,instcombine<no-verify-fixpoint>,"
     "simplifycfg)";
 
