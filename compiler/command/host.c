@@ -117,23 +117,54 @@ static double peak_once(int share)
     return best;
 }
 
+static double narrow_once(int share)
+{
+    bool able = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    double best = 0;
+    (void)share;
+    for (int k = 0; able && k < 3; k++) best = fmax(best, peak_narrow());
+    return best;
+}
+
 double host_peak_flops(int threads) { return together(peak_once, threads); }
+double host_narrow_flops(int threads) { return together(narrow_once, threads); }
 
 /* ---- memory ---- */
 
+/* Whole cache lines into four sums: with fewer or narrower ones the additions are what takes time. */
+typedef double Line __attribute__((vector_size(64)));
+
+static inline __attribute__((always_inline)) double sum_lines(const Line *x, size_t n)
+{
+    Line a = {0}, b = {0}, c = {0}, d = {0};
+    for (size_t k = 0; k < n; k += 4) {
+        a += x[k];
+        b += x[k + 1];
+        c += x[k + 2];
+        d += x[k + 3];
+    }
+    a += b + c + d;
+    return a[0] + a[3] + a[7];
+}
+
+__attribute__((target("avx512f"))) static double sum_wide(const Line *x, size_t n) { return sum_lines(x, n); }
+__attribute__((target("avx2"))) static double sum_narrow(const Line *x, size_t n) { return sum_lines(x, n); }
+static double sum_plain(const Line *x, size_t n) { return sum_lines(x, n); }
+
 static double read_once(int share)
 {
-    size_t n = ((size_t)64 << 20) / (size_t)share / 8 * 8;
-    double *x = malloc(n * sizeof *x), best = 0;
+    size_t n = ((size_t)512 << 20) / sizeof(Line) / (size_t)share / 4 * 4;
+    Line *x = aligned_alloc(sizeof *x, n * sizeof *x);
+    double best = 0;
     if (!x) return 0;
-    for (size_t k = 0; k < n; k++) x[k] = 1;
-    for (int round = 0; round < 3; round++) {
-        double s[8] = {0}, start = host_seconds();
-        for (size_t k = 0; k < n; k += 8)
-            for (int j = 0; j < 8; j++) s[j] += x[k + (size_t)j];
-        double rate = (double)(n * sizeof *x) / (host_seconds() - start);
-        sink = sink + (float)(s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7]);
-        if (rate > best) best = rate;
+    for (size_t k = 0; k < n; k++) x[k] = (Line){1};
+    for (int round = 0; round < 5; round++) {
+        double start = host_seconds();
+        double sum = __builtin_cpu_supports("avx512f") ? sum_wide(x, n)
+                     : __builtin_cpu_supports("avx2")  ? sum_narrow(x, n)
+                                                       : sum_plain(x, n);
+        best = fmax(best, (double)(n * sizeof *x) / (host_seconds() - start));
+        sink = (float)sum;
     }
     free(x);
     return best;
@@ -156,6 +187,15 @@ static Sgemm *open_sgemm(int threads)
     setenv("OPENBLAS_NUM_THREADS", number, 1);
     void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     return library ? (Sgemm *)dlsym(library, "cblas_sgemm") : NULL;
+}
+
+/* OpenBLAS looks at the environment once, as it is loaded; it stays loaded. */
+bool host_narrow_sgemm(void)
+{
+    setenv("OPENBLAS_CORETYPE", "Haswell", 1);
+    unsetenv("OPENBLAS_L2_SIZE");
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    return dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL) != NULL;
 }
 
 double host_sgemm_flops(int n, int threads)
