@@ -315,9 +315,8 @@ Plan *pipeline_plan(Pipeline *p, Pattern *pattern)
     return plan;
 }
 
-Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern)
+Kernel *pipeline_lower(Pipeline *p, const Plan *plan)
 {
-    Plan *plan = pipeline_plan(p, pattern);
     double start = now();
     Kernel *kernel = lower(p->c, plan, schedule_lanes(p->options->cpus, p->options->f64));
     verify(p, "loops", loops_verify(p->c, kernel));
@@ -326,6 +325,8 @@ Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern)
     if (dumps(p, "loops")) loops_print(&text, kernel), dump(p, "loops", text.at);
     return kernel;
 }
+
+Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern) { return pipeline_lower(p, pipeline_plan(p, pattern)); }
 
 /* --- variants --- */
 

@@ -224,14 +224,11 @@ static int measure_file(Bench *b, const char *file)
 
 /* --- what is shown --- */
 
-static void print_string(const char *text)
+static void print_string(Compilation *c, const char *text)
 {
-    putchar('"');
-    for (; *text; text++) {
-        if ((unsigned char)*text < ' ') printf("\\u%04x", *text);
-        else printf(*text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-    }
-    putchar('"');
+    Text out = {.c = c};
+    json_string(&out, text);
+    fputs(out.at, stdout);
 }
 
 static void print_json(const Bench *b)
@@ -243,10 +240,10 @@ static void print_json(const Bench *b)
     for (uint32_t k = 0; k < b->rows.n; k++) {
         const Row *r = &b->rows.at[k];
         printf("%s\n  {\"file\": ", k ? "," : "");
-        print_string(r->file);
+        print_string(b->c, r->file);
         printf(", \"pattern\": ");
-        print_string(r->pattern);
-        if (r->error) printf(", \"error\": "), print_string(r->error);
+        print_string(b->c, r->pattern);
+        if (r->error) printf(", \"error\": "), print_string(b->c, r->error);
         for (int m = 0; m < N_METRICS && !r->error; m++) printf(", \"%s\": %.3f", metric_names[m], r->ms[m]);
         printf("}");
     }
@@ -302,10 +299,6 @@ static int bench(Bench *b)
 
 int command_bench(Options *o)
 {
-    if (!o->files.n || strcmp(o->files.at[0], "compile")) {
-        complain("what is measured? attnc bench compile");
-        return EXIT_USAGE;
-    }
     const char *under = getenv("TMPDIR");
     char *folder = format(o->c, "%s/attnc-bench-XXXXXX", under && *under ? under : "/tmp");
     if (!mkdtemp(folder)) return complain("cannot make %s: %s", folder, strerror(errno));

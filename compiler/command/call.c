@@ -230,7 +230,7 @@ static const char *complete_tensor(Call *call, CallTensor *t, uint64_t seed, boo
     t->given = !t->tensor->optional || optional;
     t->shape = t->full;
     t->n = call_elements(t->full, t->tensor->n_dims);
-    if (!t->given || !is_input(t->tensor)) return NULL;
+    if (!t->given || !is_input(t->tensor) || (call->no_reals && t->tensor->type == TYPE_REAL)) return NULL;
     t->data = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
     return sample_fill(call, t, seed);
 }
@@ -280,6 +280,7 @@ typedef struct Oracle {
     unsigned n_outputs;
 } Oracle;
 
+/* result NULL: no outputs are wanted. */
 static Oracle oracle(Call *call, CallResult *result)
 {
     uint32_t n = call->pattern->tensors.n;
@@ -287,18 +288,25 @@ static Oracle oracle(Call *call, CallResult *result)
                 .outputs = NEW_ARRAY(call->c, InterpretTensor, n + 1)};
     o.arguments = (InterpretArguments){.extents = call->extents, .params = call->params, .tensors = o.inputs,
                                         .limit = call->limit};
-    *result = (CallResult){.data = NEW_ARRAY(call->c, void *, n + 1)};
+    if (result) *result = (CallResult){.data = NEW_ARRAY(call->c, void *, n + 1)};
     for (uint32_t k = 0; k < n; k++) {
         CallTensor *t = &call->tensors[k];
         if (is_input(t->tensor)) {
-            void *data = t->given ? expand(call, t) : NULL;
+            void *data = t->data ? expand(call, t) : NULL;
             o.inputs[o.arguments.n_tensors++] = (InterpretTensor){t->tensor, data, t->given};
-        } else if (t->given) {
+        } else if (t->given && result) {
             result->data[k] = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
             o.outputs[o.n_outputs++] = (InterpretTensor){t->tensor, result->data[k], true};
         }
     }
     return o;
+}
+
+InterpretArguments *call_arguments(Call *call)
+{
+    InterpretArguments *arguments = NEW(call->c, InterpretArguments);
+    *arguments = oracle(call, NULL).arguments;
+    return arguments;
 }
 
 const char *call_interpret(Call *call, const Graph *graph, CallResult *result)

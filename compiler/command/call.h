@@ -9,6 +9,7 @@
 
 #include "compiler/command/npy.h"
 #include "compiler/graph.h"
+#include "compiler/interpret.h"
 #include "compiler/loops.h"
 #include "compiler/scalar.h"
 #include "runtime/attn.h"
@@ -31,6 +32,7 @@ typedef struct Call {
     bool *param_set;
     CallTensor *tensors; /* by Tensor.number; outputs have no data */
     uint64_t limit;    /* of the interpreter's operations; 0: none */
+    bool no_reals;     /* real inputs get no numbers: for what only looks at sizes and conditions */
 } Call;
 
 void call_init(Call *call, Compilation *c, Pattern *pattern, bool f64);
@@ -50,6 +52,8 @@ typedef struct CallResult {
     uint64_t operations;  /* interpreter, loops */
 } CallResult;
 
+/* Inputs, extents and parameters as the interpreter takes them, in the arena of the call. */
+InterpretArguments *call_arguments(Call *call);
 const char *call_interpret(Call *call, const Graph *graph, CallResult *result);
 const char *call_execute(Call *call, const Kernel *kernel, CallResult *result);
 
@@ -62,6 +66,9 @@ typedef struct CallOptions {
     CallGuard guard;
     CallLayout layout;
     unsigned repeat; /* 0: once */
+    double *times;   /* of every run (repeat of them), or NULL */
+    double enough;   /* seconds after which no further run begins once three have ended; 0: no limit */
+    unsigned *ran;   /* runs; or NULL */
 } CallOptions;
 const char *call_machine(Call *call, AttnLibrary *library, const CallOptions *options, CallResult *result);
 

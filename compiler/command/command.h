@@ -9,7 +9,8 @@ enum { EXIT_FINE = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
 
 /* Commands, as bits for the table of options. */
 typedef enum Command {
-    COMMAND_CHECK = 1, COMMAND_COMPILE = 2, COMMAND_RUN = 4, COMMAND_LIST = 8, COMMAND_BENCH = 16
+    COMMAND_CHECK = 1, COMMAND_COMPILE = 2, COMMAND_RUN = 4, COMMAND_LIST = 8, COMMAND_BENCH = 16,
+    COMMAND_EXPLAIN = 32
 } Command;
 
 typedef VEC(const char *) Strings;
@@ -19,7 +20,7 @@ typedef struct Options {
     const char *name;               /* of the command */
     Strings files, definitions, includes, sizes, inputs, outputs;
     const char *pattern, *header, *cpus, *emit, *dump_after, *backend;
-    bool f64, debug, json, check, time_passes, help, states, no_cache;
+    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;
@@ -35,14 +36,17 @@ void help_print(Command command); /* 0: of all */
 
 /* ---- One file each; they return an exit code. The escape of `c` is armed. ---- */
 typedef int CommandRun(Compilation *c, const Options *o, const char *file);
-CommandRun command_check, command_compile, command_run, command_list;
-int command_bench(Options *o);
+CommandRun command_check, command_compile, command_run, command_list, command_explain, command_measure;
+int command_bench(Options *o); /* bench compile */
 
 /* ---- report.c ---- */
 /* Diagnostics and the error of a pipeline, on stderr. Returns its exit code. */
 int pipeline_report(Pipeline *p, const Options *o);
 /* `attnc: text` on stderr; returns EXIT_INPUT. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* `text` as a JSON string; a number, `null` if it is NAN or infinite. */
+void json_string(Text *out, const char *text);
+void json_number(Text *out, const char *key, double value); /* `"key": value` */
 /* A text file, complete or not at all; path NULL or `-`: stdout. NULL or an error. */
 const char *write_text(Compilation *c, const char *path, const Text *text);
 

@@ -12,7 +12,8 @@ static const char general[] =
 "  compile   makes a shared object, an object file with a C header, or shows what a pass made\n"
 "  run       runs a pattern on .npy files or on the data of its example\n"
 "  list      prints the patterns of a source or of a shared object\n"
-"  bench     measures the compiler: attnc bench compile\n"
+"  bench     measures how fast a pattern runs, or with `bench compile` the compiler\n"
+"  explain   tells what a pattern takes at given sizes, stage by stage, without running it\n"
 "\n"
 "examples:\n"
 "  attnc check full.attn\n"
@@ -107,18 +108,46 @@ static const char list[] =
 "  attnc list full.so\n";
 
 static const char bench[] =
-"usage: attnc bench compile [OPTIONS] [FILE.attn|FOLDER]...\n"
+"usage: attnc bench [OPTIONS] FILE.attn\n"
+"       attnc bench compile [OPTIONS] [FILE.attn|FOLDER]...\n"
 "\n"
-"Measures for every pattern, in milliseconds (medians): `check`; `compile` to a .so; JIT from source to the\n"
-"first result; the same from the cache; and a program that only loads the .so. Without files: the library.\n"
+"The first measures a pattern on sample data, as `run` makes it: the median of 9 runs, beside the pairs of\n"
+"query and key that are visible, the peak of this machine's multiply-adds, OpenBLAS sgemm and the time that\n"
+"`explain` predicts. The second measures for every pattern, in milliseconds (medians): `check`; `compile` to\n"
+"a .so; JIT from source to the first result; the same from the cache; and a program that only loads the .so.\n"
+"Without files: the library.\n"
 "\n"
+"  --size INDEX=N            an extent; the example's otherwise\n"
+"  -D, --define NAME=VALUE   a parameter\n"
+"  --threads N, --seed N     1 by default; the seed draws the sample data\n"
 "  --json                    one JSON object\n"
-"  --repeat N                measurements of each kind; 5 by default\n"
-"  -p, --pattern NAME        this pattern alone\n"
-"  --dtype f32|f64; -I, --include FOLDER\n"
+"  --repeat N                runs, or measurements of each kind (5 by default)\n"
+"  -p, --pattern NAME        this pattern, of several\n"
+"  --require-fast            ends with 1 where the pattern has performance diagnostics (see `explain`)\n"
+"  --no-cache; --dtype f32|f64; -I, --include FOLDER\n"
 "\n"
 "examples:\n"
+"  attnc bench sliding_window.attn -D window=64 --size i=512 --size j=512\n"
 "  attnc bench compile full.attn --json --repeat 1\n";
+
+static const char explain[] =
+"usage: attnc explain [OPTIONS] FILE.attn\n"
+"\n"
+"Stage by stage: what was fused and how it runs, flops, bytes, visible and visited pairs of query and key, full\n"
+"and partial boxes, workspace, and the time predicted for this machine. Nothing runs but what steers. Legal\n"
+"but slow patterns get performance diagnostics.\n"
+"\n"
+"  -p, --pattern NAME        which pattern, if the file has several\n"
+"  --size INDEX=N            an extent; the example's otherwise\n"
+"  -D, --define NAME=VALUE   a parameter\n"
+"  --dtype f32|f64           what `float` is; f32 by default\n"
+"  --threads N, --seed N     1 by default; the seed draws int and bool tensors\n"
+"  --json                    one JSON object\n"
+"  -I, --include FOLDER; --diagnostics lines\n"
+"\n"
+"examples:\n"
+"  attnc explain full.attn\n"
+"  attnc explain sliding_window.attn -D window=256 --size i=4096 --size j=4096 --json\n";
 
 void help_print(Command command)
 {
@@ -128,6 +157,7 @@ void help_print(Command command)
     case COMMAND_RUN: fputs(run, stdout); return;
     case COMMAND_LIST: fputs(list, stdout); return;
     case COMMAND_BENCH: fputs(bench, stdout); return;
+    case COMMAND_EXPLAIN: fputs(explain, stdout); return;
     }
     fputs(general, stdout);
 }

@@ -7,7 +7,7 @@
 static const struct { const char *name; Command command; CommandRun *run; } commands[] = {
     {"check", COMMAND_CHECK, command_check},       {"compile", COMMAND_COMPILE, command_compile},
     {"run", COMMAND_RUN, command_run},             {"list", COMMAND_LIST, command_list},
-    {"bench", COMMAND_BENCH, NULL},
+    {"bench", COMMAND_BENCH, command_measure},     {"explain", COMMAND_EXPLAIN, command_explain},
 };
 
 static int usage(const char *what)
@@ -32,6 +32,7 @@ static int run_files(CommandRun *run, const Options *o)
 {
     int code = EXIT_FINE;
     bool several = o->command == COMMAND_CHECK || o->command == COMMAND_LIST;
+    if (!o->files.n && o->command == COMMAND_BENCH) return usage("what is measured? attnc bench FILE, or bench compile");
     if (!o->files.n) return usage(format(o->c, "%s needs a file", o->name));
     if (o->files.n > 1 && !several) return usage(format(o->c, "%s takes one file", o->name));
     for (uint32_t k = 0; k < o->files.n; k++) {
@@ -54,7 +55,8 @@ static int run_command(Options *o, int argc, char **argv)
         const char *wrong = options_read(o, argc - 2, argv + 2);
         if (wrong) return usage(wrong);
         if (o->help) return help_print(o->command), EXIT_FINE;
-        return commands[k].run ? run_files(commands[k].run, o) : command_bench(o);
+        bool compiler = o->command == COMMAND_BENCH && o->files.n && !strcmp(o->files.at[0], "compile");
+        return compiler ? command_bench(o) : run_files(commands[k].run, o);
     }
     return usage(format(o->c, "unknown command '%s'", name));
 }

@@ -5,12 +5,13 @@
 
 enum {
     CHECK = COMMAND_CHECK, COMPILE = COMMAND_COMPILE, RUN = COMMAND_RUN, LIST = COMMAND_LIST,
-    BENCH = COMMAND_BENCH
+    BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN
 };
 
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
-    BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE
+    BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
+    PERFORMANCE, REQUIRE_FAST
 } Id;
 
 typedef struct Option {
@@ -20,30 +21,33 @@ typedef struct Option {
     unsigned commands;
 } Option;
 
+enum { ALL = CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN };
 static const Option table[] = {
-    {PATTERN, "-p", "--pattern", true, CHECK | COMPILE | RUN | LIST | BENCH},
-    {DEFINE, "-D", "--define", true, CHECK | COMPILE | RUN | LIST},
-    {INCLUDE, "-I", "--include", true, CHECK | COMPILE | RUN | LIST | BENCH},
+    {PATTERN, "-p", "--pattern", true, ALL},
+    {DEFINE, "-D", "--define", true, ALL},
+    {INCLUDE, "-I", "--include", true, ALL},
     {OUTPUT, "-o", "--output", true, COMPILE | RUN},
     {INPUT, "-i", "--input", true, RUN},
     {HEADER, NULL, "--header", true, COMPILE},
-    {SIZE, NULL, "--size", true, COMPILE | RUN},
-    {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH},
+    {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN},
+    {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH | EXPLAIN},
     {CPU, NULL, "--cpu", true, COMPILE | RUN},
     {DEBUG, "-g", "--debug", false, COMPILE | RUN},
     {EMIT, NULL, "--emit", true, COMPILE},
     {DUMP, NULL, "--dump-after", true, CHECK | COMPILE},
     {TIMES, NULL, "--time-passes", false, CHECK | COMPILE},
-    {DIAGNOSTICS, NULL, "--diagnostics", true, CHECK | COMPILE | RUN | LIST | BENCH},
+    {DIAGNOSTICS, NULL, "--diagnostics", true, ALL},
+    {PERFORMANCE, NULL, "--performance", false, CHECK | COMPILE},
+    {REQUIRE_FAST, NULL, "--require-fast", false, COMPILE | RUN | BENCH},
     {BACKEND, NULL, "--backend", true, RUN},
-    {THREADS, NULL, "--threads", true, RUN},
-    {SEED, NULL, "--seed", true, RUN},
+    {THREADS, NULL, "--threads", true, RUN | BENCH | EXPLAIN},
+    {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN},
     {VERIFY, NULL, "--check", false, RUN},
     {STATES, NULL, "--states", false, RUN},
-    {NO_CACHE, NULL, "--no-cache", false, RUN},
+    {NO_CACHE, NULL, "--no-cache", false, RUN | BENCH},
     {REPEAT, NULL, "--repeat", true, RUN | BENCH},
-    {JSON, NULL, "--json", false, BENCH},
-    {HELP, "-h", "--help", false, CHECK | COMPILE | RUN | LIST | BENCH},
+    {JSON, NULL, "--json", false, BENCH | EXPLAIN},
+    {HELP, "-h", "--help", false, ALL},
 };
 
 /* --- values --- */
@@ -105,6 +109,8 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case NO_CACHE: o->no_cache = true; return NULL;
     case REPEAT: return read_number(o, name, value, 1, &o->repeat);
     case JSON: o->json = true; return NULL;
+    case PERFORMANCE: o->performance = true; return NULL;
+    case REQUIRE_FAST: o->require_fast = true; return NULL;
     case HELP: o->help = true; return NULL;
     }
     return NULL;

@@ -1,5 +1,6 @@
 /* Messages on stderr and texts on stdout. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,27 @@ int pipeline_report(Pipeline *p, const Options *o)
     print_text(&p->times);
     if (p->error) complain("%s", p->error);
     return p->status == PIPELINE_OK ? EXIT_FINE : EXIT_INPUT;
+}
+
+void json_string(Text *out, const char *text)
+{
+    text_add(out, "\"");
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ')
+            text_add(out, "\\u%04x", *text);
+        else
+            text_add(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    }
+    text_add(out, "\"");
+}
+
+void json_number(Text *out, const char *key, double value)
+{
+    text_add(out, "\"%s\": ", key);
+    if (isfinite(value))
+        text_add(out, value == floor(value) && fabs(value) < 1e15 ? "%.0f" : "%.6g", value);
+    else
+        text_add(out, "null");
 }
 
 static bool write_all(FILE *file, const Text *text)

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/command/call.h"
-#include "compiler/command/command.h"
+#include "compiler/command/case.h"
 
 typedef struct Run {
     Compilation *c;
@@ -18,32 +17,11 @@ typedef struct Run {
 
 /* --- what is given --- */
 
-/* `name=value` of -i, -o, --size; NULL where there is no name (a pattern with one output: -o FILE). */
-static const char *value_of(Compilation *c, const char *text, const char **name)
-{
-    const char *equals = strchr(text, '=');
-    *name = equals ? intern(c, text, (size_t)(equals - text)) : NULL;
-    return equals ? equals + 1 : text;
-}
-
-static const char *set_sizes(Run *r)
-{
-    const char *wrong = NULL, *name;
-    for (uint32_t k = 0; !wrong && k < r->o->sizes.n; k++) {
-        const char *value = value_of(r->c, r->o->sizes.at[k], &name);
-        int64_t extent;
-        if (!name || !pipeline_parse_int(value, &extent))
-            return format(r->c, "--size %s: expected INDEX=N", r->o->sizes.at[k]);
-        wrong = call_set_size(&r->call, name, extent);
-    }
-    return wrong;
-}
-
 static const char *read_inputs(Run *r)
 {
     const char *wrong = NULL, *name;
     for (uint32_t k = 0; !wrong && k < r->o->inputs.n; k++) {
-        const char *path = value_of(r->c, r->o->inputs.at[k], &name);
+        const char *path = case_value(r->c, r->o->inputs.at[k], &name);
         Array array = {0};
         if (!name) return format(r->c, "-i %s: expected TENSOR=FILE.npy", path);
         wrong = call_find_input(&r->call, name) ? npy_read(r->c, path, &array) : NULL;
@@ -72,7 +50,7 @@ static const char *check_outputs(Run *r)
 {
     const char *name;
     for (uint32_t k = 0; k < r->o->outputs.n; k++) {
-        value_of(r->c, r->o->outputs.at[k], &name);
+        case_value(r->c, r->o->outputs.at[k], &name);
         if (!find_output(r, name))
             return format(r->c, name ? "'%s' has no output '%s'" : "'%s' has several outputs: -o NAME=FILE",
                           r->pattern->name, name);
@@ -85,28 +63,19 @@ static void want_states(Run *r)
 {
     const char *name;
     for (uint32_t k = 0; k < r->o->outputs.n; k++) {
-        value_of(r->c, r->o->outputs.at[k], &name);
+        case_value(r->c, r->o->outputs.at[k], &name);
         find_output(r, name)->given = true;
     }
     for (uint32_t k = 0; k < r->pattern->tensors.n; k++)
         if (r->o->states && r->call.tensors[k].tensor->role == ROLE_OUTPUT) r->call.tensors[k].given = true;
 }
 
-static const char *choose_pattern(Run *r, const char *file)
-{
-    uint32_t n = r->p.program->patterns.n;
-    if (!n) return format(r->c, "%s has no pattern", file);
-    if (n > 1) return format(r->c, "%s has %u patterns: choose one by -p", file, n);
-    r->pattern = r->p.program->patterns.at[0];
-    return NULL;
-}
-
 static const char *prepare(Run *r, const char *file)
 {
-    const char *wrong = choose_pattern(r, file);
+    const char *wrong = case_pattern(&r->p, file, &r->pattern);
     if (wrong) return wrong;
     call_init(&r->call, r->c, r->pattern, r->o->f64);
-    wrong = set_sizes(r);
+    wrong = case_sizes(&r->call, r->o);
     if (!wrong) wrong = read_inputs(r);
     if (!wrong) wrong = check_outputs(r);
     if (!wrong) wrong = call_complete(&r->call, (uint64_t)r->o->seed, false);
@@ -116,20 +85,9 @@ static const char *prepare(Run *r, const char *file)
 
 /* --- running --- */
 
-/* The options as libattn takes them, lists ended by NULL. */
-static AttnCompileOptions jit_options(Run *r)
-{
-    Strings definitions = r->o->definitions, includes = r->o->includes;
-    PUSH(r->c, &definitions, NULL);
-    PUSH(r->c, &includes, NULL);
-    return (AttnCompileOptions){.pattern = r->pattern->name, .definitions = definitions.at,
-                                .includes = includes.at, .cpu = r->o->cpus, .f64 = r->o->f64,
-                                .debug = r->o->debug, .no_cache = r->o->no_cache};
-}
-
 static const char *run_machine(Run *r, CallResult *result)
 {
-    AttnCompileOptions options = jit_options(r);
+    AttnCompileOptions options = case_jit(r->c, r->o, r->pattern);
     AttnLibrary *library;
     AttnError *error = NEW(r->c, AttnError);
     const Source *source = &r->c->sources.at[r->p.source];
@@ -161,19 +119,10 @@ static const char *run_backend(Run *r, const char *backend, CallResult *result)
 
 static void print_call(const Run *r, const char *backend)
 {
-    printf("%s, %s, %s\n", r->pattern->name, backend, r->o->f64 ? "f64" : "f32");
-    for (uint32_t k = 0; k < r->pattern->indices.n; k++) {
-        const char *name = r->pattern->indices.at[k]->name;
-        printf("%s%s = %lld", k ? ", " : "  ", name, (long long)r->call.extents[k]);
-    }
-    for (uint32_t k = 0; k < r->pattern->params.n; k++) {
-        const Param *p = r->pattern->params.at[k];
-        Scalar x = r->call.params[p->number];
-        printf(p->type == TYPE_REAL ? ", %s = %g" : ", %s = ", p->name, p->type == TYPE_REAL ? x.r : 0);
-        if (p->type == TYPE_INT) printf("%lld", (long long)x.i);
-        if (p->type == TYPE_BOOL) printf(x.i ? "true" : "false");
-    }
-    puts("");
+    Text text = {.c = r->c};
+    text_add(&text, "%s", "");
+    case_print(&text, &r->call);
+    printf("%s, %s, %s\n  %s\n", r->pattern->name, backend, r->o->f64 ? "f64" : "f32", text.at);
 }
 
 static void print_output(const CallTensor *t, const void *data)
@@ -211,7 +160,7 @@ static const char *write_outputs(Run *r, const CallResult *result)
 {
     const char *wrong = NULL, *name;
     for (uint32_t k = 0; !wrong && k < r->o->outputs.n; k++) {
-        const char *path = value_of(r->c, r->o->outputs.at[k], &name);
+        const char *path = case_value(r->c, r->o->outputs.at[k], &name);
         const CallTensor *t = find_output(r, name);
         void *data = result->data[t->tensor->number];
         Array array = {t->tensor->type, (int)t->tensor->n_dims, t->full, t->n, data};

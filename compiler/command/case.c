@@ -1,0 +1,85 @@
+/* See case.h. */
+#include "compiler/command/case.h"
+
+#include <string.h>
+
+const char *case_pattern(Pipeline *p, const char *file, Pattern **pattern)
+{
+    uint32_t n = p->program->patterns.n;
+    if (!n) return format(p->c, "%s has no pattern", file);
+    if (n > 1) return format(p->c, "%s has %u patterns: choose one by -p", file, n);
+    *pattern = p->program->patterns.at[0];
+    return NULL;
+}
+
+const char *case_value(Compilation *c, const char *text, const char **name)
+{
+    const char *equals = strchr(text, '=');
+    *name = equals ? intern(c, text, (size_t)(equals - text)) : NULL;
+    return equals ? equals + 1 : text;
+}
+
+const char *case_sizes(Call *call, const Options *o)
+{
+    const char *wrong = NULL, *name;
+    for (uint32_t k = 0; !wrong && k < o->sizes.n; k++) {
+        const char *value = case_value(call->c, o->sizes.at[k], &name);
+        int64_t extent;
+        if (!name || !pipeline_parse_int(value, &extent))
+            return format(call->c, "--size %s: expected INDEX=N", o->sizes.at[k]);
+        wrong = call_set_size(call, name, extent);
+    }
+    return wrong;
+}
+
+AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern)
+{
+    Strings definitions = o->definitions, includes = o->includes;
+    definitions.at = NULL, includes.at = NULL;
+    definitions.n = definitions.capacity = includes.n = includes.capacity = 0;
+    for (uint32_t k = 0; k < o->definitions.n; k++) PUSH(c, &definitions, o->definitions.at[k]);
+    for (uint32_t k = 0; k < o->includes.n; k++) PUSH(c, &includes, o->includes.at[k]);
+    PUSH(c, &definitions, NULL);
+    PUSH(c, &includes, NULL);
+    return (AttnCompileOptions){.pattern = pattern->name, .definitions = definitions.at,
+                                .includes = includes.at, .cpu = o->cpus, .f64 = o->f64, .debug = o->debug,
+                                .no_cache = o->no_cache};
+}
+
+/* ---- what is shown ---- */
+
+static void add_param(Text *out, const Call *call, const Param *p)
+{
+    Scalar x = call->params[p->number];
+    if (p->fixed && p->type == TYPE_REAL) x.r = p->value.real;
+    if (p->fixed && p->type != TYPE_REAL) x.i = p->value.integer;
+    if (p->type == TYPE_REAL) text_add(out, "%.17g", x.r);
+    if (p->type == TYPE_INT) text_add(out, "%lld", (long long)x.i);
+    if (p->type == TYPE_BOOL) text_add(out, x.i ? "true" : "false");
+}
+
+void case_json_sizes(Text *out, const Call *call)
+{
+    for (uint32_t k = 0; k < call->pattern->indices.n; k++)
+        text_add(out, "%s\"%s\": %lld", k ? ", " : "", call->pattern->indices.at[k]->name,
+                 (long long)call->extents[k]);
+}
+
+void case_json_params(Text *out, const Call *call)
+{
+    for (uint32_t k = 0; k < call->pattern->params.n; k++) {
+        text_add(out, "%s\"%s\": ", k ? ", " : "", call->pattern->params.at[k]->name);
+        add_param(out, call, call->pattern->params.at[k]);
+    }
+}
+
+void case_print(Text *out, const Call *call)
+{
+    for (uint32_t k = 0; k < call->pattern->indices.n; k++)
+        text_add(out, "%s%s = %lld", k ? ", " : "", call->pattern->indices.at[k]->name,
+                 (long long)call->extents[k]);
+    for (uint32_t k = 0; k < call->pattern->params.n; k++) {
+        text_add(out, "%s%s = ", k || call->pattern->indices.n ? ", " : "", call->pattern->params.at[k]->name);
+        add_param(out, call, call->pattern->params.at[k]);
+    }
+}

@@ -1,0 +1,226 @@
+/* attnc explain: what a pattern takes at given sizes, stage by stage, without running it. */
+#include "compiler/explain.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compiler/command/case.h"
+#include "compiler/command/profile.h"
+
+typedef struct Show {
+    Compilation *c;
+    const Options *o;
+    Pattern *pattern;
+    Call call;
+    Plan *plan;
+    Explanation *all;
+    Profile host;
+    Text out;
+} Show;
+
+static const char *const storing_names[] = {[INLINED] = "inlined", [STORED] = "stored", [STATE] = "state"};
+
+/* ---- JSON ---- */
+
+static void json_list(Text *out, const char *key, uint32_t n, const char *const *list)
+{
+    text_add(out, "\"%s\": [", key);
+    for (uint32_t k = 0; k < n; k++) {
+        if (k) text_add(out, ", ");
+        json_string(out, list[k]);
+    }
+    text_add(out, "]");
+}
+
+static void json_numbers(Text *out, const char *const *keys, const double *values)
+{
+    for (; *keys; keys++, values++) {
+        text_add(out, ", ");
+        json_number(out, *keys, *values);
+    }
+}
+
+static void json_stage(Text *out, const ExplainStage *s)
+{
+    text_add(out, "\n  {\"kind\": \"%s\", \"output\": ", stage_name(s->stage->kind));
+    json_string(out, s->name);
+    text_add(out, ", ");
+    json_list(out, "fused", s->fused.n, s->fused.at);
+    text_add(out, ", \"runs\": ");
+    json_string(out, s->runs);
+    text_add(out, ", \"lanes\": %u, \"exact\": %s", s->lanes, s->exact ? "true" : "false");
+    json_numbers(out,
+                 (const char *const[]){"flops", "bytes_read", "bytes_written", "workspace", "visible_pairs",
+                                       "visited_pairs", NULL},
+                 (const double[]){s->flops, s->bytes_read, s->bytes_written, s->workspace, s->visible, s->visited});
+    text_add(out, ", \"boxes\": ");
+    if (isfinite(s->boxes)) {
+        text_add(out, "{");
+        json_number(out, "visited", s->boxes);
+        json_numbers(out, (const char *const[]){"full", "partial", NULL}, (const double[]){s->full, s->partial});
+        text_add(out, "}, ");
+    } else
+        text_add(out, "null, ");
+    json_number(out, "predicted_seconds", s->seconds);
+    text_add(out, "}");
+}
+
+static void json_equations(Show *x)
+{
+    text_add(&x->out, "],\n \"equations\": [");
+    for (uint32_t k = 0; k < x->plan->equations.n; k++) {
+        const Equation *e = x->plan->equations.at[k];
+        text_add(&x->out, "%s\n  {\"name\": ", k ? "," : "");
+        json_string(&x->out, e->tensor->name);
+        text_add(&x->out, ", \"storing\": \"%s\", \"why\": ", storing_names[e->storing]);
+        json_string(&x->out, e->why);
+        text_add(&x->out, "}");
+    }
+    text_add(&x->out, "]");
+}
+
+static void json_head(Show *x)
+{
+    Text *out = &x->out;
+    text_add(out, "{\"pattern\": ");
+    json_string(out, x->pattern->name);
+    text_add(out, ", \"dtype\": \"%s\", \"threads\": %lld,\n \"sizes\": {", x->o->f64 ? "f64" : "f32",
+             (long long)x->o->threads);
+    case_json_sizes(out, &x->call);
+    text_add(out, "}, \"parameters\": {");
+    case_json_params(out, &x->call);
+    text_add(out, "},\n \"machine\": {\"cpu\": ");
+    json_string(out, x->host.cpu);
+    json_numbers(out,
+                 (const char *const[]){"peak_gflops", "read_gbytes_per_second", "l1_bytes", "l2_bytes", "l3_bytes",
+                                       NULL},
+                 (const double[]){x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0], x->host.caches[1],
+                                  x->host.caches[2]});
+    text_add(out, "},\n \"stages\": [");
+}
+
+static void json_diagnostics(Show *x)
+{
+    text_add(&x->out, ",\n \"diagnostics\": [");
+    const Diag **list = diag_sorted(x->c);
+    for (uint32_t k = 0; k < x->c->diags.n; k++) {
+        unsigned line, column;
+        span_position(x->c, list[k]->span, &line, &column);
+        text_add(&x->out, "%s\n  {\"code\": \"%s\", \"line\": %u, \"column\": %u, \"text\": ", k ? "," : "",
+                 diag_code_name(list[k]->code), line, column);
+        json_string(&x->out, list[k]->text);
+        text_add(&x->out, "}");
+    }
+    text_add(&x->out, "]");
+}
+
+static void show_json(Show *x)
+{
+    const Explanation *all = x->all;
+    double none = all->visible > 0 || isnan(all->visible) ? 0 : NAN;
+    json_head(x);
+    for (uint32_t k = 0; k < all->stages.n; k++) {
+        text_add(&x->out, "%s", k ? "," : "");
+        json_stage(&x->out, &all->stages.at[k]);
+    }
+    json_equations(x);
+    json_diagnostics(x);
+    json_numbers(&x->out,
+                 (const char *const[]){"flops", "bytes_read", "bytes_written", "workspace", "visible_pairs",
+                                       "visited_pairs", "predicted_seconds", NULL},
+                 (const double[]){all->flops, all->bytes_read, all->bytes_written, all->workspace,
+                                  all->visible + none, all->visited + none, all->seconds});
+    text_add(&x->out, "}\n");
+}
+
+/* ---- text ---- */
+
+static void show_number(Text *out, const char *what, double value)
+{
+    if (isfinite(value))
+        text_add(out, value == floor(value) && fabs(value) < 1e9 ? "  %s %.0f" : "  %s %.4g", what, value);
+    else
+        text_add(out, "  %s not known", what);
+}
+
+static void show_stage(Text *out, const ExplainStage *s, uint32_t number)
+{
+    text_add(out, "\nstage %u: %s %s, %s\n", number, stage_name(s->stage->kind), s->name, s->runs);
+    for (uint32_t k = 0; k < s->fused.n; k++) text_add(out, "%s%s", k ? ", " : "    fused: ", s->fused.at[k]);
+    if (s->fused.n) text_add(out, "\n");
+    if (s->pairwise) {
+        text_add(out, "  ");
+        show_number(out, "pairs visible", s->visible);
+        show_number(out, "visited", s->visited);
+        if (s->visited > 0 && s->visible > 0) text_add(out, "  ratio %.3f", s->visited / s->visible);
+        text_add(out, "\n");
+    }
+    if (isfinite(s->boxes)) {
+        text_add(out, "  ");
+        show_number(out, "boxes", s->boxes);
+        show_number(out, "full", s->full);
+        show_number(out, "partial", s->partial);
+        text_add(out, "\n");
+    }
+    text_add(out, "  ");
+    show_number(out, s->exact ? "flops" : "flops, at most", s->flops);
+    show_number(out, "bytes read", s->bytes_read);
+    show_number(out, "written", s->bytes_written);
+    show_number(out, "workspace", s->workspace);
+    text_add(out, "\n  ");
+    show_number(out, "predicted ms", 1e3 * s->seconds);
+    if (s->seconds > 0) text_add(out, "  GFLOP/s %.4g", s->flops / s->seconds / 1e9);
+    text_add(out, "\n");
+}
+
+static void show_text(Show *x)
+{
+    Text *out = &x->out;
+    const Explanation *all = x->all;
+    text_add(out, "%s, %s, %lld thread%s\n  ", x->pattern->name, x->o->f64 ? "f64" : "f32",
+             (long long)x->o->threads, x->o->threads == 1 ? "" : "s");
+    case_print(out, &x->call);
+    text_add(out, "\n  on %s: peak %.4g GFLOP/s, reads %.3g GB/s a thread; caches %.0fK %.0fK %.0fK\n", x->host.cpu,
+             x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0] / 1024, x->host.caches[1] / 1024,
+             x->host.caches[2] / 1024);
+    for (uint32_t k = 0; k < x->plan->equations.n; k++) {
+        const Equation *e = x->plan->equations.at[k];
+        text_add(out, "  %s %s: %s\n", e->tensor->name, storing_names[e->storing], e->why);
+    }
+    for (uint32_t k = 0; k < all->stages.n; k++) show_stage(out, &all->stages.at[k], k + 1);
+    text_add(out, "\nall stages:");
+    show_number(out, "flops", all->flops);
+    show_number(out, "workspace", all->workspace);
+    show_number(out, "predicted ms", 1e3 * all->seconds);
+    text_add(out, "\n");
+}
+
+int command_explain(Compilation *c, const Options *o, const char *file)
+{
+    PipelineOptions options = pipeline_options(o, file);
+    Pipeline p;
+    Show *x = NEW(c, Show);
+    *x = (Show){.c = c, .o = o, .out = {.c = c}};
+    pipeline_init(&p, c, &options);
+    if (!pipeline_check(&p)) return pipeline_report(&p, o);
+    const char *wrong = case_pattern(&p, file, &x->pattern);
+    if (wrong) return complain("%s", wrong);
+    call_init(&x->call, c, x->pattern, o->f64);
+    x->call.no_reals = true;
+    wrong = case_sizes(&x->call, o);
+    if (!wrong) wrong = call_complete(&x->call, (uint64_t)o->seed, false);
+    if (wrong) return complain("%s", wrong);
+    x->host = profile_of_host(c);
+    x->plan = pipeline_plan(&p, x->pattern);
+    Kernel *kernel = pipeline_lower(&p, x->plan);
+    ExplainOptions how = {.f64 = o->f64, .threads = (int)o->threads,
+                          .machine = {x->host.peak, x->host.read, x->host.caches[PROFILE_CACHES - 1]}};
+    x->all = explain(c, x->plan, kernel, call_arguments(&x->call), &how);
+    if (o->json)
+        show_json(x);
+    else
+        show_text(x);
+    fputs(x->out.at, stdout);
+    return pipeline_report(&p, o);
+}

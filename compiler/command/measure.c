@@ -1,0 +1,178 @@
+/* attnc bench FILE: how fast a pattern runs on sample data, beside what this machine can do. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/command/case.h"
+#include "compiler/command/host.h"
+#include "compiler/command/profile.h"
+#include "compiler/explain.h"
+
+enum { ROUNDS = 9, SGEMM_SIZE = 1024, MOST_FIXED = 512 };
+static const double enough = 4; /* seconds of measuring */
+
+typedef struct Measure {
+    Compilation *c;
+    const Options *o;
+    Pipeline p;
+    Pattern *pattern;
+    Call call;
+    Explanation *all;
+    unsigned runs;
+    double seconds, best, peak, sgemm;
+} Measure;
+
+static int by_number(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The last dimensions of real tensors as constants, as a program that cares for speed has them compiled. */
+static const char *const *fixed_sizes(Measure *m)
+{
+    Strings list = {0};
+    for (uint32_t k = 0; k < m->pattern->tensors.n; k++) {
+        const Tensor *t = m->pattern->tensors.at[k];
+        const Index *last = t->n_dims ? t->dims[t->n_dims - 1] : NULL;
+        if (!last || last->ambient || last->extent || t->type != TYPE_REAL) continue;
+        int64_t extent = m->call.extents[last->number];
+        const char *text = format(m->c, "%s=%lld", m->pattern->indices.at[last->number]->name, (long long)extent);
+        bool known = extent > MOST_FIXED;
+        for (uint32_t i = 0; i < list.n; i++) known = known || !strcmp(list.at[i], text);
+        if (!known) PUSH(m->c, &list, text);
+    }
+    PUSH(m->c, &list, NULL);
+    return list.at;
+}
+
+static const char *time_runs(Measure *m, AttnLibrary *library)
+{
+    unsigned rounds = m->o->repeat ? (unsigned)m->o->repeat : ROUNDS;
+    double *times = NEW_ARRAY(m->c, double, rounds + 2);
+    CallOptions run = {.threads = (int)m->o->threads, .repeat = rounds + 1, .times = times,
+                       .enough = m->o->repeat ? 0 : enough, .ran = &m->runs};
+    CallResult result;
+    const char *wrong = call_machine(&m->call, library, &run, &result);
+    if (wrong) return wrong;
+    m->runs--; /* the first run warms up */
+    qsort(times + 1, m->runs, sizeof *times, by_number);
+    m->best = times[1];
+    m->seconds = (times[1 + (m->runs - 1) / 2] + times[1 + m->runs / 2]) / 2;
+    return NULL;
+}
+
+static const char *measure(Measure *m)
+{
+    AttnCompileOptions options = case_jit(m->c, m->o, m->pattern);
+    AttnLibrary *library;
+    AttnError *error = NEW(m->c, AttnError);
+    const Source *source = &m->c->sources.at[m->p.source];
+    options.sizes = fixed_sizes(m);
+    announce_backend(m->c);
+    if (attn_compile_string(source->text, source->path, &options, &library, error)) return error->text;
+    const char *wrong = time_runs(m, library);
+    attn_close(library);
+    return wrong;
+}
+
+static void look(Measure *m)
+{
+    int threads = (int)m->o->threads;
+    Profile host = profile_of_host(m->c);
+    m->peak = host_peak_flops(threads) / (m->o->f64 ? 2 : 1);
+    m->sgemm = host_sgemm_flops(SGEMM_SIZE, threads);
+    Plan *plan = pipeline_plan(&m->p, m->pattern);
+    Kernel *kernel = pipeline_lower(&m->p, plan);
+    ExplainOptions options = {.f64 = m->o->f64, .threads = threads,
+                              .machine = {host.peak, host.read, host.caches[PROFILE_CACHES - 1]}};
+    m->all = explain(m->c, plan, kernel, call_arguments(&m->call), &options);
+}
+
+/* ---- what is shown ---- */
+
+typedef struct Figure {
+    const char *key, *text;
+    double value, scale; /* shown as value * scale */
+} Figure;
+
+static unsigned figures(const Measure *m, Figure *out)
+{
+    const Explanation *all = m->all;
+    double bytes = all->bytes_read + all->bytes_written, none = NAN;
+    Figure list[] = {{"seconds", "ms, median", m->seconds, 1e3},
+                     {"best_seconds", "ms, best", m->best, 1e3},
+                     {"predicted_seconds", "ms, predicted", all->seconds, 1e3},
+                     {"visible_pairs", "visible pairs", all->visible > 0 ? all->visible : none, 1},
+                     {"visited_pairs", "visited pairs", all->visible > 0 ? all->visited : none, 1},
+                     {"flops", "flops", all->flops, 1},
+                     {"gflops", "GFLOP/s", all->flops / m->seconds / 1e9, 1},
+                     {"peak_gflops", "GFLOP/s, peak of the multiply-adds", m->peak / 1e9, 1},
+                     {"sgemm_gflops", "GFLOP/s, OpenBLAS sgemm", m->sgemm > 0 ? m->sgemm / 1e9 : none, 1},
+                     {"bytes", "bytes read and written, at least", bytes, 1},
+                     {"gbytes_per_second", "GB/s of them", bytes / m->seconds / 1e9, 1}};
+    memcpy(out, list, sizeof list);
+    return sizeof list / sizeof *list;
+}
+
+static void print_json(const Measure *m)
+{
+    Text out = {.c = m->c};
+    Figure list[16];
+    unsigned n = figures(m, list);
+    text_add(&out, "{\"pattern\": ");
+    json_string(&out, m->pattern->name);
+    text_add(&out, ", \"dtype\": \"%s\", \"threads\": %lld, \"sizes\": {", m->o->f64 ? "f64" : "f32",
+             (long long)m->o->threads);
+    case_json_sizes(&out, &m->call);
+    text_add(&out, "}, \"parameters\": {");
+    case_json_params(&out, &m->call);
+    text_add(&out, "}, \"runs\": %u", m->runs);
+    for (unsigned k = 0; k < n; k++) {
+        text_add(&out, ", ");
+        json_number(&out, list[k].key, list[k].value);
+    }
+    text_add(&out, "}\n");
+    fputs(out.at, stdout);
+}
+
+static void print_text(const Measure *m)
+{
+    Text out = {.c = m->c};
+    Figure list[16];
+    unsigned n = figures(m, list);
+    text_add(&out, "%s, %s, %lld thread%s, %u runs\n  ", m->pattern->name, m->o->f64 ? "f64" : "f32",
+             (long long)m->o->threads, m->o->threads == 1 ? "" : "s", m->runs);
+    case_print(&out, &m->call);
+    text_add(&out, "\n");
+    for (unsigned k = 0; k < n; k++) {
+        if (isfinite(list[k].value))
+            text_add(&out, "%14.5g  %s\n", list[k].value * list[k].scale, list[k].text);
+        else
+            text_add(&out, "%14s  %s\n", "-", list[k].text);
+    }
+    fputs(out.at, stdout);
+}
+
+int command_measure(Compilation *c, const Options *o, const char *file)
+{
+    PipelineOptions options = pipeline_options(o, file);
+    Measure *m = NEW(c, Measure);
+    *m = (Measure){.c = c, .o = o};
+    pipeline_init(&m->p, c, &options);
+    if (!pipeline_check(&m->p)) return pipeline_report(&m->p, o);
+    const char *wrong = case_pattern(&m->p, file, &m->pattern);
+    if (wrong) return complain("%s", wrong);
+    call_init(&m->call, c, m->pattern, o->f64);
+    wrong = case_sizes(&m->call, o);
+    if (!wrong) wrong = call_complete(&m->call, (uint64_t)o->seed, false);
+    if (!wrong) wrong = measure(m);
+    if (wrong) return complain("%s", wrong);
+    look(m);
+    if (o->json)
+        print_json(m);
+    else
+        print_text(m);
+    return pipeline_report(&m->p, o);
+}
