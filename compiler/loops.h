@@ -65,6 +65,7 @@ typedef struct Phase {
     Block body;
     bool data_check;      /* only tests declared ranges of data: may be skipped if the caller vouches for them */
     unsigned stage;       /* number in Plan.stages + 1 of the stage that it belongs to; 0: none */
+    const char *plain;    /* why a pairwise stage does not run in strips, or NULL */
 } Phase;
 
 typedef enum CheckKind { CHECK_CONDITION, CHECK_DATA_RANGE, CHECK_RUN } CheckKind;

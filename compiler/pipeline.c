@@ -4,6 +4,7 @@
  * agreed; a user's mistake is a diagnostic or `error`, a pass's own is a BUG. */
 #include "compiler/pipeline.h"
 
+#include "compiler/performance.h"
 #include "compiler/schedule.h"
 
 #include <dlfcn.h>
@@ -315,6 +316,18 @@ Plan *pipeline_plan(Pipeline *p, Pattern *pattern)
     return plan;
 }
 
+/* With require_fast the status becomes that of a wrong source. */
+static void look_at_performance(Pipeline *p, const Plan *plan, const Kernel *kernel)
+{
+    uint32_t before = p->c->diags.n;
+    if (!p->options->performance && !p->options->require_fast) return;
+    performance(p->c, plan, kernel, NULL);
+    if (!p->options->require_fast || p->c->diags.n == before) return;
+    for (uint32_t k = before; k < p->c->diags.n; k++) p->c->diags.at[k]->severity = SEVERITY_ERROR;
+    p->c->errors += p->c->diags.n - before;
+    fail(p, PIPELINE_SOURCE, NULL);
+}
+
 Kernel *pipeline_lower(Pipeline *p, const Plan *plan)
 {
     double start = now();
@@ -323,6 +336,7 @@ Kernel *pipeline_lower(Pipeline *p, const Plan *plan)
     timed(p, "loops", start);
     Text text = {.c = p->c};
     if (dumps(p, "loops")) loops_print(&text, kernel), dump(p, "loops", text.at);
+    look_at_performance(p, plan, kernel);
     return kernel;
 }
 
@@ -419,7 +433,7 @@ bool pipeline_job(Pipeline *p, BackendJob *job)
         return fail(p, PIPELINE_SOURCE, format(p->c, "%s has no pattern to compile", p->options->path));
     for (uint32_t k = 0; k < p->program->patterns.n; k++)
         if (!add_variants(p, job, pipeline_kernel(p, p->program->patterns.at[k]), &lists)) return false;
-    return true;
+    return !p->status;
 }
 
 bool pipeline_generate(Pipeline *p, const Backend *backend, const BackendJob *job, Emit what,

@@ -23,6 +23,8 @@ typedef struct PipelineOptions {
     bool direct;                    /* a shared object also gets the direct C entries */
     const char *dump_after;         /* a pass of PASS_NAMES, or `all`: its result goes to Pipeline.trace */
     bool time_passes;
+    bool performance;               /* diagnostics of what is slow, at the example's sizes */
+    bool require_fast;              /* ... which are errors */
 } PipelineOptions;
 #define PASS_NAMES "check graph plan loops"
 

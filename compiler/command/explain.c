@@ -7,6 +7,7 @@
 
 #include "compiler/command/case.h"
 #include "compiler/command/profile.h"
+#include "compiler/performance.h"
 
 typedef struct Show {
     Compilation *c;
@@ -216,7 +217,9 @@ int command_explain(Compilation *c, const Options *o, const char *file)
     Kernel *kernel = pipeline_lower(&p, x->plan);
     ExplainOptions how = {.f64 = o->f64, .threads = (int)o->threads,
                           .machine = {x->host.peak, x->host.read, x->host.caches[PROFILE_CACHES - 1]}};
-    x->all = explain(c, x->plan, kernel, call_arguments(&x->call), &how);
+    const InterpretArguments *arguments = call_arguments(&x->call);
+    x->all = explain(c, x->plan, kernel, arguments, &how);
+    performance(c, x->plan, kernel, arguments);
     if (o->json)
         show_json(x);
     else

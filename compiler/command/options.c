@@ -178,5 +178,7 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .debug = o->debug,
         .dump_after = o->dump_after,
         .time_passes = o->time_passes,
+        .performance = o->performance,
+        .require_fast = o->require_fast,
     };
 }

@@ -204,6 +204,8 @@ int command_run(Compilation *c, const Options *o, const char *file)
     CallResult result;
     bool fine = true;
     const char *wrong = prepare(r, file);
+    if (!wrong && o->require_fast) pipeline_kernel(&r->p, r->pattern);
+    if (r->p.status) return pipeline_report(&r->p, o);
     if (!wrong) wrong = run_backend(r, backend, &result);
     if (!wrong) print_results(r, backend, &result);
     if (!wrong) wrong = write_outputs(r, &result);

@@ -1,8 +1,9 @@
 /* attn_test: runs text-file tests. A test is a .attn file whose last comment lines, each beginning with `#!`,
  * hold what must come out of it; the source proper ends in front of them.
  *
- *   #! mode MODE          syntax, check, ast, tokens, program, graph, plan or loops; by default ast, under
- *                         errors/ check, for errors/syntax-* syntax, under plans/ plan
+ *   #! mode MODE          syntax, check, ast, tokens, program, graph, plan, loops or performance; by default ast,
+ *                         under errors/ check, for errors/syntax-* syntax and errors/performance-* performance,
+ *                         under plans/ plan
  *   #! ok                 no output and no diagnostics
  *   #! E012 5:9 text      a diagnostic: code, line:column, exact text; all of them, ordered by place
  *   #! note 4:3 text      a note of the diagnostic above (FILE:4:3 in another file; some have no place)
@@ -20,7 +21,7 @@
 
 typedef enum Mode {
     MODE_DEFAULT, MODE_SYNTAX, MODE_CHECK, MODE_AST, MODE_TOKENS,
-    MODE_PROGRAM, MODE_GRAPH, MODE_PLAN, MODE_LOOPS, /* of a checked source */
+    MODE_PROGRAM, MODE_GRAPH, MODE_PLAN, MODE_LOOPS, MODE_PERFORMANCE, /* of a checked source */
     MODES
 } Mode;
 extern const char *const mode_names[MODES];

@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "compiler/lower.h"
+#include "compiler/performance.h"
+
+enum { TEST_LANES = 16 }; /* whatever the machine has */
 
 const char *const mode_names[MODES] = {"default", "syntax", "check", "ast", "tokens", "program",
-                                        "graph", "plan", "loops"};
+                                        "graph", "plan", "loops", "performance"};
 
 const char *read_file(Compilation *c, const char *path, size_t *length)
 {
@@ -34,6 +37,7 @@ static Mode default_mode(const char *path)
 {
     if (strstr(path, "plans/")) return MODE_PLAN;
     if (!strstr(path, "errors/")) return MODE_AST;
+    if (!strncmp(base_name(path), "performance-", 12)) return MODE_PERFORMANCE;
     return strncmp(base_name(path), "syntax-", 7) ? MODE_CHECK : MODE_SYNTAX;
 }
 
@@ -123,7 +127,7 @@ static void add_diagnostics(TextTest *t, Text *out)
         for (uint32_t j = 0; j < d->notes.n; j++) add_note(out, c, d, &d->notes.at[j]);
     }
     for (uint32_t i = 0; i < c->sources.n; i++) c->sources.at[i].path = base_name(c->sources.at[i].path);
-    if (t->carets && t->mode != MODE_AST && t->mode < MODE_TOKENS)
+    if (t->carets && t->mode != MODE_AST && (t->mode < MODE_TOKENS || t->mode == MODE_PERFORMANCE))
         add_commented(out, diag_render(c, DIAG_CARETS));
 }
 
@@ -135,6 +139,7 @@ static void print_pattern(TextTest *t, Pattern *pattern, Text *out)
     if (t->mode == MODE_GRAPH) text_add(out, "%s", graph_print(c, graph));
     if (t->mode == MODE_PLAN) text_add(out, "%s", plan_print(c, plan));
     if (t->mode == MODE_LOOPS) loops_print(out, lower(c, plan, 0));
+    if (t->mode == MODE_PERFORMANCE) performance(c, plan, lower(c, plan, TEST_LANES), NULL);
 }
 
 static void check(TextTest *t, uint32_t source, Text *print)
