@@ -47,19 +47,16 @@ static Interval divide(Compilation *c, Interval a, Node *b)
     return (Interval){op(c, N_MIN, p, q), op(c, N_MAX, p, q)};
 }
 
-/* Remainders: exact while the quotient does not change, else anything the divisor allows. */
+/* Remainders: exact while the quotient does not change (by 0 it is always 0, and x % 0 is x), else anything the
+ * divisor allows. */
 static Interval modulo(Compilation *c, Interval a, Node *b)
 {
     if (!a.lo || !a.hi) return (Interval){NULL, NULL};
     Node *zero = node_int(c, 0), *one = node_int(c, 1);
     Node *same = op(c, N_EQ, op(c, N_FLOORDIV, a.lo, b), op(c, N_FLOORDIV, a.hi, b));
-    Node *positive = op(c, N_LT, zero, b), *plain = op(c, N_AND, positive, same);
     Node *least = op(c, N_MIN, op(c, N_ADD, b, one), zero), *most = op(c, N_MAX, op(c, N_SUB, b, one), zero);
-    Node *none = op(c, N_EQ, b, zero);
-    least = node_if(c, none, op(c, N_MIN, a.lo, zero), least);
-    most = node_if(c, none, op(c, N_MAX, a.hi, zero), most);
-    return (Interval){node_if(c, plain, op(c, N_MOD, a.lo, b), least),
-                      node_if(c, plain, op(c, N_MOD, a.hi, b), most)};
+    return (Interval){node_if(c, same, op(c, N_MOD, a.lo, b), least),
+                      node_if(c, same, op(c, N_MOD, a.hi, b), most)};
 }
 
 static Interval absolute(Compilation *c, Interval a)
