@@ -1,5 +1,5 @@
 #!/bin/bash
-# bench/run, as docs/performance.md calls it: every case runs and has a sound rate, and a share where one is asked.
+# bench/run, as docs/performance.md calls it: every case runs at a sound rate, and has the share asked of it.
 set -euo pipefail
 
 [ "${ATTN_SANITIZE:-0}" = 0 ] || exit 77 # times mean nothing there
