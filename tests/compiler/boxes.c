@@ -1,6 +1,7 @@
 /* See boxes.h. */
 #include "boxes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int64_t random_between(uint64_t *state, int64_t lo, int64_t hi)
@@ -232,4 +233,13 @@ const char *box_judge_bounds(Compilation *c, Values *v, const Space *s, const No
     verdicts->boxes++;
     verdicts->exact += lo == f.least && hi == f.greatest;
     return NULL;
+}
+
+void verdicts_print(const char *what, const Verdicts *v)
+{
+    fprintf(stderr, "%s: %lu boxes, %lu judged exactly", what, (unsigned long)v->boxes, (unsigned long)v->exact);
+    if (v->empty + v->full)
+        fprintf(stderr, "; found %lu of %lu empty ones, %lu of %lu full ones", (unsigned long)v->found_empty,
+                (unsigned long)v->empty, (unsigned long)v->found_full, (unsigned long)v->full);
+    fprintf(stderr, "\n");
 }

@@ -54,6 +54,8 @@ const char *box_judge(Compilation *c, Values *v, const Space *s, const Node *tes
 const char *box_judge_bounds(Compilation *c, Values *v, const Space *s, const Node *n, const Node *least,
                              const Node *greatest, Verdicts *verdicts);
 
+void verdicts_print(const char *what, const Verdicts *v); /* to stderr */
+
 /* xorshift64* (Vigna 2016), in lo .. hi. */
 int64_t random_between(uint64_t *state, int64_t lo, int64_t hi);
 

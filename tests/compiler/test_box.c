@@ -254,9 +254,7 @@ enum { COUNT = EXPRESSIONS };
 Test(box, random_conditions)
 {
     Verdicts v = try_many(try_predicate, COUNT);
-    cr_log_warn("conditions: %lu boxes, %lu exact; empty %lu of %lu, full %lu of %lu", (unsigned long)v.boxes,
-                (unsigned long)v.exact, (unsigned long)v.found_empty, (unsigned long)v.empty,
-                (unsigned long)v.found_full, (unsigned long)v.full);
+    verdicts_print("conditions", &v);
     ENOUGH(v.exact, v.boxes, 85);
     ENOUGH(v.found_empty, v.empty, 82);
     ENOUGH(v.found_full, v.full, 80);
@@ -265,6 +263,6 @@ Test(box, random_conditions)
 Test(box, random_bounds)
 {
     Verdicts v = try_many(try_number, COUNT);
-    cr_log_warn("bounds: %lu boxes, %lu exact", (unsigned long)v.boxes, (unsigned long)v.exact);
+    verdicts_print("bounds", &v);
     ENOUGH(v.exact, v.boxes, 66);
 }

@@ -193,10 +193,7 @@ Test(box, library)
     cr_assert(source, "ATTN_SOURCE is not set");
     snprintf(path, sizeof path, "%s/patterns", source);
     cr_assert(nftw(path, visit, 16, FTW_PHYS) == 0);
-    cr_log_warn("%u of %u patterns, %lu boxes, %lu exact", n_judged, n_patterns, (unsigned long)total.boxes,
-                (unsigned long)total.exact);
-    cr_log_warn("empty: found %lu of %lu; full: %lu of %lu", (unsigned long)total.found_empty,
-                (unsigned long)total.empty, (unsigned long)total.found_full, (unsigned long)total.full);
-    cr_assert(n_judged >= 80);
+    verdicts_print("library", &total);
+    cr_assert(n_judged >= 80, "%u of %u patterns", n_judged, n_patterns);
     cr_assert(100 * total.exact >= 94 * total.boxes);
 }
