@@ -237,7 +237,8 @@ const char *box_judge_bounds(Compilation *c, Values *v, const Space *s, const No
 
 void verdicts_print(const char *what, const Verdicts *v)
 {
-    fprintf(stderr, "%s: %lu boxes, %lu judged exactly", what, (unsigned long)v->boxes, (unsigned long)v->exact);
+    fprintf(stderr, "%s: %lu boxes, %lu judged exactly", what, (unsigned long)v->boxes,
+            (unsigned long)v->exact);
     if (v->empty + v->full)
         fprintf(stderr, "; found %lu of %lu empty ones, %lu of %lu full ones", (unsigned long)v->found_empty,
                 (unsigned long)v->empty, (unsigned long)v->found_full, (unsigned long)v->full);
