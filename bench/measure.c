@@ -12,7 +12,8 @@
 #error "the folder of the cases"
 #endif
 
-enum { ROUNDS = 9, MOST_TENSORS = 32, MOST_DIMS = 8, PATIENCE = 10 }; /* PATIENCE: seconds */
+enum { ROUNDS = 9, MOST_TENSORS = 32, MOST_DIMS = 8 };
+static const double patience = 10; /* seconds */
 
 typedef struct Run {
     const Case *c;
@@ -82,7 +83,7 @@ static int time_rounds(Run *run, int threads, bool clock, int rounds, double *se
     check(run, attn_run(run->binding, &options, &run->error));
     double spent = 0;
     int n = 0;
-    for (; n < rounds && spent < PATIENCE; n++) {
+    for (; n < rounds && spent < patience; n++) {
         double start = clock ? wall_seconds() : host_seconds();
         check(run, attn_run(run->binding, &options, &run->error));
         spent += seconds[n] = (clock ? wall_seconds() : host_seconds()) - start;
