@@ -26,7 +26,7 @@ static void print_reference(Text *out, const Tensor *t, Node *const *at)
 
 static void print_for(Text *out, const Statement *s, unsigned indent)
 {
-    static const char *const kinds[] = {"for", "for lane", "for unrolled", "for vector", "for jam"};
+    static const char *const kinds[] = {"for", "for vector", "for jam", "for transpose"};
     text_add(out, "%s %s in ", kinds[s->loop], s->variable->name);
     node_print(out, s->lo);
     text_add(out, "..");

@@ -32,10 +32,11 @@ typedef enum StatementKind {
 #undef STATEMENT
     S_KINDS
 } StatementKind;
-/* LANE: iterations are independent. VECTOR: a literal number of iterations that run in lockstep, as lanes of vectors;
- * ranges of loops and conditions of branches inside are the same for all. JAM: iterations are independent but for sums
- * and maxima in locals from outside; several may run together, statement by statement, sharing what they load. */
-typedef enum LoopKind { LOOP_SERIAL, LOOP_LANE, LOOP_VECTOR, LOOP_JAM } LoopKind;
+/* VECTOR: a literal number of iterations that run in lockstep, as lanes of vectors; ranges of loops and conditions of
+ * branches inside are the same for all. JAM: iterations are independent but for sums and maxima in locals from outside;
+ * several may run together, statement by statement, sharing what they load. TRANSPOSE: around a loop with a literal range
+ * around a store of one scratch buffer into another, with the two loop variables as the last coordinate of one each. */
+typedef enum LoopKind { LOOP_SERIAL, LOOP_VECTOR, LOOP_JAM, LOOP_TRANSPOSE } LoopKind;
 
 typedef struct Statement Statement;
 typedef VEC(Statement *) Block;

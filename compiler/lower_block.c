@@ -142,7 +142,7 @@ static Node *is_tainted(Strip *s, Term *t)
     Loop loop;
     Nest nest;
     keys_open(s, &loop, LOOP_SERIAL);
-    lanes_open(l, &nest, s->n_dims, s->dims);
+    dims_open(l, &nest, s->n_dims, s->dims);
     Node *zero = binary(s, N_MUL, lower_value(l, at_key(s, t->factor)), real(s, 0));
     store_at(l, taint, binary(s, N_ADD, read_at(l, taint), zero));
     nest_close(l, &nest);

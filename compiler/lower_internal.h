@@ -79,7 +79,6 @@ void nest_open(Lower *l, Nest *nest, const Node *binder, Node *where);
 void nest_open_with(Lower *l, Nest *nest, const Node *binder, Node *condition);
 void nest_close(Lower *l, Nest *nest);
 void dims_open(Lower *l, Nest *nest, unsigned n_dims, Index **dims); /* loops over whole dims; nest_close ends them */
-void lanes_open(Lower *l, Nest *nest, unsigned n_dims, Index **dims); /* ... that may run side by side */
 void array_fill(Lower *l, Tensor *t, Node *value);
 void split_where(Lower *l, Node *where, unsigned n_dims, Index **dims, Node **outside, Node **inside);
 Node *row_major(Lower *l, unsigned n_vars, Index **vars);

@@ -157,7 +157,7 @@ static void update_total(Online *o, Term *t, Node *scale, Node *weight)
     Lower *l = o->l;
     Compilation *c = l->c;
     Nest own;
-    lanes_open(l, &own, o->n_dims, o->dims);
+    dims_open(l, &own, o->n_dims, o->dims);
     Node *old = t->total ? read_at(l, t->total) : local_get(l, t->scalar);
     Node *value = scale
                       ? node_binary(c, N_MUL, old, scale)

@@ -157,17 +157,10 @@ void dims_open(Lower *l, Nest *nest, unsigned n_dims, Index **dims)
     branch_open(l, &nest->branch, node_bool(l->c, true));
 }
 
-/* Iterations of the innermost loop do not depend on each other. */
-void lanes_open(Lower *l, Nest *nest, unsigned n_dims, Index **dims)
-{
-    dims_open(l, nest, n_dims, dims);
-    if (n_dims) nest->loops[n_dims - 1].kind = LOOP_LANE;
-}
-
 void array_fill(Lower *l, Tensor *t, Node *value)
 {
     Nest nest;
-    lanes_open(l, &nest, t->n_dims, t->dims);
+    dims_open(l, &nest, t->n_dims, t->dims);
     store_at(l, t, value);
     nest_close(l, &nest);
 }
@@ -198,7 +191,7 @@ Node *lower_array_reduce(Lower *l, Node *n, unsigned n_dims, Index **dims)
     split_where(l, binder_where(n), n_dims, dims, &outside, &inside);
     Nest streamed, own;
     nest_open(l, &streamed, n, outside);
-    lanes_open(l, &own, n_dims, dims);
+    dims_open(l, &own, n_dims, dims);
     Branch b;
     branch_open(l, &b, lower_value(l, inside));
     store_at(l, total, reduction_combine(l->c, n->kind, read_at(l, total), lower_value(l, binder_body(n))));

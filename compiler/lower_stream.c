@@ -113,6 +113,23 @@ static bool is_stageable(Staging *g, const Node *n, const Node *inside)
            n->n_args > 0 && !is_heavy(g->s->l, n);
 }
 
+Index **strip_lane_last(Strip *s, unsigned n, Index *const *dims)
+{
+    Index **turned = NEW_ARRAY(comp(s), Index *, n + 1);
+    for (unsigned k = 1; k < n; k++) turned[k - 1] = dims[k];
+    turned[n - 1] = dims[0];
+    return turned;
+}
+
+void strip_transpose(Strip *s, Tensor *to, Tensor *from, const Tensor *tile)
+{
+    Nest nest;
+    dims_open(s->l, &nest, tile->n_dims, tile->dims);
+    nest.loops[tile->n_dims - 2].kind = LOOP_TRANSPOSE;
+    store_at(s->l, to, read_at(s->l, from));
+    nest_close(s->l, &nest);
+}
+
 /* Lanes one after the other, before the vector loop: their rows are contiguous in memory as lanes are not. */
 static Scope *outside_open(Strip *s)
 {
@@ -133,18 +150,17 @@ static Node *stage_tile(Staging *g, Node *n, const Node *inside)
     Strip *s = g->s;
     Index *dims[17];
     unsigned n_dims = 0;
+    dims[n_dims++] = s->lane;
     for (unsigned k = 0; k < inside->n_vars; k++)
         if (node_depends_on(n, inside->vars[k])) dims[n_dims++] = inside->vars[k];
-    dims[n_dims++] = s->lane;
-    Tensor *tile = scratch_new(s->l, "staged", n, n_dims, dims);
+    Tensor *rows = scratch_new(s->l, "rows", n, n_dims, dims);
+    Tensor *tile = scratch_new(s->l, "staged", n, n_dims, strip_lane_last(s, n_dims, dims));
     Scope *here = outside_open(s);
-    Loop lane;
     Nest nest;
-    loop_open(s->l, &lane, s->lane, whole_range(s->l, s->lane));
-    dims_open(s->l, &nest, n_dims - 1, dims);
-    store_at(s->l, tile, lower_value(s->l, n));
+    dims_open(s->l, &nest, n_dims, dims);
+    store_at(s->l, rows, lower_value(s->l, n));
     nest_close(s->l, &nest);
-    loop_close(s->l, &lane);
+    strip_transpose(s, tile, rows, tile);
     outside_close(s, here);
     return read_at(s->l, tile);
 }

@@ -5,6 +5,8 @@
  * left to lower_equation. */
 #include "lower_strip.h"
 
+#include "graph.h"
+
 Index *strip_index(Lower *l, const char *name, Node *extent)
 {
     Index *index = index_new(l->c, name, l->span);
@@ -260,6 +262,35 @@ static void store_strip(Tiling *t)
     nest_close(l, &nest);
 }
 
+typedef struct Tiles {
+    Strip *s;
+    NodeList found;
+} Tiles;
+
+static void collect_tile(void *context, const Node *n)
+{
+    Tiles *t = context;
+    if (n->op == N_READ && n->tensor->n_dims > 1 && n->tensor->dims[n->tensor->n_dims - 1] == t->s->lane)
+        PUSH(comp(t->s), &t->found, (Node *)n);
+}
+
+/* Sums that stand in tiles [dims..., lane] are read as rows [lane, dims...], contiguous as the output's. */
+static void turn_tiles(Tiling *t)
+{
+    Strip *s = &t->s;
+    Tiles tiles = {.s = s};
+    node_visit(comp(s), t->body, collect_tile, &tiles);
+    for (uint32_t k = 0; k < tiles.found.n; k++) {
+        Node *read = tiles.found.at[k];
+        Tensor *tile = read->tensor;
+        Index **dims = NEW_ARRAY(comp(s), Index *, tile->n_dims);
+        for (unsigned d = 0; d < tile->n_dims; d++) dims[(d + 1) % tile->n_dims] = tile->dims[d];
+        Tensor *rows = scratch_new(s->l, "rows", read, tile->n_dims, dims);
+        strip_transpose(s, rows, tile, tile);
+        t->body = node_replace(comp(s), t->body, read, read_at(s->l, rows));
+    }
+}
+
 static void emit_strip(Tiling *t)
 {
     Strip *s = &t->s;
@@ -279,6 +310,7 @@ static void emit_strip(Tiling *t)
     }
     l->lane = NULL;
     loop_close(l, &lane);
+    turn_tiles(t);
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     store_strip(t);
     loop_close(l, &lane);

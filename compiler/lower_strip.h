@@ -59,6 +59,9 @@ static inline bool varies(const Strip *s, const Node *n) { return node_depends_o
 Index *strip_index(Lower *l, const char *name, Node *extent);
 
 /* lower_stream.c */
+Index **strip_lane_last(Strip *s, unsigned n, Index *const *dims); /* lane, dims... as dims..., lane */
+/* One of them is `tile` [dims..., lane], the other [lane, dims...]. */
+void strip_transpose(Strip *s, Tensor *to, Tensor *from, const Tensor *tile);
 bool strip_recognise(Strip *s, Node *sum);    /* fills terms; does the sum fit lanes? */
 Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lanes and all of its dims: its value */
 

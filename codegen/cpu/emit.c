@@ -226,8 +226,8 @@ static LLVMValueRef emit_prepare(Emitter *e)
 static void set_task_coordinates(Emitter *e, const Phase *phase, LLVMValueRef *sizes, LLVMValueRef task)
 {
     for (unsigned k = phase->n_tasks; k-- > 0;) {
-        LLVMValueRef x = k ? LLVMBuildURem(e->b, task, sizes[k], phase->tasks[k]->name) : task;
-        if (k) task = LLVMBuildUDiv(e->b, task, sizes[k], "");
+        LLVMValueRef x = k ? emit_divide(e, task, sizes[k], true) : task;
+        if (k) task = emit_divide(e, task, sizes[k], false);
         e->indices[phase->tasks[k]->id] = x;
         emit_divide_heads(e, phase->tasks[k]);
     }

@@ -129,6 +129,8 @@ LLVMValueRef emit_node(Emitter *e, const Node *n);
 LLVMValueRef emit_real(Emitter *e, const Node *n, LLVMTypeRef type); /* ... as f32 or f64 */
 LLVMValueRef emit_extent(Emitter *e, const Index *index);            /* never negative */
 bool emit_exact(Emitter *e, const Node *n);
+/* x // y or x % y of scalars by a call: LLVM moves a division back into loops, even one that it has hoisted. */
+LLVMValueRef emit_divide(Emitter *e, LLVMValueRef x, LLVMValueRef y, bool modulo);
 LLVMTypeRef emit_local_type(Emitter *e, const Local *local);
 LLVMValueRef emit_local(Emitter *e, const Local *local); /* its alloca */
 uint32_t emit_mark(Emitter *e);                          /* values found from here on ... */
@@ -146,8 +148,15 @@ LLVMValueRef emit_int_like(Emitter *e, LLVMValueRef as, int64_t x);      /* a co
 LLVMValueRef emit_lane_numbers(Emitter *e);                              /* 0, 1, 2, ... */
 /* One scalar call per lane, in a loop: for what has no vector form. Vectors among args give their lanes. */
 LLVMValueRef emit_call_lanes(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n, LLVMTypeRef result);
+bool emit_block_varies(Emitter *e, const Block *block);                   /* does anything in it? */
 void emit_vector_loop(Emitter *e, const Statement *s);
 void emit_jam_loop(Emitter *e, const Statement *s);
+/* while (from + step <= hi) { body(at = from); from += step }: where it ended. */
+LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMValueRef hi, unsigned step,
+                        void (*body)(void *, LLVMValueRef at), void *context);
+
+/* --- emit_transpose.c: false: it does not fit squares of registers, nothing was emitted */
+bool emit_transpose_loop(Emitter *e, const Statement *s);
 
 /* --- emit_tensor.c */
 void emit_buffers_init(Emitter *e);
@@ -162,10 +171,17 @@ void emit_heads_forget(Emitter *e, const unsigned *mark);
 LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
 LLVMValueRef emit_read(Emitter *e, const Node *n);
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);
+/* Vectors of scratch or workspace from the element at `subscripts` on, along the last dimension. */
+const EmitBuffer *emit_buffer(const Emitter *e, const Tensor *tensor);
+LLVMValueRef emit_load_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, unsigned n);
+void emit_store_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, LLVMValueRef row);
 
 /* --- emit_statement.c */
 void emit_statements(Emitter *e, const Block *block);
-void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *), void *context);
+/* from: where it starts, NULL: at s->lo */
+void emit_counted_loop(Emitter *e, const Statement *s, LLVMValueRef from,
+                       void (*emit_body)(void *, const Statement *), void *context);
+void emit_loop_body(void *emitter, const Statement *s);
 
 /* --- emit_debug.c: all do nothing without -g */
 void emit_debug_begin(Emitter *e);

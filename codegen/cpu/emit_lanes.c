@@ -109,6 +109,19 @@ static bool mark_block(Emitter *e, const Block *block)
     return changed;
 }
 
+bool emit_block_varies(Emitter *e, const Block *block)
+{
+    for (unsigned k = 0; e->lanes && k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if ((s->value && emit_varies(e, s->value)) || (s->kind == S_SET && e->varying[s->local->id]))
+            return true;
+        for (unsigned d = 0; s->kind == S_STORE && d < s->tensor->n_dims; d++)
+            if (emit_varies(e, s->subscripts[d])) return true;
+        if (emit_block_varies(e, &s->body) || emit_block_varies(e, &s->otherwise)) return true;
+    }
+    return false;
+}
+
 /* --- VECTOR --- */
 
 void emit_vector_loop(Emitter *e, const Statement *s)
@@ -134,6 +147,7 @@ enum { MOST_COPIES = 8 };
 typedef struct Jam {
     Emitter *e;
     const Index *variable;
+    const Block *body;
     unsigned copies;
     LLVMValueRef at[MOST_COPIES];
     VEC(uint32_t) own;                  /* locals that live within an iteration */
@@ -189,7 +203,7 @@ static void jam_statement(Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
     if (is_shared_loop(j, s)) {
-        emit_counted_loop(e, s, jam_inner, j);
+        emit_counted_loop(e, s, NULL, jam_inner, j);
         return;
     }
     Block one = {.at = (Statement **)&s, .n = 1, .capacity = 1};
@@ -205,28 +219,34 @@ static void jam_block(Jam *j, const Block *block)
     for (unsigned k = 0; k < block->n; k++) jam_statement(j, block->at[k]);
 }
 
-/* while (at + copies <= hi) { the body for at, at + 1, ...; at += copies } */
-static LLVMValueRef jam_while(Jam *j, const Statement *s, LLVMValueRef from, LLVMValueRef hi)
+LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMValueRef hi, unsigned step,
+                        void (*emit_body)(void *, LLVMValueRef at), void *context)
 {
-    Emitter *e = j->e;
-    LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "jam"), body = emit_block(e, "body"),
+    LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "steps"), body = emit_block(e, "body"),
                       end = emit_block(e, "end");
     LLVMBuildBr(e->b, head);
     LLVMPositionBuilderAtEnd(e->b, head);
-    LLVMValueRef at = LLVMBuildPhi(e->b, e->i64, s->variable->name), step = emit_int(e, j->copies);
-    LLVMValueRef next = LLVMBuildNSWAdd(e->b, at, step, "");
+    LLVMValueRef at = LLVMBuildPhi(e->b, e->i64, name);
+    LLVMValueRef next = LLVMBuildNSWAdd(e->b, at, emit_int(e, step), "");
     LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLE, next, hi, ""), body, end);
     LLVMPositionBuilderAtEnd(e->b, body);
-    for (unsigned r = 0; r < j->copies; r++) {
-        j->at[r] = r ? LLVMBuildNSWAdd(e->b, at, emit_int(e, r), "") : at;
-        memset(j->allocas[r], 0, sizeof(LLVMValueRef) * j->own.n);
-    }
-    jam_block(j, &s->body);
+    emit_body(context, at);
     LLVMBasicBlockRef latch = emit_here(e);
     LLVMAddIncoming(at, (LLVMValueRef[]){from, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
     emit_loop_metadata(e, LLVMBuildBr(e->b, head), "llvm.loop.unroll.disable");
     LLVMPositionBuilderAtEnd(e->b, end);
     return at;
+}
+
+/* The body for at, at + 1, ... */
+static void jam_step(void *context, LLVMValueRef at)
+{
+    Jam *j = context;
+    for (unsigned r = 0; r < j->copies; r++) {
+        j->at[r] = r ? LLVMBuildNSWAdd(j->e->b, at, emit_int(j->e, r), "") : at;
+        memset(j->allocas[r], 0, sizeof(LLVMValueRef) * j->own.n);
+    }
+    jam_block(j, j->body);
 }
 
 /* Roughly the vector instructions of one iteration, and the branches: scalars are hoisted or hidden by them.
@@ -288,7 +308,7 @@ static unsigned most_copies(const Jam *j, const Statement *s)
 
 void emit_jam_loop(Emitter *e, const Statement *s)
 {
-    Jam j = {.e = e, .variable = s->variable};
+    Jam j = {.e = e, .variable = s->variable, .body = &s->body};
     bool *seen = NEW_ARRAY(e->c, bool, e->kernel->n_locals + 1);
     find_own(&j, &s->body, seen);
     for (unsigned r = 0; r < MOST_COPIES; r++) j.allocas[r] = NEW_ARRAY(e->c, LLVMValueRef, j.own.n + 1);
@@ -298,7 +318,7 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     bool inside = e->jammed;
     e->jammed = true;
     for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
-        at = jam_while(&j, s, at, hi);
+        at = emit_steps(e, s->variable->name, at, hi, j.copies, jam_step, &j);
     e->jammed = inside;
     e->indices[s->variable->id] = outer;
     for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;

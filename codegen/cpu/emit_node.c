@@ -276,6 +276,11 @@ static LLVMValueRef divide_function(Emitter *e, bool modulo)
     return f;
 }
 
+LLVMValueRef emit_divide(Emitter *e, LLVMValueRef x, LLVMValueRef y, bool modulo)
+{
+    return emit_call(e, divide_function(e, modulo), (LLVMValueRef[]){x, y}, 2);
+}
+
 static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, LLVMValueRef y, bool modulo)
 {
     if (divisor->op == N_INT && divisor->integer > 0 && !(divisor->integer & (divisor->integer - 1))) {
@@ -284,8 +289,8 @@ static LLVMValueRef int_divide(Emitter *e, LLVMValueRef x, const Node *divisor, 
                       : LLVMBuildAShr(e->b, x, emit_int_like(e, x, shift), "");
     }
     if (!emit_is_vector(x) && divisor->op == N_INT) return floor_divide(e, x, y, modulo);
-    LLVMValueRef args[] = {x, y}, f = divide_function(e, modulo);
-    return emit_is_vector(x) ? emit_call_lanes(e, f, args, 2, e->i64) : emit_call(e, f, args, 2);
+    if (!emit_is_vector(x)) return emit_divide(e, x, y, modulo);
+    return emit_call_lanes(e, divide_function(e, modulo), (LLVMValueRef[]){x, y}, 2, e->i64);
 }
 
 /* Arithmetic that says when it wraps: for conditions, which then do not hold. */
@@ -429,8 +434,9 @@ static int math_of(Op op)
         CASE(EXP)
         CASE(EXP2)
         CASE(EXPM1)
-        CASE(LOG) CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN) CASE(COS) CASE(ATAN)
-            CASE(ERF) CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)
+        CASE(LOG)
+        CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN) CASE(COS) CASE(ATAN) CASE(ERF)
+            CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)
 #undef CASE
                 default : return -1;
     }

@@ -188,7 +188,7 @@ static void remember_head(Emitter *e, EmitBuffer *b, LLVMValueRef x)
 {
     if (b->n_heads == sizeof b->head / sizeof *b->head || emit_is_vector(x) || known_head(b, x)) return;
     b->head_of[b->n_heads] = x;
-    b->head[b->n_heads++] = LLVMBuildUDiv(e->b, x, b->group, "");
+    b->head[b->n_heads++] = emit_divide(e, x, b->group, false);
 }
 
 void emit_divide_heads(Emitter *e, const Index *variable)
@@ -498,9 +498,41 @@ static void scatter(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets, LLVMV
     mark_access(e, b, emit_intrinsic(e, "llvm.masked.scatter", overloads, 2, args, 4));
 }
 
+const EmitBuffer *emit_buffer(const Emitter *e, const Tensor *tensor)
+{
+    return &e->buffers[e->buffer_of[tensor->id] - 1];
+}
+
+static LLVMValueRef offset_of(Emitter *e, const EmitBuffer *b, Node *const *subscripts)
+{
+    LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, b->buffer->tensor->n_dims + 1);
+    for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++) at[d] = emit_node(e, subscripts[d]);
+    return element_offset(e, b, at);
+}
+
+LLVMValueRef emit_load_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, unsigned n)
+{
+    const EmitBuffer *b = emit_buffer(e, tensor);
+    return load_at(e, b, offset_of(e, b, subscripts), LLVMVectorType(b->element, n));
+}
+
+static void store_vector(Emitter *e, const EmitBuffer *b, LLVMValueRef offset, LLVMValueRef v)
+{
+    LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, memory_type(e, b), b->data, &offset, 1, ""),
+                 s = LLVMBuildStore(e->b, v, p);
+    LLVMSetAlignment(s, bytes_of(e, memory_type(e, b)));
+    mark_access(e, b, s);
+}
+
+void emit_store_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, LLVMValueRef row)
+{
+    const EmitBuffer *b = emit_buffer(e, tensor);
+    store_vector(e, b, offset_of(e, b, subscripts), row);
+}
+
 LLVMValueRef emit_read(Emitter *e, const Node *n)
 {
-    const EmitBuffer *b = &e->buffers[e->buffer_of[n->tensor->id] - 1];
+    const EmitBuffer *b = emit_buffer(e, n->tensor);
     unsigned rank = n->tensor->n_dims;
     LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, rank + 1), inside = NULL;
     for (unsigned d = 0; d < rank; d++) at[d] = emit_node(e, n->args[d]);
@@ -523,7 +555,7 @@ LLVMValueRef emit_read(Emitter *e, const Node *n)
 
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value)
 {
-    const EmitBuffer *b = &e->buffers[e->buffer_of[tensor->id] - 1];
+    const EmitBuffer *b = emit_buffer(e, tensor);
     LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, tensor->n_dims + 1);
     for (unsigned d = 0; d < tensor->n_dims; d++) at[d] = emit_node(e, subscripts[d]);
     LLVMTypeRef type = b->element;
@@ -543,11 +575,7 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
             scatter(e, b, emit_spread(e, element_offset(e, b, at)), v);
             return;
         }
-        LLVMValueRef offset = contiguous_offset(e, b, at);
-        LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, memory_type(e, b), b->data, &offset, 1, ""),
-                     s = LLVMBuildStore(e->b, v, p);
-        LLVMSetAlignment(s, bytes_of(e, memory_type(e, b)));
-        mark_access(e, b, s);
+        store_vector(e, b, contiguous_offset(e, b, at), v);
         return;
     }
     LLVMValueRef offset = element_offset(e, b, at);

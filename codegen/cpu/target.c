@@ -140,7 +140,7 @@ static const char *const pipeline =
     "instcombine<no-verify-fixpoint>,loop-mssa(loop-rotate,licm),simplifycfg,gvn,loop-mssa(licm),"
     "simplifycfg<hoist-common-insts;sink-common-insts>,"
     "loop-vectorize<interleave-forced-only;vectorize-forced-only>,instcombine<no-verify-fixpoint>,"
-    "simplifycfg)";
+    "simplifycfg,loop-mssa(licm))"; /* instcombine sinks divisions into loops */
 
 /* Copies of loop bodies cost compile time and, with the small extents of features, more time in remainders
  * than they save. */

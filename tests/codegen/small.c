@@ -200,7 +200,7 @@ void small_attention(Small *s)
     Block *body = &small_phase(s, DIMS(h, i))->body;
     small_set(s, body, m, node_real(c, -INFINITY));
     small_set(s, body, l, node_real(c, 0));
-    small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, sum, node_real(c, 0));
+    small_store_at(s, &small_for(s, body, d, LOOP_SERIAL)->body, sum, node_real(c, 0));
     Statement *keys = small_for(s, body, j, LOOP_SERIAL);
     keys->hi =
         node_binary(c, N_MIN, node_size(c, j), node_binary(c, N_ADD, node_index(c, i), node_int(c, 1)));
@@ -214,10 +214,10 @@ void small_attention(Small *s)
     small_set(s, &keys->body, up, node_unary(c, N_EXP, node_binary(c, N_SUB, node_local(c, old), nm)));
     small_set(s, &keys->body, w, node_unary(c, N_EXP, node_binary(c, N_SUB, nx, nm)));
     small_set(s, &keys->body, l, node_binary(c, N_ADD, node_binary(c, N_MUL, nl, node_local(c, up)), nw));
-    Block *add = &small_for(s, &keys->body, d, LOOP_LANE)->body;
+    Block *add = &small_for(s, &keys->body, d, LOOP_SERIAL)->body;
     Node *grown = node_binary(c, N_ADD, node_binary(c, N_MUL, small_at(s, sum), node_local(c, up)),
                               node_binary(c, N_MUL, nw, small_at(s, v)));
     small_store_at(s, add, sum, grown);
-    small_store_at(s, &small_for(s, body, d, LOOP_LANE)->body, o,
+    small_store_at(s, &small_for(s, body, d, LOOP_SERIAL)->body, o,
                    node_binary(c, N_DIV, small_at(s, sum), nl));
 }

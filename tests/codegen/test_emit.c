@@ -140,7 +140,7 @@ Test(emit, integers)
     Tensor *x = small_tensor(&s, "x", ROLE_INPUT, STORAGE_INT, TYPE_INT, DIMS(i));
     Tensor *y = small_tensor(&s, "y", ROLE_INPUT, STORAGE_INT, TYPE_INT, DIMS(j));
     Tensor *out = small_tensor(&s, "out", ROLE_OUTPUT, STORAGE_INT, TYPE_INT, DIMS(p, i, j));
-    Block *body = &small_for(&s, &small_phase(&s, DIMS(i))->body, j, LOOP_LANE)->body;
+    Block *body = &small_for(&s, &small_phase(&s, DIMS(i))->body, j, LOOP_SERIAL)->body;
     for (unsigned k = 0; k < N_INT_OPS + N_INT_UNARY; k++) {
         Node *a = small_at(&s, x), *b = small_at(&s, y);
         Node *r =
@@ -266,7 +266,7 @@ static void check_reals(const char *cpu)
     Tensor *out = small_tensor(&s, "out", ROLE_OUTPUT, F, TYPE_REAL, DIMS(p, i, j));
     Tensor *flags = small_tensor(&s, "flags", ROLE_OUTPUT, STORAGE_BOOL, TYPE_BOOL, DIMS(p, i, j));
     Tensor *ints = small_tensor(&s, "ints", ROLE_OUTPUT, STORAGE_INT, TYPE_INT, DIMS(i));
-    Block *body = &small_phase(&s, DIMS(i))->body, *inner = &small_for(&s, body, j, LOOP_LANE)->body;
+    Block *body = &small_phase(&s, DIMS(i))->body, *inner = &small_for(&s, body, j, LOOP_SERIAL)->body;
     small_store_at(&s, body, ints, node_unary(c, N_TO_INT, small_at(&s, x)));
     static const Op compares[] = {N_EQ, N_NE, N_LT, N_LE};
     for (unsigned k = 0; k < N_REAL_OPS + N_REAL_UNARY + 4; k++) {
@@ -321,7 +321,7 @@ static void check_narrow(StorageType storage, AttnType type, const char *cpu)
     Tensor *wide = small_tensor(&s, "wide", ROLE_OUTPUT, STORAGE_F32, TYPE_REAL, DIMS(i));
     Tensor *f = small_tensor(&s, "f", ROLE_INPUT, STORAGE_F32, TYPE_REAL, DIMS(i));
     Tensor *y = small_tensor(&s, "y", ROLE_OUTPUT, storage, TYPE_REAL, DIMS(i));
-    Block *body = &small_for(&s, &small_phase(&s, NO_DIMS)->body, i, LOOP_LANE)->body;
+    Block *body = &small_for(&s, &small_phase(&s, NO_DIMS)->body, i, LOOP_SERIAL)->body;
     small_store_at(&s, body, wide, small_at(&s, x));
     small_store_at(&s, body, y, small_at(&s, f));
     small_open(&s, cpu);
@@ -390,7 +390,7 @@ Test(emit, guarded_reads_touch_nothing_outside)
     Tensor *x = small_tensor(&s, "x", ROLE_INPUT, F, TYPE_REAL, DIMS(j));
     Tensor *o = small_tensor(&s, "o", ROLE_OUTPUT, F, TYPE_REAL, DIMS(i));
     Node *value = node_read(c, x, NODES(small_at(&s, at)), true);
-    small_store_at(&s, &small_for(&s, &small_phase(&s, NO_DIMS)->body, i, LOOP_LANE)->body, o, value);
+    small_store_at(&s, &small_for(&s, &small_phase(&s, NO_DIMS)->body, i, LOOP_SERIAL)->body, o, value);
     small_open(&s, NULL);
     int64_t where[] = {0, 3, 4, -1, INT64_MAX, INT64_MIN, 2, 1LL << 40}, one = 1;
     float data[] = {10, 11, 12, 13}, got[8], expected[] = {10, 13, 0, 0, 0, 0, 12, 0};
