@@ -85,19 +85,61 @@ static bool in_lanes(Census *g, const Node *n)
     return g->lane_result[n->id] = any;
 }
 
+enum { NO_STRIDE = 1 << 20 };
+
+/* What n grows by from lane to lane; NO_STRIDE: it is not the same everywhere. */
+static int64_t lane_stride(const Node *n, const Index *lane)
+{
+    if (!node_depends_on(n, lane)) return 0;
+    if (n->op == N_INDEX) return 1;
+    int64_t a = n->n_args > 0 ? lane_stride(n->args[0], lane) : 0,
+            b = n->n_args > 1 ? lane_stride(n->args[1], lane) : 0;
+    if (a == NO_STRIDE || b == NO_STRIDE) return NO_STRIDE;
+    switch (n->op) {
+    case N_ADD: return a + b;
+    case N_SUB: return a - b;
+    case N_MIN: /* of the last query, which repeats */
+    case N_MAX: return a && b && a != b ? NO_STRIDE : a ? a : b;
+    case N_MUL: return node_is_int(n->args[0], 1) ? b : node_is_int(n->args[1], 1) ? a : NO_STRIDE;
+    default: return NO_STRIDE;
+    }
+}
+
+bool census_is_gather(const Buffer *b, const Node *read, const Index *lane)
+{
+    if (!b || b->kind == BUFFER_SCRATCH || !node_depends_on(read, lane)) return false;
+    for (unsigned k = 0; k < read->n_args; k++) {
+        int64_t stride = lane_stride(read->args[k], lane);
+        if (stride != 0 && (k + 1 < read->n_args || (stride != 1 && stride != -1))) return true;
+    }
+    return false;
+}
+
+/* In simple operations: vectors have no division of 64-bit ints. */
+static double ints_of(const Node *n)
+{
+    bool divides = n->op == N_FLOORDIV || n->op == N_MOD;
+    const Node *by = divides ? n->args[1] : NULL;
+    bool shifts = by && by->op == N_INT && by->integer > 0 && (by->integer & (by->integer - 1)) == 0;
+    return divides && !shifts ? 20 : 1;
+}
+
 static void touch(Census *g, Step *s, const Tensor *t, bool store, double n)
 {
     PUSH(g->c, &s->touches, (Touch){buffer_number(g, t), store, n});
 }
 
-/* Every operation of the DAG once; coordinates of reads are addresses and cost nothing of their own. */
+/* Every operation of the DAG once; coordinates of reads are addresses and cost nothing of their own, but those of
+ * gathers. */
 static void add_cost(Census *g, Step *s, const Node *n)
 {
     if (!n || g->mark[n->id] == g->stamp) return;
     g->mark[n->id] = g->stamp;
     Work *w = in_lanes(g, n) ? &s->vector : &s->scalar;
     if (n->op == N_READ) {
-        w->loads++;
+        bool gather = g->lane && census_is_gather(kernel_buffer(g->k, n->tensor), n, g->lane);
+        ++*(gather ? &w->gathers : &w->loads);
+        for (unsigned k = 0; gather && k < n->n_args; k++) add_cost(g, s, n->args[k]);
         touch(g, s, n->tensor, false, w == &s->vector ? g->lanes : 1);
         return;
     }
@@ -105,7 +147,7 @@ static void add_cost(Census *g, Step *s, const Node *n)
     if (n->n_args == 0 || n->op == N_STOP) return;
     bool real = n->type == TYPE_REAL;
     if (!real || n->op == N_IF || n->args[0]->type != TYPE_REAL)
-        w->ints++;
+        w->ints += ints_of(n);
     else if (is_special(n->op))
         w->special++;
     else
@@ -293,6 +335,7 @@ static void add_work(Work *to, const Work *w, double times)
     to->ints += times * w->ints;
     to->loads += times * w->loads;
     to->stores += times * w->stores;
+    to->gathers += times * w->gathers;
 }
 
 static void pay(Census *g, const Step *s)

@@ -21,6 +21,7 @@ typedef struct Work {
     double special;   /* exp, tanh, ..., division, square roots */
     double ints;      /* on ints and bools, comparisons, selections */
     double loads, stores;
+    double gathers;   /* loads whose lanes are not neighbours in memory */
 } Work;
 
 enum { CENSUS_STREAMS = 8 };
@@ -42,6 +43,8 @@ typedef struct CensusPhase {
  * NULL. Tensors of `arguments` need data only where it steers: without it both ways are counted. */
 void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments, const IndexSet *streamed,
             CensusPhase *phases);
+/* Does this read of the buffer, in a VECTOR loop over `lane`, take a load for every lane? */
+bool census_is_gather(const Buffer *b, const Node *read, const Index *lane);
 double work_flops(const Work *w); /* products, flops and special together */
 
 #endif

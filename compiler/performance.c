@@ -130,39 +130,6 @@ static void look_at_stage(Look *x)
 
 /* ---- P003: gathers ---- */
 
-enum { NO_STRIDE = 1000 };
-
-/* What n grows by from lane to lane; NO_STRIDE: it is not the same everywhere. */
-static int64_t lane_stride(const Look *x, const Node *n)
-{
-    if (!node_depends_on(n, x->lane)) return 0;
-    if (n->op == N_INDEX) return 1;
-    int64_t a = n->n_args > 0 ? lane_stride(x, n->args[0]) : 0, b = n->n_args > 1 ? lane_stride(x, n->args[1]) : 0;
-    if (a == NO_STRIDE || b == NO_STRIDE) return NO_STRIDE;
-    switch (n->op) {
-    case N_ADD: return a + b;
-    case N_SUB: return a - b;
-    case N_MIN: /* of the last query, which repeats, */
-    case N_MAX: return a && b && a != b ? NO_STRIDE : a ? a : b;
-    case N_MUL:
-        if (n->args[0]->op == N_INT) return n->args[0]->integer * b;
-        if (n->args[1]->op == N_INT) return n->args[1]->integer * a;
-        return NO_STRIDE;
-    default: return NO_STRIDE;
-    }
-}
-
-static bool is_gather(const Look *x, const Node *n)
-{
-    const Buffer *b = kernel_buffer(x->kernel, n->tensor);
-    if (n->op != N_READ || !b || b->kind == BUFFER_SCRATCH || !node_depends_on(n, x->lane)) return false;
-    for (unsigned k = 0; k < n->n_args; k++) {
-        int64_t stride = lane_stride(x, n->args[k]);
-        if (stride != 0 && (k + 1 < n->n_args || (stride != 1 && stride != -1))) return true;
-    }
-    return false;
-}
-
 static void tell_gather(Look *x, const Tensor *from)
 {
     for (uint32_t k = 0; k < x->told.n; k++)
@@ -181,7 +148,8 @@ static void find_gathers(Look *x, Node *n, const IndexSet *loops)
     if (!n || !node_depends_on(n, x->lane)) return;
     for (unsigned k = 0; k < n->n_args; k++) find_gathers(x, n->args[k], loops);
     IndexSet keys = set_and(n->free, loops);
-    if (n->op == N_READ && is_gather(x, n) && !set_is_empty(&keys)) tell_gather(x, n->tensor);
+    if (n->op != N_READ || set_is_empty(&keys)) return;
+    if (census_is_gather(kernel_buffer(x->kernel, n->tensor), n, x->lane)) tell_gather(x, n->tensor);
 }
 
 /* ---- statements ---- */

@@ -22,6 +22,12 @@ typedef struct Show {
 
 static const char *const storing_names[] = {[INLINED] = "inlined", [STORED] = "stored", [STATE] = "state"};
 
+static const char *const work_names[] = {
+#define COST_TERM(name, weight) #name,
+    COST_TERMS(COST_TERM)
+#undef COST_TERM
+};
+
 /* ---- JSON ---- */
 
 static void json_list(Text *out, const char *key, uint32_t n, const char *const *list)
@@ -64,7 +70,12 @@ static void json_stage(Text *out, const ExplainStage *s)
     } else
         text_add(out, "null, ");
     json_number(out, "predicted_seconds", s->seconds);
-    text_add(out, "}");
+    text_add(out, ", \"work\": {");
+    for (unsigned k = 0; k < COST_N_TERMS; k++) {
+        text_add(out, "%s", k ? ", " : "");
+        json_number(out, work_names[k], s->terms[k]);
+    }
+    text_add(out, "}}");
 }
 
 static void json_equations(Show *x)
