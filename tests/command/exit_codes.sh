@@ -42,7 +42,19 @@ expect 2 "say where to write" compile window.attn
 expect 2 "--emit=obj needs -o" compile window.attn --emit=obj
 expect 2 "suffix" compile window.attn -o window.xyz
 expect 2 "-o once" compile window.attn -o a.so -o b.so
-expect 2 "attnc bench compile" bench
+expect 2 "attnc bench FILE, or bench compile" bench
+expect 2 "explain needs a file" explain
+expect 2 "takes one file" explain window.attn two.attn
+expect 2 "explain has no option --output" explain window.attn -o x
+expect 2 "expected a number from 1" bench window.attn --threads 0
+expect 1 "choose one by -p" explain two.attn
+expect 1 "choose one by -p" bench two.attn
+expect 1 "no tensor with an index 'z'" explain window.attn --size z=4
+expect 1 "no tensor with an index 'z'" bench window.attn --size z=4
+expect 1 "cannot read" explain absent.attn
+expect 1 "error[" explain wrong.attn
+expect 1 "error[" bench wrong.attn
+expect 0 "pairs visible 10  visited" explain window.attn --size i=4 --size j=4 --size h=1 --size b=1
 expect 0 "" check window.attn
 expect 0 "" check window.attn two.attn masks.attn
 expect 0 "" check -- window.attn
