@@ -170,6 +170,43 @@ static void place_query(Tiling *t, unsigned number)
     q->exists = q->residue ? binary(s, N_LT, class, size) : node_bool(comp(s), true);
 }
 
+/* `query // D` where D is a multiple of the lanes: the same for all of them, for tiles begin at multiples. */
+static const Query *uniform_quotient(const Tiling *t, const Node *n)
+{
+    if (n->op != N_FLOORDIV || n->args[0]->op != N_INDEX || n->args[1]->op != N_INT) return NULL;
+    for (unsigned k = 0; k < t->n; k++) {
+        const Query *q = &t->queries[k];
+        if (n->args[0]->index == q->index && !q->residue && n->args[1]->integer > 0 &&
+            n->args[1]->integer % q->lanes == 0)
+            return q;
+    }
+    return NULL;
+}
+
+typedef struct Quotients {
+    const Tiling *t;
+    NodeList found;
+} Quotients;
+
+static void collect_quotient(void *context, const Node *n)
+{
+    Quotients *q = context;
+    if (uniform_quotient(q->t, n)) PUSH(q->t->s.l->c, &q->found, (Node *)n);
+}
+
+static Node *with_uniform_quotients(Tiling *t, Node *body)
+{
+    Compilation *c = comp(&t->s);
+    Quotients q = {.t = t};
+    node_visit(c, body, collect_quotient, &q);
+    for (uint32_t k = 0; k < q.found.n; k++) {
+        Node *n = q.found.at[k], *zero = integer(&t->s, 0);
+        Node *first = node_substitute(c, uniform_quotient(t, n)->at, 1, &t->s.lane, &zero);
+        body = node_replace(c, body, n, node_binary(c, N_FLOORDIV, first, n->args[1]));
+    }
+    return body;
+}
+
 /* Everything about queries in terms of lanes. */
 static bool place_body(Tiling *t)
 {
@@ -187,6 +224,7 @@ static bool place_body(Tiling *t)
         from[k] = t->queries[k].index;
         to[k] = t->queries[k].at;
     }
+    body = with_uniform_quotients(t, body);
     if (!node_substitutable(c, body, t->n, from, to)) return false;
     t->body = node_substitute(c, body, t->n, from, to);
     for (unsigned k = 0; k < s->n_residues; k++) { /* a whole class has one target: that of its first lane */
@@ -320,8 +358,7 @@ static void emit_strip(Tiling *t)
 static bool is_eligible(const Tiling *t)
 {
     const Tensor *out = t->stage->equation->tensor;
-    bool narrow = out->storage == STORAGE_F16 || out->storage == STORAGE_BF16;
-    return t->s.l->lanes > 0 && !out->optional && !narrow;
+    return t->s.l->lanes > 0 && !out->optional;
 }
 
 bool lower_strips(Lower *l, const Stage *stage)
