@@ -132,6 +132,7 @@ static void lower_stage(Lower *l, const Stage *s)
 {
     if (s->kind == STAGE_PAIRWISE && lower_strips(l, s)) return;
     Phase phase = {.name = stage_title(l, s), .n_tasks = s->n_tasks, .tasks = s->tasks};
+    if (s->kind == STAGE_PAIRWISE) phase.plain = l->plain;
     IndexSet bound = bound_by(s);
     Scope root;
     phase_open(l, &root, s->n_tasks, s->tasks);

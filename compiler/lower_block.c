@@ -3,6 +3,8 @@
  * lanes that see it. Breaks: nothing. */
 #include "lower_strip.h"
 
+#include "census.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -22,9 +24,16 @@ static Node *coordinate(Strip *s, const Streamed *v)
 /* `n` for that key. */
 static Node *at_key(Strip *s, Node *n)
 {
-    Node *to[MOST_STREAMED];
-    for (unsigned k = 0; k < s->sum->n_vars; k++) to[k] = coordinate(s, &s->streamed[k]);
-    return node_substitute(comp(s), n, s->sum->n_vars, s->sum->vars, to);
+    unsigned count = s->sum->n_vars;
+    Index *from[MOST_STREAMED + 1];
+    Node *to[MOST_STREAMED + 1];
+    for (unsigned k = 0; k < count; k++) {
+        from[k] = s->sum->vars[k];
+        to[k] = coordinate(s, &s->streamed[k]);
+    }
+    from[count] = s->slot;
+    to[count] = binary(s, N_ADD, s->listed, node_index(comp(s), s->key));
+    return node_substitute(comp(s), n, count + 1, from, to);
 }
 
 static Range keys_of_block(Strip *s) { return (Range){node_int(comp(s), 0), s->count, NULL}; }
@@ -54,7 +63,7 @@ static void see_block(Strip *s)
 {
     Loop loop;
     keys_open(s, &loop, LOOP_SERIAL);
-    store_at(s->l, s->seen, lower_value(s->l, at_key(s, s->where)));
+    store_at(s->l, s->seen, lower_value(s->l, at_key(s, s->shown)));
     loop_close(s->l, &loop);
 }
 
@@ -65,9 +74,8 @@ static void score_block(Strip *s, Term *t)
     Loop loop;
     if (t->softmax) set_local(l, t->top, get(s, t->max));
     keys_open(s, &loop, LOOP_JAM);
-    Node *weight = t->softmax ? simplify_assuming(comp(s), t->weight, s->where) : t->weight;
-    Local *x = local_new(l, "score", weight);
-    set_local(l, x, score_of(s, at_key(s, weight)));
+    Local *x = local_new(l, "score", t->weight);
+    set_local(l, x, score_of(s, at_key(s, t->weight)));
     store_at(l, t->tile, get(s, x));
     if (t->softmax) set_local(l, t->top, greater(s, get(s, x), get(s, t->top)));
     loop_close(l, &loop);
@@ -173,11 +181,22 @@ static void weigh_either(Strip *s, Term *t, Local *scale)
     branch_close(l, &no);
 }
 
+/* For counting (census.h). */
+static void note_box(Strip *s)
+{
+    Statement *note = emit(s->l, S_NOTE);
+    note->text = CENSUS_BOX;
+    note->check = s->stream;
+    note->value = s->count;
+    note->condition = s->partial;
+}
+
 /* What only partial blocks need is behind branches: the code of the sums, by far the longest, is there once.
  */
 static void run_block(Strip *s)
 {
     Lower *l = s->l;
+    note_box(s);
     Branch partial;
     if (s->partial) {
         branch_open(l, &partial, s->partial);
@@ -282,6 +301,16 @@ static Node *may_fail(Strip *s)
     return lower_value(s->l, box_may_fail(comp(s), &box, s->where));
 }
 
+static void fill_lists(Strip *s)
+{
+    Loop loop;
+    if (s->lists.n == 0) return;
+    keys_open(s, &loop, LOOP_SERIAL);
+    for (uint32_t k = 0; k < s->lists.n; k++)
+        store_at(s->l, s->lists.at[k].tensor, lower_value(s->l, at_key(s, s->lists.at[k].value)));
+    loop_close(s->l, &loop);
+}
+
 /* A block that is full runs as one part; else those of its parts whose condition holds somewhere do, and test
  * it. */
 static void run_parts(Strip *s)
@@ -309,11 +338,13 @@ static void judge_block(Strip *s)
     Lower *l = s->l;
     s->partial = NULL;
     if (node_is_bool(s->where, true)) {
+        fill_lists(s);
         run_block(s);
         return;
     }
     Branch some;
     branch_open(l, &some, may_hold(s));
+    fill_lists(s);
     Local *partial = local_make(l, "partial", TYPE_BOOL, true);
     set_local(l, partial, may_fail(s));
     s->partial = get(s, partial);
@@ -323,7 +354,7 @@ static void judge_block(Strip *s)
 
 /* Several streamed indices: the coordinates of the block's keys as lists, row-major, going on where the last
  * block ended. */
-static void start_lists(Strip *s)
+static void start_coordinates(Strip *s)
 {
     Lower *l = s->l;
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
@@ -347,7 +378,7 @@ static void advance(Strip *s, unsigned k)
     branch_close(l, &end);
 }
 
-static void fill_lists(Strip *s)
+static void fill_coordinates(Strip *s)
 {
     Lower *l = s->l;
     Loop loop;
@@ -373,9 +404,10 @@ void strip_blocks(Strip *s)
     bool several = s->sum->n_vars > 1;
     if (!node_is_bool(s->where, true))
         s->seen = scratch_new(s->l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
-    if (several) start_lists(s);
+    if (several) start_coordinates(s);
+    total = node_if(comp(s), s->nonempty, total, integer(s, 0));
     blocks_open(s, &loop, "first", integer(s, 0), total, integer(s, STRIP_BLOCK));
-    if (several) fill_lists(s);
+    if (several) fill_coordinates(s);
     judge_block(s);
     loop_close(s->l, &loop);
 }

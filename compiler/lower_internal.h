@@ -28,6 +28,7 @@ typedef struct Lower {
     Scope *scope;
     Span span;
     unsigned lanes;     /* of a strip of queries; 0: none */
+    const char *plain;  /* why the last pairwise stage has no strips, or NULL */
     Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
     NodeMap heavy; /* memo of is_heavy */
     unsigned n_scopes;

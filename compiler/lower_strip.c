@@ -5,6 +5,8 @@
  * left to lower_equation. */
 #include "lower_strip.h"
 
+#include "census.h"
+
 #include "graph.h"
 
 Index *strip_index(Lower *l, const char *name, Node *extent)
@@ -22,6 +24,7 @@ typedef struct Query {
     unsigned lanes;
     const Residue *residue;
     Node *at;     /* the position of a lane */
+    Node *own;    /* is it one of the lane's own? those beyond the last repeat it */
     Node *exists; /* has the tile any? */
 } Query;
 
@@ -165,7 +168,9 @@ static void place_query(Tiling *t, unsigned number)
     }
     Node *last = binary(s, N_SUB, size, one);
     if (q->residue) last = binary(s, N_FLOORDIV, binary(s, N_SUB, last, class), modulus);
-    Node *cell = binary(s, N_MIN, binary(s, N_ADD, binary(s, N_MUL, tile, lanes), lane_of(t, number)), last);
+    Node *cell = binary(s, N_ADD, binary(s, N_MUL, tile, lanes), lane_of(t, number));
+    q->own = binary(s, N_LE, cell, last);
+    cell = binary(s, N_MIN, cell, last);
     q->at = binary(s, N_ADD, class, binary(s, N_MUL, modulus, cell));
     q->exists = q->residue ? binary(s, N_LT, class, size) : node_bool(comp(s), true);
 }
@@ -263,19 +268,25 @@ static void accumulators(Tiling *t, const Node *sum)
             t->s.dims[t->s.n_dims++] = out->dims[k];
 }
 
-static bool sums_fit(Tiling *t)
+/* NULL, or what does not fit. */
+static const char *sums_fit(Tiling *t)
 {
     Strip *s = &t->s;
     Found f = {.s = s};
     walk(comp(s), t->body, find_varying, &f);
     t->sums = f.sums;
-    if (f.other || f.sums.n == 0 || contains_op(comp(s), t->body, N_CHECK)) return false;
-    if (f.sums.n > 1 && s->n_residues) return false; /* found in the first sum alone */
+    if (f.other) return "it holds another reduction than a sum that differs from query to query";
+    if (f.sums.n == 0) return "no sum differs from query to query";
+    if (contains_op(comp(s), t->body, N_CHECK)) return "a value is checked as it runs";
+    if (f.sums.n > 1 && s->n_residues) /* found in the first sum alone */
+        return "several sums go by keys of one residue class";
     for (uint32_t k = 0; k < f.sums.n; k++) {
         accumulators(t, f.sums.at[k]);
-        if (!strip_recognise(s, f.sums.at[k])) return false;
+        if (!strip_recognise(s, f.sums.at[k]))
+            return "in a sum, what is summed is no weight of a pair times the rest, or its ranges or conditions "
+                   "differ from query to query in a form that lanes cannot share";
     }
-    return true;
+    return NULL;
 }
 
 /* ---- emitting ---- */
@@ -329,6 +340,16 @@ static void turn_tiles(Tiling *t)
     }
 }
 
+/* For counting (census.h). */
+static void note_strip(Tiling *t)
+{
+    Statement *note = emit(t->s.l, S_NOTE);
+    note->text = CENSUS_STRIP;
+    note->condition = node_bool(comp(&t->s), true);
+    for (unsigned k = 0; k < t->n; k++)
+        note->condition = binary(&t->s, N_AND, note->condition, t->queries[k].own);
+}
+
 static void emit_strip(Tiling *t)
 {
     Strip *s = &t->s;
@@ -342,7 +363,9 @@ static void emit_strip(Tiling *t)
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     lane.kind = LOOP_VECTOR;
     l->lane = s->lane;
+    note_strip(t);
     for (uint32_t k = 0; k < t->sums.n; k++) {
+        s->stream = k;
         accumulators(t, t->sums.at[k]);
         t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }
@@ -355,10 +378,15 @@ static void emit_strip(Tiling *t)
     branch_close(l, &exists);
 }
 
-static bool is_eligible(const Tiling *t)
+/* NULL, or why the stage does not run in strips. */
+static const char *obstacle(Tiling *t)
 {
-    const Tensor *out = t->stage->equation->tensor;
-    return t->s.l->lanes > 0 && !out->optional;
+    if (t->s.l->lanes == 0) return "the target has no lanes";
+    if (t->stage->equation->tensor->optional) return "the output is optional";
+    if (t->sums.n == 0) return "it has no sum over keys";
+    if (!choose_queries(t)) return "its output has no index of queries";
+    if (!place_body(t)) return "a row along the queries is normalised or chosen from";
+    return sums_fit(t);
 }
 
 bool lower_strips(Lower *l, const Stage *stage)
@@ -368,8 +396,8 @@ bool lower_strips(Lower *l, const Stage *stage)
     l->span = out->span;
     t.inner = plan_inner(l->c, stage->equation);
     walk(l->c, stage->equation->body, collect_sum, &t);
-    if (!is_eligible(&t) || t.sums.n == 0 || !choose_queries(&t) || !place_body(&t) || !sums_fit(&t))
-        return false;
+    l->plain = obstacle(&t);
+    if (l->plain) return false;
     Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
     phase.n_tasks = outer_dims(out, &t.inner, phase.tasks);

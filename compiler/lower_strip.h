@@ -1,6 +1,7 @@
 /* Shared by the parts of the lowering of pairwise stages to strips of queries in vector lanes:
  *   lower_strip.c   equations: queries to lanes, tiles of queries, what is stored
  *   lower_stream.c  one sum: recognising it, staging, accumulators
+ *   lower_list.c    one sum: what is looked up once for a key or for a lane
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
  *
  * A strip is a small box of queries, one per lane. Its sums over the streamed indices run in blocks of keys: a block's scores
@@ -30,6 +31,9 @@ typedef struct Residue { Index *query, *key; Node *test, *modulus, *target; } Re
 /* A streamed index for the whole strip: base, base + step, ..., `count` of them. */
 typedef struct Streamed { Index *index; Node *base, *step, *count; Local *at; Tensor *list; } Streamed;
 
+/* An int of the key alone: its values for the keys of a block. */
+typedef struct List { Node *value; Tensor *tensor; } List;
+
 typedef struct Strip {
     Lower *l;
     Index *lane;
@@ -37,6 +41,7 @@ typedef struct Strip {
     Scope *outside;          /* of the vector loop */
     Residue residues[MOST_QUERIES];
     unsigned n_residues;
+    unsigned stream;         /* number of the sum being streamed */
     Node *sum, *where;       /* the sum being streamed */
     NodeMap fitting;         /* nodes of it that are known to fit lanes */
     Term terms[MOST_SOFTMAXES];
@@ -46,6 +51,9 @@ typedef struct Strip {
     Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
+    VEC(List) lists;
+    Index *slot;             /* the place of a key in the lists */
+    Node *shown, *nonempty;  /* the condition, with lists; may anything be visible at all? */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
     Node *listed;            /* where the block begins in the lists of coordinates (several streamed indices) */
 } Strip;
@@ -64,6 +72,12 @@ Index **strip_lane_last(Strip *s, unsigned n, Index *const *dims); /* lane, dims
 void strip_transpose(Strip *s, Tensor *to, Tensor *from, const Tensor *tile);
 bool strip_recognise(Strip *s, Node *sum);    /* fills terms; does the sum fit lanes? */
 Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lanes and all of its dims: its value */
+
+Scope *strip_outside_open(Strip *s);          /* statements before the vector loop ... */
+void strip_outside_close(Strip *s, Scope *here); /* ... until here */
+
+/* lower_list.c */
+void strip_list(Strip *s);                    /* weights, factors and the condition in terms of lists */
 
 /* lower_block.c */
 void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */

@@ -35,6 +35,13 @@ static const char *shortly(Compilation *c, const Node *n)
 
 /* ---- P001: masks ---- */
 
+static bool is_true(const Node *n)
+{
+    if (n->op == N_OR) return is_true(n->args[0]) || is_true(n->args[1]);
+    if (n->op == N_AND) return is_true(n->args[0]) && is_true(n->args[1]);
+    return node_is_bool(n, true);
+}
+
 typedef struct Sets {
     const Local *local;
     bool any, always; /* set at all; to nothing but TRUE */
@@ -46,7 +53,7 @@ static void find_sets(Sets *s, const Block *block)
         const Statement *x = block->at[k];
         if (x->kind == S_SET && x->local == s->local) {
             s->any = true;
-            s->always = s->always && node_is_bool(x->value, true);
+            s->always = s->always && is_true(x->value);
         }
         find_sets(s, &x->body);
         find_sets(s, &x->otherwise);
@@ -56,7 +63,7 @@ static void find_sets(Sets *s, const Block *block)
 /* Must this block be masked, whatever it is? */
 static bool is_always(const Look *x, const Node *partial)
 {
-    if (!partial || node_is_bool(partial, true)) return partial != NULL;
+    if (!partial || is_true(partial)) return partial != NULL;
     Sets s = {partial->op == N_LOCAL ? partial->local : NULL, false, true};
     if (s.local) find_sets(&s, &x->phase->body);
     return s.any && s.always;
@@ -88,7 +95,7 @@ static void name_undecided(void *context, Node *n, const Binding *around)
         for (unsigned v = 0; v < n->n_vars; v++) add_side(x, &box, test, n->vars[v]);
         for (unsigned v = 0; v < x->stage->equation->tensor->n_dims; v++)
             add_side(x, &box, test, x->stage->equation->tensor->dims[v]);
-        if (node_is_bool(box_may_fail(x->c, &box, test), true) && node_is_bool(box_may_hold(x->c, &box, test), true))
+        if (is_true(box_may_fail(x->c, &box, test)) && is_true(box_may_hold(x->c, &box, test)))
             diag_note(x->c, u->d, test->span, "`%s`", shortly(x->c, test));
     }
 }

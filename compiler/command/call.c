@@ -230,7 +230,8 @@ static const char *complete_tensor(Call *call, CallTensor *t, uint64_t seed, boo
     t->given = !t->tensor->optional || optional;
     t->shape = t->full;
     t->n = call_elements(t->full, t->tensor->n_dims);
-    if (!t->given || !is_input(t->tensor) || (call->no_reals && t->tensor->type == TYPE_REAL)) return NULL;
+    bool skipped = call->most_reals && t->n > call->most_reals && t->tensor->type == TYPE_REAL;
+    if (!t->given || !is_input(t->tensor) || skipped) return NULL;
     t->data = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
     return sample_fill(call, t, seed);
 }
