@@ -131,7 +131,7 @@ void strip_transpose(Strip *s, Tensor *to, Tensor *from, const Tensor *tile)
 }
 
 /* Lanes one after the other, before the vector loop: their rows are contiguous in memory as lanes are not. */
-static Scope *outside_open(Strip *s)
+Scope *strip_outside_open(Strip *s)
 {
     Scope *here = s->l->scope;
     s->l->scope = s->outside;
@@ -139,7 +139,7 @@ static Scope *outside_open(Strip *s)
     return here;
 }
 
-static void outside_close(Strip *s, Scope *here)
+void strip_outside_close(Strip *s, Scope *here)
 {
     s->l->scope = here;
     s->l->lane = s->lane;
@@ -155,13 +155,13 @@ static Node *stage_tile(Staging *g, Node *n, const Node *inside)
         if (node_depends_on(n, inside->vars[k])) dims[n_dims++] = inside->vars[k];
     Tensor *rows = scratch_new(s->l, "rows", n, n_dims, dims);
     Tensor *tile = scratch_new(s->l, "staged", n, n_dims, strip_lane_last(s, n_dims, dims));
-    Scope *here = outside_open(s);
+    Scope *here = strip_outside_open(s);
     Nest nest;
     dims_open(s->l, &nest, n_dims, dims);
     store_at(s->l, rows, lower_value(s->l, n));
     nest_close(s->l, &nest);
     strip_transpose(s, tile, rows, tile);
-    outside_close(s, here);
+    strip_outside_close(s, here);
     return read_at(s->l, tile);
 }
 
@@ -230,8 +230,11 @@ static Node *scale_inside(Strip *s, Node *n)
 static void stage_terms(Strip *s)
 {
     Staging g = {.s = s, .streamed = set_of_vars(s->sum)};
-    for (unsigned k = 0; k < s->n_terms; k++)
-        s->terms[k].weight = stage_in(&g, scale_inside(s, s->terms[k].weight), NULL);
+    for (unsigned k = 0; k < s->n_terms; k++) {
+        Term *t = &s->terms[k];
+        if (t->softmax) t->weight = simplify_assuming(comp(s), t->weight, s->where);
+        t->weight = stage_in(&g, scale_inside(s, t->weight), NULL);
+    }
 }
 
 /* ---- accumulators ---- */
@@ -297,8 +300,9 @@ Node *strip_stream(Strip *s, Node *sum)
     if (!strip_recognise(s, sum)) BUG(comp(s), "a sum that did fit lanes does no more");
     s->key = strip_index(s->l, "key", integer(s, STRIP_BLOCK));
     stage_terms(s);
-    for (unsigned k = 0; k < s->n_terms; k++) start_term(s, &s->terms[k]);
     s->where = stepped_condition(s, s->where);
+    strip_list(s);
+    for (unsigned k = 0; k < s->n_terms; k++) start_term(s, &s->terms[k]);
     strip_blocks(s);
     Node *value = finish_term(s, &s->terms[0]);
     for (unsigned k = 1; k < s->n_terms; k++) value = binary(s, N_ADD, value, finish_term(s, &s->terms[k]));
