@@ -172,7 +172,8 @@ static void place_query(Tiling *t, unsigned number)
     q->own = binary(s, N_LE, cell, last);
     cell = binary(s, N_MIN, cell, last);
     q->at = binary(s, N_ADD, class, binary(s, N_MUL, modulus, cell));
-    q->exists = q->residue ? binary(s, N_LT, class, size) : node_bool(comp(s), true);
+    q->exists = node_bool(comp(s), true); /* classes differ in size by one: the last tile of one may be empty */
+    if (q->residue) q->exists = binary(s, N_LE, binary(s, N_MUL, tile, lanes), last);
 }
 
 /* `query // D` where D is a multiple of the lanes: the same for all of them, for tiles begin at multiples. */
