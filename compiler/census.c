@@ -15,18 +15,22 @@ double work_flops(const Work *w) { return w->products + w->flops + w->special; }
 
 /* ---- statements with what is known of them ---- */
 
-typedef struct Touch { uint32_t buffer; bool store; double n; } Touch;
+typedef struct Touch {
+    uint32_t buffer;
+    bool store;
+    double n;
+} Touch;
 typedef struct Step Step;
 typedef VEC(Step *) Steps;
 struct Step {
     const Statement *s;
     Node *lo, *hi, *step, *condition, *value; /* those of s, tests for NaN taken as false */
-    bool known, needed;    /* FOR, IF: can it be steered by? SET, STORE: does it steer? */
-    bool holds_needed;     /* something inside is needed */
-    IndexSet steering;     /* indices that steer inside */
-    Work vector, scalar;   /* of one execution, lanes apart */
+    bool known, needed;                       /* FOR, IF: can it be steered by? SET, STORE: does it steer? */
+    bool holds_needed;                        /* something inside is needed */
+    IndexSet steering;                        /* indices that steer inside */
+    Work vector, scalar;                      /* of one execution, lanes apart */
     VEC(Touch) touches;
-    double iterations;     /* FOR: all together */
+    double iterations; /* FOR: all together */
     Steps body, otherwise;
 };
 
@@ -36,15 +40,15 @@ typedef struct Census {
     const Kernel *k;
     CensusPhase *phase;
     const IndexSet *streamed;
-    const Index *lane;          /* of the VECTOR loop around */
-    double weight, lanes;       /* how often this place is passed; lanes of it */
-    double steps, valid;        /* executed so far; lanes with a query of their own */
+    const Index *lane;    /* of the VECTOR loop around */
+    double weight, lanes; /* how often this place is passed; lanes of it */
+    double steps, valid;  /* executed so far; lanes with a query of their own */
     bool changed;
     bool *local_unknown, *local_needed;
     bool *buffer_unknown, *buffer_needed;
-    uint32_t *mark, stamp;      /* by Node.id: visited in pass number `stamp` */
-    bool *result;               /*   what was found then */
-    const Index **lane_mark;    /* the same for one VECTOR loop */
+    uint32_t *mark, stamp;   /* by Node.id: visited in pass number `stamp` */
+    bool *result;            /*   what was found then */
+    const Index **lane_mark; /* the same for one VECTOR loop */
     bool *lane_result;
 } Census;
 
@@ -70,7 +74,10 @@ static Node *steering_form(Census *g, Node *n)
 
 /* ---- what one statement costs ---- */
 
-static bool is_special(Op op) { return is_transcendental(op) || op == N_DIV || op == N_SQRT || op == N_RSQRT; }
+static bool is_special(Op op)
+{
+    return is_transcendental(op) || op == N_DIV || op == N_SQRT || op == N_RSQRT;
+}
 
 /* Differs between lanes; reals in locals do. */
 static bool in_lanes(Census *g, const Node *n)
@@ -129,8 +136,8 @@ static void touch(Census *g, Step *s, const Tensor *t, bool store, double n)
     PUSH(g->c, &s->touches, (Touch){buffer_number(g, t), store, n});
 }
 
-/* Every operation of the DAG once; coordinates of reads are addresses and cost nothing of their own, but those of
- * gathers. */
+/* Every operation of the DAG once; coordinates of reads are addresses and cost nothing of their own, but
+ * those of gathers. */
 static void add_cost(Census *g, Step *s, const Node *n)
 {
     if (!n || g->mark[n->id] == g->stamp) return;
@@ -247,7 +254,8 @@ static void spread_unknown(Census *g, const Steps *steps, bool under_unknown)
         if (s->s->kind == S_SET && (under_unknown || !is_known(g, s->value)))
             set_flag(g, &g->local_unknown[s->s->local->id]);
         if (s->s->kind == S_STORE) {
-            for (unsigned d = 0; d < s->s->tensor->n_dims; d++) known = known && is_known(g, s->s->subscripts[d]);
+            for (unsigned d = 0; d < s->s->tensor->n_dims; d++)
+                known = known && is_known(g, s->s->subscripts[d]);
             if (!known || !is_known(g, s->value))
                 set_flag(g, &g->buffer_unknown[buffer_number(g, s->s->tensor)]);
         }
@@ -475,7 +483,8 @@ static void start_task(Census *g)
 }
 
 /* Task indices that steer one by one; the others multiply. */
-static void run_tasks(Census *g, const Phase *p, const Steps *steps, const IndexSet *steering, unsigned number)
+static void run_tasks(Census *g, const Phase *p, const Steps *steps, const IndexSet *steering,
+                      unsigned number)
 {
     if (number == p->n_tasks) {
         start_task(g);
@@ -553,7 +562,8 @@ static void spread_real_locals(Census *g, const Steps *steps)
 {
     for (uint32_t k = 0; k < steps->n; k++) {
         const Statement *s = steps->at[k]->s;
-        if (s->kind == S_SET && s->local->type == TYPE_REAL && s->value->data) g->local_unknown[s->local->id] = true;
+        if (s->kind == S_SET && s->local->type == TYPE_REAL && s->value->data)
+            g->local_unknown[s->local->id] = true;
         spread_real_locals(g, &steps->at[k]->body);
         spread_real_locals(g, &steps->at[k]->otherwise);
     }

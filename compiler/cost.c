@@ -1,6 +1,6 @@
-/* A model of time with few terms: what census.h counts, each at a price in flops at peak, so that one measured
- * number, the FMA peak, carries it from machine to machine; or, if that takes longer, the bytes that must come
- * from memory at the measured bandwidth.
+/* A model of time with few terms: what census.h counts, each at a price in flops at peak, so that one
+ * measured number, the FMA peak, carries it from machine to machine; or, if that takes longer, the bytes that
+ * must come from memory at the measured bandwidth.
  *
  *     products   of the matrix loops: near peak in strips, where they fill the register file; in plain loops
  *                LLVM's vectors reach a part of it
@@ -9,8 +9,8 @@
  *     gathers    loads of one lane each
  *     strips, boxes, tasks            what starting one takes
  *
- * The prices were fitted once, on an AVX-512 machine, to bench/cases/ by scripts/fit_cost.py: non-negative least
- * squares of relative errors. */
+ * The prices were fitted once, on an AVX-512 machine, to bench/cases/ by scripts/fit_cost.py: non-negative
+ * least squares of relative errors. */
 #include "cost.h"
 
 static const double prices[] = {

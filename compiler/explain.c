@@ -12,7 +12,7 @@
 /* One reduction over streamed indices. */
 typedef struct Stream {
     const Node *sum;
-    Node *test;             /* which points it adds, all dims of its stage around */
+    Node *test; /* which points it adds, all dims of its stage around */
     Index *variables[64];
     unsigned n_variables;
     double visible;
@@ -25,7 +25,7 @@ typedef struct Explain {
     const InterpretArguments *arguments;
     const ExplainOptions *options;
     CensusPhase *phases;
-    VEC(Stream) streams;    /* of all stages so far, each space once */
+    VEC(Stream) streams; /* of all stages so far, each space once */
 } Explain;
 
 /* ---- streams ---- */
@@ -52,7 +52,8 @@ static Node *whole_test(Compilation *c, const Node *sum)
     Node *test = node_bool(c, true);
     for (unsigned k = 0; k < sum->n_vars; k++) {
         Node *at = node_index(c, sum->vars[k]);
-        if (!node_is_int(binder_lo(sum, k), 0)) test = both(c, test, node_binary(c, N_LE, binder_lo(sum, k), at));
+        if (!node_is_int(binder_lo(sum, k), 0))
+            test = both(c, test, node_binary(c, N_LE, binder_lo(sum, k), at));
         if (binder_hi(sum, k) != node_size(c, sum->vars[k]))
             test = both(c, test, node_binary(c, N_LT, at, binder_hi(sum, k)));
     }
@@ -135,7 +136,8 @@ static double extents(Explain *x, unsigned n, Index *const *list, const Node *us
     return product;
 }
 
-/* Sums of products inside: at every visible pair if they differ between keys, else once for what they depend on. */
+/* Sums of products inside: at every visible pair if they differ between keys, else once for what they depend
+ * on. */
 static void add_inner_sum(void *context, Node *n, const Binding *around)
 {
     Flops *f = context;
@@ -144,10 +146,12 @@ static void add_inner_sum(void *context, Node *n, const Binding *around)
         map_put(f->x->c, f->seen, n, n);
         f->softmaxes++;
     }
-    if (n->op != N_REDUCE || n->kind != REDUCE_SUM || binder_body(n)->op != N_MUL || map_get(f->seen, n)) return;
+    if (n->op != N_REDUCE || n->kind != REDUCE_SUM || binder_body(n)->op != N_MUL || map_get(f->seen, n))
+        return;
     map_put(f->x->c, f->seen, n, n);
     bool streamed = false;
-    for (unsigned k = 0; k < f->s->sum->n_vars; k++) streamed = streamed || node_depends_on(n, f->s->sum->vars[k]);
+    for (unsigned k = 0; k < f->s->sum->n_vars; k++)
+        streamed = streamed || node_depends_on(n, f->s->sum->vars[k]);
     double times = streamed ? f->s->visible : extents(f->x, f->s->n_variables, f->s->variables, n);
     f->total += 2 * times * extents(f->x, n->n_vars, n->vars, NULL);
 }
@@ -196,7 +200,8 @@ static bool has_scratch_rows(const Block *block)
 {
     for (uint32_t k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
-        if (s->kind == S_STORE && s->tensor->role == ROLE_EQUATION && !strcmp(s->tensor->name, "row")) return true;
+        if (s->kind == S_STORE && s->tensor->role == ROLE_EQUATION && !strcmp(s->tensor->name, "row"))
+            return true;
         if (has_scratch_rows(&s->body) || has_scratch_rows(&s->otherwise)) return true;
     }
     return false;
@@ -214,7 +219,8 @@ static const char *how_it_runs(Explain *x, const ExplainStage *out, const Phase 
 
 static double element_bytes(const Explain *x, const Buffer *b)
 {
-    static const double sizes[] = {[STORAGE_F16] = 2, [STORAGE_BF16] = 2, [STORAGE_F32] = 4, [STORAGE_F64] = 8};
+    static const double sizes[] = {
+        [STORAGE_F16] = 2, [STORAGE_BF16] = 2, [STORAGE_F32] = 4, [STORAGE_F64] = 8};
     const Tensor *t = b->tensor;
     if (t->type == TYPE_BOOL) return 1;
     if (t->type == TYPE_INT) return 8;
@@ -256,8 +262,9 @@ static void add_phase(Explain *x, ExplainStage *out, uint32_t number)
     out->exact = out->exact && p->exact;
     add_memory(x, out, p);
     bytes += out->bytes_read + out->bytes_written;
-    out->seconds += p->complete ? cost_seconds(p, &x->options->machine, bytes, x->options->f64, x->options->threads)
-                                : NAN;
+    out->seconds += p->complete
+                        ? cost_seconds(p, &x->options->machine, bytes, x->options->f64, x->options->threads)
+                        : NAN;
     cost_terms(p, x->options->f64, terms);
     for (unsigned k = 0; k < COST_N_TERMS; k++) out->terms[k] += terms[k];
     if (!out->pairwise) out->flops += p->complete ? work_flops(&p->vector) + work_flops(&p->scalar) : NAN;
@@ -339,8 +346,8 @@ static double whole_workspace(Explain *x)
     return bytes;
 }
 
-Explanation *explain(Compilation *c, const Plan *plan, const Kernel *kernel, const InterpretArguments *arguments,
-                     const ExplainOptions *options)
+Explanation *explain(Compilation *c, const Plan *plan, const Kernel *kernel,
+                     const InterpretArguments *arguments, const ExplainOptions *options)
 {
     Explain x = {c, plan, kernel, arguments, options, NEW_ARRAY(c, CensusPhase, kernel->phases.n + 1), {0}};
     Explanation *all = NEW(c, Explanation);

@@ -1,5 +1,6 @@
 /* See pairs.h. Conditions over separate variables multiply; in each part the space is halved as long as box.h
- * cannot tell whether the condition holds in all of it or nowhere, and counted point by point when it is small. */
+ * cannot tell whether the condition holds in all of it or nowhere, and counted point by point when it is
+ * small. */
 #include "pairs.h"
 
 #include "box.h"
@@ -7,7 +8,8 @@
 #include "tape.h"
 #include "walk.h"
 
-enum { MOST = 15, LEAF = 1024 };
+enum { MOST = 15 };
+static const double leaf = 1024;  /* points */
 static const double budget = 2e9; /* instructions */
 
 typedef struct Counting {
@@ -75,7 +77,7 @@ static double count_part(Counting *g, const Part *p)
     if (size <= 0 || g->work > budget) return 0;
     if (g->may_hold && !judge(g, g->may_hold, p)) return 0;
     if (g->may_fail && !judge(g, g->may_fail, p)) return size;
-    if (size <= LEAF) return count_points(g, p);
+    if (size <= leaf) return count_points(g, p);
     unsigned longest = 0;
     for (unsigned k = 1; k < g->n; k++)
         if (p->hi[k] - p->lo[k] > p->hi[longest] - p->lo[longest]) longest = k;
@@ -84,10 +86,7 @@ static double count_part(Counting *g, const Part *p)
     return count_part(g, &low) + count_part(g, &high);
 }
 
-static Index *bound_variable(Counting *g, const char *name)
-{
-    return index_new(g->c, name, (Span){0, 0, 0});
-}
+static Index *bound_variable(Counting *g, const char *name) { return index_new(g->c, name, (Span){0, 0, 0}); }
 
 static void make_judges(Counting *g, Node *test)
 {

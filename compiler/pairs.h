@@ -1,12 +1,12 @@
-/* How many points of a space a condition lets through, exactly: for what `attnc explain` and `attnc bench` say of
- * visible pairs. Nothing as large as the space is stored. */
+/* How many points of a space a condition lets through, exactly: for what `attnc explain` and `attnc bench`
+ * say of visible pairs. Nothing as large as the space is stored. */
 #ifndef ATTN_COMPILER_PAIRS_H
 #define ATTN_COMPILER_PAIRS_H
 
 #include "interpret.h"
 
-/* Points of the product of `variables` (whole ranges) at which `test` holds. False: that cannot be told from what
- * is given, or takes longer than a second or so. */
+/* Points of the product of `variables` (whole ranges) at which `test` holds. False: that cannot be told from
+ * what is given, or takes longer than a second or so. */
 bool pairs_count(Compilation *c, Node *test, unsigned n_variables, Index *const *variables,
                  const InterpretArguments *arguments, double *count);
 

@@ -18,10 +18,10 @@ typedef struct Look {
     const Plan *plan;
     const Kernel *kernel;
     const InterpretArguments *arguments;
-    bool sized;             /* these were asked for; else they are the example's */
-    const Stage *stage;     /* of the phase being looked at */
+    bool sized;         /* these were asked for; else they are the example's */
+    const Stage *stage; /* of the phase being looked at */
     const Phase *phase;
-    const Index *lane;      /* of the VECTOR loop around */
+    const Index *lane; /* of the VECTOR loop around */
     bool told_mask;
     VEC(const Tensor *) told; /* gathers that have been named */
 } Look;
@@ -109,8 +109,9 @@ static void look_at_box(Look *x, const Statement *s)
                    x->stage->equation->tensor->name);
     Undecided u = {x, d};
     walk(x->c, x->stage->equation->body, name_undecided, &u);
-    diag_hint(x->c, d, "comparisons of positions, sizes, parameters and int tensors are decided for whole blocks, so "
-                       "that only blocks at an edge are masked; numbers of float tensors are not");
+    diag_hint(x->c, d,
+              "comparisons of positions, sizes, parameters and int tensors are decided for whole blocks, so "
+              "that only blocks at an edge are masked; numbers of float tensors are not");
 }
 
 /* ---- P002: plain loops ---- */
@@ -131,8 +132,9 @@ static void look_at_stage(Look *x)
     const Tensor *t = x->stage->equation->tensor;
     Diag *d = diag(x->c, P002, t->span, "`%s` runs as plain loops, without queries in vector lanes", t->name);
     if (x->phase->plain) diag_note(x->c, d, (Span){0, 0, 0}, "%s", x->phase->plain);
-    diag_hint(x->c, d, "weighted sums over keys, with a softmax or with weights from each pair alone, run in lanes "
-                       "where the last index of the output that is not summed away counts queries");
+    diag_hint(x->c, d,
+              "weighted sums over keys, with a softmax or with weights from each pair alone, run in lanes "
+              "where the last index of the output that is not summed away counts queries");
 }
 
 /* ---- P003: gathers ---- */
@@ -143,10 +145,11 @@ static void tell_gather(Look *x, const Tensor *from)
         if (x->told.at[k] == from) return;
     PUSH(x->c, &x->told, from);
     const Tensor *t = x->stage->equation->tensor;
-    Diag *d = diag(x->c, P003, t->span, "`%s` gathers from `%s`: a load for every pair of query and key", t->name,
-                   from->name);
-    diag_hint(x->c, d, "queries lie in vector lanes: a last dimension that runs along them, as in `bias[key, query]` "
-                       "or `table[query - key]`, is loaded whole");
+    Diag *d = diag(x->c, P003, t->span, "`%s` gathers from `%s`: a load for every pair of query and key",
+                   t->name, from->name);
+    diag_hint(x->c, d,
+              "queries lie in vector lanes: a last dimension that runs along them, as in `bias[key, query]` "
+              "or `table[query - key]`, is loaded whole");
 }
 
 /* Of reads that change from key to key: others are hoisted. */
@@ -240,7 +243,9 @@ static void look_at_buffer(Look *x, const Buffer *b, const InterpretArguments *d
     const Tensor *t = b->tensor;
     const Equation *e = equation_of(x, t);
     if (b->kind != BUFFER_WORKSPACE || !e) return;
-    double size = t->type == TYPE_BOOL ? 1 : t->type == TYPE_INT || b->exact ? 8 : 4,
+    double size = t->type == TYPE_BOOL              ? 1
+                  : t->type == TYPE_INT || b->exact ? 8
+                                                    : 4,
            bytes = size * elements(x, t, x->arguments);
     bool grows = degree(x, t, doubled) > most + 0.5;
     if (bytes <= large_bytes && !grows) return;
@@ -273,5 +278,6 @@ void performance(Compilation *c, const Plan *plan, const Kernel *kernel, const I
     const InterpretArguments *doubled = doubled_sizes(&x);
     for (uint32_t k = 0; k < kernel->pattern->tensors.n; k++)
         most = fmax(most, degree(&x, kernel->pattern->tensors.at[k], doubled));
-    for (uint32_t k = 0; k < kernel->buffers.n; k++) look_at_buffer(&x, &kernel->buffers.at[k], doubled, most);
+    for (uint32_t k = 0; k < kernel->buffers.n; k++)
+        look_at_buffer(&x, &kernel->buffers.at[k], doubled, most);
 }

@@ -130,8 +130,8 @@ static void run_read(const Tape *t, Instruction *i, unsigned count)
 }
 
 /* The operations that conditions are made of, on ints; all others go through scalar.h. */
-#define ON_INTS(op, expression) \
-    case op: \
+#define ON_INTS(op, expression)                                     \
+    case op:                                                        \
         for (unsigned p = 0; p < count; p++) out[p].i = expression; \
         return true;
 static bool run_ints(const Node *n, Scalar *out, const Scalar *a, const Scalar *b, unsigned count)

@@ -1,6 +1,6 @@
-/* An expression as a list of instructions that run for many points at once: for counting, where an expression over
- * indices, sizes, parameters and given tensors is wanted at millions of points. Everything is evaluated, also what
- * IF, AND and OR would leave out: a read outside of its tensor gives 0. */
+/* An expression as a list of instructions that run for many points at once: for counting, where an expression
+ * over indices, sizes, parameters and given tensors is wanted at millions of points. Everything is evaluated,
+ * also what IF, AND and OR would leave out: a read outside of its tensor gives 0. */
 #ifndef ATTN_COMPILER_TAPE_H
 #define ATTN_COMPILER_TAPE_H
 
@@ -9,8 +9,8 @@
 enum { TAPE_WIDTH = 256 };
 typedef struct Tape Tape;
 
-/* variables: the free indices, in any order, at most 32. NULL: something is needed that is not given (a computed
- * tensor, an input without data, a binder). */
+/* variables: the free indices, in any order, at most 32. NULL: something is needed that is not given (a
+ * computed tensor, an input without data, a binder). */
 Tape *tape_new(Compilation *c, const Node *n, unsigned n_variables, Index *const *variables,
                const InterpretArguments *arguments);
 /* `count` points, at most TAPE_WIDTH: points[k] holds the coordinates of variable k. */

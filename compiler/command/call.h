@@ -32,7 +32,7 @@ typedef struct Call {
     bool *param_set;
     CallTensor *tensors; /* by Tensor.number; outputs have no data */
     uint64_t limit;    /* of the interpreter's operations; 0: none */
-    size_t most_reals; /* real inputs of more elements get no numbers, for what looks at conditions; 0: all do */
+    size_t most_reals; /* real inputs of more elements get no numbers; 0: all do */
 } Call;
 
 void call_init(Call *call, Compilation *c, Pattern *pattern, bool f64);

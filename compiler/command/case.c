@@ -41,8 +41,12 @@ AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pat
     for (uint32_t k = 0; k < o->includes.n; k++) PUSH(c, &includes, o->includes.at[k]);
     PUSH(c, &definitions, NULL);
     PUSH(c, &includes, NULL);
-    return (AttnCompileOptions){.pattern = pattern->name, .definitions = definitions.at,
-                                .includes = includes.at, .cpu = o->cpus, .f64 = o->f64, .debug = o->debug,
+    return (AttnCompileOptions){.pattern = pattern->name,
+                                .definitions = definitions.at,
+                                .includes = includes.at,
+                                .cpu = o->cpus,
+                                .f64 = o->f64,
+                                .debug = o->debug,
                                 .no_cache = o->no_cache};
 }
 
@@ -79,7 +83,8 @@ void case_print(Text *out, const Call *call)
         text_add(out, "%s%s = %lld", k ? ", " : "", call->pattern->indices.at[k]->name,
                  (long long)call->extents[k]);
     for (uint32_t k = 0; k < call->pattern->params.n; k++) {
-        text_add(out, "%s%s = ", k || call->pattern->indices.n ? ", " : "", call->pattern->params.at[k]->name);
+        text_add(out, "%s%s = ", k || call->pattern->indices.n ? ", " : "",
+                 call->pattern->params.at[k]->name);
         add_param(out, call, call->pattern->params.at[k]);
     }
 }

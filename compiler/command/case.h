@@ -1,5 +1,5 @@
-/* One pattern with the sizes and parameters of a command line: what run, bench and explain share. Functions that
- * return a text return NULL or what is wrong. */
+/* One pattern with the sizes and parameters of a command line: what run, bench and explain share. Functions
+ * that return a text return NULL or what is wrong. */
 #ifndef ATTN_COMMAND_CASE_H
 #define ATTN_COMMAND_CASE_H
 

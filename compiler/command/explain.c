@@ -59,15 +59,17 @@ static void json_stage(Text *out, const ExplainStage *s)
     text_add(out, ", \"runs\": ");
     json_string(out, s->runs);
     text_add(out, ", \"lanes\": %u, \"exact\": %s", s->lanes, s->exact ? "true" : "false");
-    json_numbers(out,
-                 (const char *const[]){"flops", "bytes_read", "bytes_written", "workspace", "visible_pairs",
-                                       "visited_pairs", NULL},
-                 (const double[]){s->flops, s->bytes_read, s->bytes_written, s->workspace, s->visible, s->visited});
+    json_numbers(
+        out,
+        (const char *const[]){"flops", "bytes_read", "bytes_written", "workspace", "visible_pairs",
+                              "visited_pairs", NULL},
+        (const double[]){s->flops, s->bytes_read, s->bytes_written, s->workspace, s->visible, s->visited});
     text_add(out, ", \"boxes\": ");
     if (isfinite(s->boxes)) {
         text_add(out, "{");
         json_number(out, "visited", s->boxes);
-        json_numbers(out, (const char *const[]){"full", "partial", NULL}, (const double[]){s->full, s->partial});
+        json_numbers(out, (const char *const[]){"full", "partial", NULL},
+                     (const double[]){s->full, s->partial});
         text_add(out, "}, ");
     } else
         text_add(out, "null, ");
@@ -107,10 +109,10 @@ static void json_head(Show *x)
     text_add(out, "},\n \"machine\": {\"cpu\": ");
     json_string(out, x->host.cpu);
     json_numbers(out,
-                 (const char *const[]){"peak_gflops", "read_gbytes_per_second", "l1_bytes", "l2_bytes", "l3_bytes",
-                                       NULL},
-                 (const double[]){x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0], x->host.caches[1],
-                                  x->host.caches[2]});
+                 (const char *const[]){"peak_gflops", "read_gbytes_per_second", "l1_bytes", "l2_bytes",
+                                       "l3_bytes", NULL},
+                 (const double[]){x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0],
+                                  x->host.caches[1], x->host.caches[2]});
     text_add(out, "},\n \"stages\": [");
 }
 
@@ -195,9 +197,9 @@ static void show_text(Show *x)
     text_add(out, "%s, %s, %lld thread%s\n  ", x->pattern->name, x->o->f64 ? "f64" : "f32",
              (long long)x->o->threads, x->o->threads == 1 ? "" : "s");
     case_print(out, &x->call);
-    text_add(out, "\n  on %s: peak %.4g GFLOP/s, reads %.3g GB/s a thread; caches %.0fK %.0fK %.0fK\n", x->host.cpu,
-             x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0] / 1024, x->host.caches[1] / 1024,
-             x->host.caches[2] / 1024);
+    text_add(out, "\n  on %s: peak %.4g GFLOP/s, reads %.3g GB/s a thread; caches %.0fK %.0fK %.0fK\n",
+             x->host.cpu, x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0] / 1024,
+             x->host.caches[1] / 1024, x->host.caches[2] / 1024);
     for (uint32_t k = 0; k < x->plan->equations.n; k++) {
         const Equation *e = x->plan->equations.at[k];
         text_add(out, "  %s %s: %s\n", e->tensor->name, storing_names[e->storing], e->why);
@@ -228,7 +230,8 @@ int command_explain(Compilation *c, const Options *o, const char *file)
     x->host = profile_of_host(c);
     x->plan = pipeline_plan(&p, x->pattern);
     Kernel *kernel = pipeline_lower(&p, x->plan);
-    ExplainOptions how = {.f64 = o->f64, .threads = (int)o->threads,
+    ExplainOptions how = {.f64 = o->f64,
+                          .threads = (int)o->threads,
                           .machine = {x->host.peak, x->host.read, x->host.caches[PROFILE_CACHES - 1]}};
     const InterpretArguments *arguments = call_arguments(&x->call);
     x->all = explain(c, x->plan, kernel, arguments, &how);

@@ -32,7 +32,8 @@ static int run_files(CommandRun *run, const Options *o)
 {
     int code = EXIT_FINE;
     bool several = o->command == COMMAND_CHECK || o->command == COMMAND_LIST;
-    if (!o->files.n && o->command == COMMAND_BENCH) return usage("what is measured? attnc bench FILE, or bench compile");
+    if (!o->files.n && o->command == COMMAND_BENCH)
+        return usage("what is measured? attnc bench FILE, or bench compile");
     if (!o->files.n) return usage(format(o->c, "%s needs a file", o->name));
     if (o->files.n > 1 && !several) return usage(format(o->c, "%s takes one file", o->name));
     for (uint32_t k = 0; k < o->files.n; k++) {

@@ -38,7 +38,8 @@ static const char *const *fixed_sizes(Measure *m)
         const Index *last = t->n_dims ? t->dims[t->n_dims - 1] : NULL;
         if (!last || last->ambient || last->extent || t->type != TYPE_REAL) continue;
         int64_t extent = m->call.extents[last->number];
-        const char *text = format(m->c, "%s=%lld", m->pattern->indices.at[last->number]->name, (long long)extent);
+        const char *text =
+            format(m->c, "%s=%lld", m->pattern->indices.at[last->number]->name, (long long)extent);
         bool known = extent > MOST_FIXED;
         for (uint32_t i = 0; i < list.n; i++) known = known || !strcmp(list.at[i], text);
         if (!known) PUSH(m->c, &list, text);
@@ -51,8 +52,11 @@ static const char *time_runs(Measure *m, AttnLibrary *library)
 {
     unsigned rounds = m->o->repeat ? (unsigned)m->o->repeat : ROUNDS;
     double *times = NEW_ARRAY(m->c, double, rounds + 2);
-    CallOptions run = {.threads = (int)m->o->threads, .repeat = rounds + 1, .times = times,
-                       .enough = m->o->repeat ? 0 : enough, .ran = &m->runs};
+    CallOptions run = {.threads = (int)m->o->threads,
+                       .repeat = rounds + 1,
+                       .times = times,
+                       .enough = m->o->repeat ? 0 : enough,
+                       .ran = &m->runs};
     CallResult result;
     const char *wrong = call_machine(&m->call, library, &run, &result);
     if (wrong) return wrong;
@@ -85,7 +89,8 @@ static void look(Measure *m)
     m->sgemm = host_sgemm_flops(SGEMM_SIZE, threads);
     Plan *plan = pipeline_plan(&m->p, m->pattern);
     Kernel *kernel = pipeline_lower(&m->p, plan);
-    ExplainOptions options = {.f64 = m->o->f64, .threads = threads,
+    ExplainOptions options = {.f64 = m->o->f64,
+                              .threads = threads,
                               .machine = {host.peak, host.read, host.caches[PROFILE_CACHES - 1]}};
     m->all = explain(m->c, plan, kernel, call_arguments(&m->call), &options);
 }

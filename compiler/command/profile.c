@@ -41,7 +41,7 @@ static void ask_system(double *caches)
 }
 
 #ifdef HAS_HWLOC
-#define SYMBOL(library, name) \
+#define SYMBOL(library, name)   \
     __typeof__(name) *p_##name; \
     *(void **)&p_##name = dlsym(library, #name)
 
@@ -93,8 +93,8 @@ static bool read_file(const char *path, Profile *p)
     FILE *file = path ? fopen(path, "re") : NULL;
     if (!file) return false;
     double *k = found.caches;
-    bool whole = fscanf(file, HEADER " cpu %127[^\n] peak %lf read %lf caches %lf %lf %lf", found.cpu, &found.peak,
-                        &found.read, &k[0], &k[1], &k[2]) == 6;
+    bool whole = fscanf(file, HEADER " cpu %127[^\n] peak %lf read %lf caches %lf %lf %lf", found.cpu,
+                        &found.peak, &found.read, &k[0], &k[1], &k[2]) == 6;
     fclose(file);
     if (!whole || strcmp(found.cpu, p->cpu) || !(found.peak > 0) || !(found.read > 0)) return false;
     *p = found;

@@ -43,7 +43,8 @@ static void check_pairs(const char *condition, int64_t i, int64_t j)
         if (!strcmp(s->pattern->indices.at[k]->name, "i")) variables[0] = s->pattern->indices.at[k];
     bool known = pairs_count(&s->c, binder_where(sum), 2, variables, &s->arguments, &found);
     cr_assert(known, "%s cannot be counted", condition);
-    cr_assert(found == expected, "%s, i = %d, j = %d: %g instead of %g", condition, (int)i, (int)j, found, expected);
+    cr_assert(found == expected, "%s, i = %d, j = %d: %g instead of %g", condition, (int)i, (int)j, found,
+              expected);
     script_free(s);
 }
 
@@ -110,7 +111,8 @@ static void check_work(const char *text, unsigned lanes, bool strips)
     for (uint32_t p = 0; p < kernel->phases.n; p++) {
         cr_assert(phases[p].complete && phases[p].exact, "%s", kernel->phases.at[p].name);
         for (uint32_t b = 0; b < kernel->buffers.n; b++) stores += phases[p].written[b];
-        stores += phases[p].uniform_stores * (lanes > 0 ? lanes - 1 : 0); /* which execution makes for every lane */
+        stores +=
+            phases[p].uniform_stores * (lanes > 0 ? lanes - 1 : 0); /* which execution makes for every lane */
         tasks += phases[p].tasks;
         in_strips = in_strips || phases[p].lanes == lanes;
     }
@@ -121,9 +123,9 @@ static void check_work(const char *text, unsigned lanes, bool strips)
     script_free(s);
 }
 
-#define ATTENTION(where) \
+#define ATTENTION(where)                                                        \
     "pattern p(w: int = 9)\n over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]\n" \
-    " example i = 75, j = 300, d = 3, e = 5\n" \
+    " example i = 75, j = 300, d = 3, e = 5\n"                                  \
     "{ index i from size(j) - size(i)\n o = sum[j](softmax[j](sum[d](q * k)" where ") * v) }\n"
 
 Test(census, stores_as_executed)

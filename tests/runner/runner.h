@@ -1,9 +1,9 @@
 /* attn_test: runs text-file tests. A test is a .attn file whose last comment lines, each beginning with `#!`,
  * hold what must come out of it; the source proper ends in front of them.
  *
- *   #! mode MODE          syntax, check, ast, tokens, program, graph, plan, loops or performance; by default ast,
- *                         under errors/ check, for errors/syntax-* syntax and errors/performance-* performance,
- *                         under plans/ plan
+ *   #! mode MODE          syntax, check, ast, tokens, program, graph, plan, loops or performance; by default
+ *                         ast, under errors/ check, for errors/syntax-* and errors/performance-* syntax and
+ *                         performance, under plans/ plan
  *   #! ok                 no output and no diagnostics
  *   #! E012 5:9 text      a diagnostic: code, line:column, exact text; all of them, ordered by place
  *   #! note 4:3 text      a note of the diagnostic above (FILE:4:3 in another file; some have no place)
