@@ -155,7 +155,7 @@ void emit_jam_loop(Emitter *e, const Statement *s);
 LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMValueRef hi, unsigned step,
                         void (*body)(void *, LLVMValueRef at), void *context);
 
-/* --- emit_transpose.c: false: it does not fit squares of registers, nothing was emitted */
+/* --- emit_transpose.c: false: not of that form, nothing was emitted */
 bool emit_transpose_loop(Emitter *e, const Statement *s);
 
 /* --- emit_tensor.c */
@@ -171,17 +171,12 @@ void emit_heads_forget(Emitter *e, const unsigned *mark);
 LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
 LLVMValueRef emit_read(Emitter *e, const Node *n);
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);
-/* Vectors of scratch or workspace from the element at `subscripts` on, along the last dimension. */
 const EmitBuffer *emit_buffer(const Emitter *e, const Tensor *tensor);
-LLVMValueRef emit_load_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, unsigned n);
-void emit_store_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, LLVMValueRef row);
+LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscripts); /* its address */
 
 /* --- emit_statement.c */
 void emit_statements(Emitter *e, const Block *block);
-/* from: where it starts, NULL: at s->lo */
-void emit_counted_loop(Emitter *e, const Statement *s, LLVMValueRef from,
-                       void (*emit_body)(void *, const Statement *), void *context);
-void emit_loop_body(void *emitter, const Statement *s);
+void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *), void *context);
 
 /* --- emit_debug.c: all do nothing without -g */
 void emit_debug_begin(Emitter *e);

@@ -203,7 +203,7 @@ static void jam_statement(Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
     if (is_shared_loop(j, s)) {
-        emit_counted_loop(e, s, NULL, jam_inner, j);
+        emit_counted_loop(e, s, jam_inner, j);
         return;
     }
     Block one = {.at = (Statement **)&s, .n = 1, .capacity = 1};

@@ -24,11 +24,11 @@ static const char *loop_hint(Emitter *e, const Statement *s)
 }
 
 /* Upwards: variable = lo, lo + step, ... < hi. Downwards the phi is one above the variable. */
-void emit_counted_loop(Emitter *e, const Statement *s, LLVMValueRef from,
-                       void (*emit_body)(void *, const Statement *), void *context)
+void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *, const Statement *),
+                       void *context)
 {
     uint32_t mark = emit_mark(e);
-    LLVMValueRef lo = from ? from : emit_node(e, s->lo), hi = emit_node(e, s->hi),
+    LLVMValueRef lo = emit_node(e, s->lo), hi = emit_node(e, s->hi),
                  step = s->step ? emit_node(e, s->step) : emit_int(e, 1);
     emit_forget(e, mark);
     LLVMBasicBlockRef before = emit_here(e), head = emit_block(e, "head"), body = emit_block(e, "body");
@@ -104,7 +104,7 @@ static void emit_divisions(Emitter *e, const Statement *s)
     if (fits_vectors(&s->body) && !e->lanes) divisions(&d, &s->body);
 }
 
-void emit_loop_body(void *context, const Statement *s) { emit_statements(context, &s->body); }
+static void emit_body(void *context, const Statement *s) { emit_statements(context, &s->body); }
 
 static void emit_for(Emitter *e, const Statement *s)
 {
@@ -117,7 +117,7 @@ static void emit_for(Emitter *e, const Statement *s)
     else {
         unsigned *heads = emit_heads_mark(e);
         emit_divisions(e, s);
-        emit_counted_loop(e, s, NULL, emit_loop_body, e);
+        emit_counted_loop(e, s, emit_body, e);
         emit_heads_forget(e, heads);
     }
 }

@@ -510,12 +510,6 @@ static LLVMValueRef offset_of(Emitter *e, const EmitBuffer *b, Node *const *subs
     return element_offset(e, b, at);
 }
 
-LLVMValueRef emit_load_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, unsigned n)
-{
-    const EmitBuffer *b = emit_buffer(e, tensor);
-    return load_at(e, b, offset_of(e, b, subscripts), LLVMVectorType(b->element, n));
-}
-
 static void store_vector(Emitter *e, const EmitBuffer *b, LLVMValueRef offset, LLVMValueRef v)
 {
     LLVMValueRef p = LLVMBuildInBoundsGEP2(e->b, memory_type(e, b), b->data, &offset, 1, ""),
@@ -524,10 +518,10 @@ static void store_vector(Emitter *e, const EmitBuffer *b, LLVMValueRef offset, L
     mark_access(e, b, s);
 }
 
-void emit_store_row(Emitter *e, const Tensor *tensor, Node *const *subscripts, LLVMValueRef row)
+LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscripts)
 {
     const EmitBuffer *b = emit_buffer(e, tensor);
-    store_vector(e, b, offset_of(e, b, subscripts), row);
+    return emit_at(e, memory_type(e, b), b->data, offset_of(e, b, subscripts));
 }
 
 LLVMValueRef emit_read(Emitter *e, const Node *n)
