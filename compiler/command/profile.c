@@ -67,6 +67,7 @@ static bool ask_hwloc(double *caches)
         caches[k] = cache ? (double)cache->attr->cache.size : 0;
     }
     p_hwloc_topology_destroy(topology);
+    while (dlerror()) continue; /* of plugins that it looked for: the text would be lost memory */
     return known && caches[0] > 0;
 }
 #else
