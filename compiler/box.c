@@ -47,8 +47,8 @@ static Interval divide(Compilation *c, Interval a, Node *b)
     return (Interval){op(c, N_MIN, p, q), op(c, N_MAX, p, q)};
 }
 
-/* Remainders: exact while the quotient does not change (by 0 it is always 0, and x % 0 is x), else anything the
- * divisor allows. */
+/* Remainders: exact while the quotient does not change (by 0 it is always 0, and x % 0 is x), else anything
+ * the divisor allows. */
 static Interval modulo(Compilation *c, Interval a, Node *b)
 {
     if (!a.lo || !a.hi) return (Interval){NULL, NULL};
@@ -89,8 +89,8 @@ static Interval choose(Compilation *c, const Box *box, Node *n)
 /* A READ over all coordinates that the box reaches: `n` with a fresh variable for every coordinate that
  * moves. */
 typedef struct Reach {
-    Node *read;
-    unsigned n;
+    Node *read, **at;
+    unsigned n, dim; /* dim: the last that moves */
     Index *vars[16];
     Node *lo[16], *hi[16];
 } Reach;
@@ -98,25 +98,64 @@ typedef struct Reach {
 static bool reach(Compilation *c, const Box *box, Node *n, Reach *r)
 {
     Node **at = NEW_ARRAY(c, Node *, n->n_args);
+    IndexSet used = *n->free;
     r->n = 0;
     for (unsigned k = 0; k < n->n_args; k++) {
         at[k] = n->args[k];
         if (!touches(box, n->args[k])) continue;
         Interval range = interval(c, box, n->args[k]);
         if (!range.lo || !range.hi || r->n == 16) return false;
-        Index *v = index_new(c, n->tensor->dims[k]->name, n->span);
-        v->extent = node_size(c, n->tensor->dims[k]);
+        set_add(&used, n->tensor->dims[k]->id);
+        Index *v = index_variant(c, n->tensor->dims[k], &used);
+        set_add(&used, v->id);
         r->lo[r->n] = op(c, N_MAX, range.lo, node_int(c, 0));
-        r->hi[r->n] = op(c, N_MIN, op(c, N_ADD, range.hi, node_int(c, 1)), v->extent);
+        r->hi[r->n] = op(c, N_MIN, op(c, N_ADD, range.hi, node_int(c, 1)), node_size(c, v));
         r->vars[r->n++] = v;
+        r->dim = k;
         at[k] = node_index(c, v);
     }
+    r->at = at;
     r->read = node_read(c, n->tensor, at, n->guarded);
     return true;
 }
 
-static Node *over_reach(Compilation *c, Reach *r, Reduction kind)
+static bool moves_plainly(const Box *box, const Node *n)
 {
+    if (!touches(box, n) || n->op == N_INDEX) return true;
+    if (n->op != N_ADD && n->op != N_SUB && n->op != N_MIN && n->op != N_MAX) return false;
+    return moves_plainly(box, n->args[0]) && moves_plainly(box, n->args[1]);
+}
+
+int box_summary_dim(const Box *box, const Node *read)
+{
+    int dim = -1;
+    for (unsigned k = 0; k < read->n_args; k++) {
+        if (!touches(box, read->args[k])) continue;
+        if (dim >= 0 || !moves_plainly(box, read->args[k])) return -1;
+        dim = (int)k;
+    }
+    return dim;
+}
+
+/* The same over the chunks that the range meets. */
+static Node *over_chunks(Compilation *c, Reach *r, const Summary *s, Reduction kind)
+{
+    bool low = kind == REDUCE_MIN || kind == REDUCE_ALL;
+    Node *size = node_int(c, SUMMARY), *one = node_int(c, 1);
+    Node *lo = op(c, N_FLOORDIV, r->lo[0], size),
+         *hi = op(c, N_ADD, op(c, N_FLOORDIV, op(c, N_SUB, r->hi[0], one), size), one);
+    Index *chunk = index_variant(c, s->chunk, set_one(c, s->chunk));
+    r->at[r->dim] = node_index(c, chunk);
+    Node *read = node_read(c, low ? s->least : s->most, r->at, r->read->guarded);
+    return node_binder(c, N_REDUCE, kind, 1, &chunk, &lo, &hi, node_bool(c, true), read, NULL);
+}
+
+static Node *over_reach(Compilation *c, const Box *box, Reach *r, Reduction kind)
+{
+    for (uint32_t k = 0; box->summaries && r->n == 1 && k < box->summaries->n; k++) {
+        const Summary *s = &box->summaries->at[k];
+        if (s->tensor == r->read->tensor && s->dim == r->dim) return over_chunks(c, r, s, kind);
+    }
     return node_binder(c, N_REDUCE, kind, r->n, r->vars, r->lo, r->hi, node_bool(c, true), r->read, NULL);
 }
 
@@ -125,7 +164,7 @@ static Interval read_interval(Compilation *c, const Box *box, Node *n)
 {
     Reach r;
     if (!reach(c, box, n, &r)) return (Interval){NULL, NULL};
-    Interval x = {over_reach(c, &r, REDUCE_MIN), over_reach(c, &r, REDUCE_MAX)};
+    Interval x = {over_reach(c, box, &r, REDUCE_MIN), over_reach(c, box, &r, REDUCE_MAX)};
     if (!n->guarded) return x;
     return (Interval){op(c, N_MIN, x.lo, node_int(c, 0)), op(c, N_MAX, x.hi, node_int(c, 0))};
 }
@@ -182,8 +221,8 @@ static Truth read_truth(Compilation *c, const Box *box, Node *n)
     Reach r;
     Node *always = node_bool(c, true);
     if (!reach(c, box, n, &r)) return (Truth){always, always};
-    Node *all = over_reach(c, &r, REDUCE_ALL);
-    return (Truth){over_reach(c, &r, REDUCE_ANY), n->guarded ? always : node_unary(c, N_NOT, all)};
+    Node *all = over_reach(c, box, &r, REDUCE_ALL);
+    return (Truth){over_reach(c, box, &r, REDUCE_ANY), n->guarded ? always : node_unary(c, N_NOT, all)};
 }
 
 static Truth logic(Compilation *c, const Box *box, Node *n)

@@ -15,20 +15,20 @@ double cost_seconds(const CensusPhase *p, const CostMachine *m, double bytes, bo
 
 /* The terms of the model, in flops at peak that take as long: for fitting and for tests. */
 #define COST_TERMS(X) \
-    X(vector_products, 1.038) \
-    X(vector_flops, 3.121) \
-    X(vector_special, 10.61) \
-    X(vector_ints, 3.821) \
-    X(vector_moves, 4.056) \
+    X(vector_products, 1.066) \
+    X(vector_flops, 2.5) \
+    X(vector_special, 10.8) \
+    X(vector_ints, 1) \
+    X(vector_moves, 2.7) \
     X(gathers, 60) \
-    X(strips, 2.075e+04) \
-    X(boxes, 2004) \
+    X(strips, 20500) \
+    X(boxes, 1960) \
     X(scalar_products, 8) \
-    X(scalar_flops, 16) \
-    X(scalar_special, 100) \
-    X(scalar_ints, 8) \
-    X(scalar_moves, 8) \
-    X(tasks, 1.0e+04)
+    X(scalar_flops, 7) \
+    X(scalar_special, 65) \
+    X(scalar_ints, 6.6) \
+    X(scalar_moves, 3.8) \
+    X(tasks, 10000)
 typedef enum CostTerm {
 #define COST_TERM(name, weight) COST_##name,
     COST_TERMS(COST_TERM)

@@ -262,6 +262,7 @@ static void find_range(Strip *s, unsigned k)
 static Box block_box(Strip *s)
 {
     Box box = s->lanes;
+    box.summaries = &s->l->summaries;
     Node *one = integer(s, 1), *row = one,
          *last = binary(s, N_SUB, binary(s, N_ADD, s->first, s->count), one);
     for (unsigned k = 1; k < s->sum->n_vars; k++) row = binary(s, N_MUL, row, s->streamed[k].count);

@@ -6,6 +6,7 @@
 #ifndef ATTN_COMPILER_LOWER_INTERNAL_H
 #define ATTN_COMPILER_LOWER_INTERNAL_H
 
+#include "box.h"
 #include "lower.h"
 #include "plan_internal.h"
 
@@ -30,6 +31,7 @@ typedef struct Lower {
     unsigned lanes;     /* of a strip of queries; 0: none */
     const char *plain;  /* why the last pairwise stage has no strips, or NULL */
     Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
+    SummaryList summaries; /* of tensors that are complete */
     NodeMap heavy; /* memo of is_heavy */
     unsigned n_scopes;
     VEC(unsigned) local_scopes; /* by Local.id: where it was made, and is set */

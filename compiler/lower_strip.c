@@ -399,6 +399,7 @@ bool lower_strips(Lower *l, const Stage *stage)
     walk(l->c, stage->equation->body, collect_sum, &t);
     l->plain = obstacle(&t);
     if (l->plain) return false;
+    for (uint32_t k = 0; k < t.sums.n; k++) strip_summaries(&t.s, t.sums.at[k]);
     Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
     phase.n_tasks = outer_dims(out, &t.inner, phase.tasks);

@@ -1,6 +1,7 @@
 /* Shared by the parts of the lowering of pairwise stages to strips of queries in vector lanes:
  *   lower_strip.c   equations: queries to lanes, tiles of queries, what is stored
  *   lower_stream.c  one sum: recognising it, staging, accumulators
+ *   lower_summary.c what boxes of conditions over int and bool tensors need
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
  *
@@ -75,6 +76,9 @@ Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lane
 
 Scope *strip_outside_open(Strip *s);          /* statements before the vector loop ... */
 void strip_outside_close(Strip *s, Scope *here); /* ... until here */
+
+/* lower_summary.c */
+void strip_summaries(Strip *s, const Node *sum); /* of what its condition looks up; before the phase is opened */
 
 /* lower_list.c */
 void strip_list(Strip *s);                    /* weights, factors and the condition in terms of lists */

@@ -187,7 +187,8 @@ const char *sample_fill(const Call *call, CallTensor *t, uint64_t seed)
     const char *wrong = distribution(call, t->tensor, &d);
     if (wrong) return wrong;
     Random r = {XXH64(t->tensor->name, strlen(t->tensor->name), seed)};
-    double *numbers = NEW_ARRAY(call->c, double, t->n + 1);
+    bool real = t->tensor->type == TYPE_REAL;
+    double *numbers = real ? t->data : NEW_ARRAY(call->c, double, t->n + 1);
     fill(call, &r, &d, t, numbers);
     store(call, t, numbers);
     return NULL;
