@@ -9,8 +9,8 @@
 #include "walk.h"
 
 enum { MOST = 15 };
-static const double leaf = 1024;  /* points */
-static const double budget = 2e9; /* instructions */
+static const double leaf = 1024;    /* points */
+static const double budget = 3e9; /* instructions */
 
 typedef struct Counting {
     Compilation *c;
@@ -19,7 +19,6 @@ typedef struct Counting {
     Index *variables[MOST];
     Index *bounds[2 * MOST]; /* lo, hi of every side, as variables of may_hold and may_fail */
     Tape *test, *may_hold, *may_fail;
-    double work;
 } Counting;
 
 typedef struct Part {
@@ -40,7 +39,6 @@ static bool judge(Counting *g, Tape *t, const Part *p)
         points[2 * k] = &p->lo[k];
         points[2 * k + 1] = &p->hi[k];
     }
-    g->work += 4 * tape_length(t);
     return tape_run(t, 1, points)->i != 0;
 }
 
@@ -67,14 +65,21 @@ static double count_points(Counting *g, const Part *p)
         const Scalar *values = tape_run(g->test, n, pointers);
         for (unsigned i = 0; i < n; i++) found += values[i].i != 0;
     }
-    g->work += volume(g, p) * tape_length(g->test);
     return found;
+}
+
+static bool is_too_long(const Counting *g)
+{
+    double work = tape_work(g->test);
+    if (g->may_hold) work += 4 * tape_work(g->may_hold); /* for one point at a time */
+    if (g->may_fail) work += 4 * tape_work(g->may_fail);
+    return work > budget;
 }
 
 static double count_part(Counting *g, const Part *p)
 {
     double size = volume(g, p);
-    if (size <= 0 || g->work > budget) return 0;
+    if (size <= 0 || is_too_long(g)) return 0;
     if (g->may_hold && !judge(g, g->may_hold, p)) return 0;
     if (g->may_fail && !judge(g, g->may_fail, p)) return size;
     if (size <= leaf) return count_points(g, p);
@@ -116,7 +121,7 @@ static bool count_component(Compilation *c, Node *test, unsigned n, Index *const
     if (!g.test) return false;
     make_judges(&g, test);
     *count = count_part(&g, &all);
-    return g.work <= budget;
+    return !is_too_long(&g);
 }
 
 /* Variables of the conjuncts that hang together with variable `first`; they are taken out of `open`. */

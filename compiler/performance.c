@@ -22,7 +22,7 @@ typedef struct Look {
     const Stage *stage; /* of the phase being looked at */
     const Phase *phase;
     const Index *lane; /* of the VECTOR loop around */
-    bool told_mask;
+    bool told_mask, told_plain;
     VEC(const Tensor *) told; /* gathers that have been named */
 } Look;
 
@@ -126,9 +126,20 @@ static bool has_lanes(const Block *block)
     return false;
 }
 
+/* All phases of a stage: some only make summaries. */
+static bool stage_has_lanes(const Look *x)
+{
+    for (uint32_t k = 0; k < x->kernel->phases.n; k++) {
+        const Phase *p = &x->kernel->phases.at[k];
+        if (p->stage == x->phase->stage && has_lanes(&p->body)) return true;
+    }
+    return false;
+}
+
 static void look_at_stage(Look *x)
 {
-    if (x->stage->kind != STAGE_PAIRWISE || has_lanes(&x->phase->body)) return;
+    if (x->stage->kind != STAGE_PAIRWISE || x->told_plain || stage_has_lanes(x)) return;
+    x->told_plain = true;
     const Tensor *t = x->stage->equation->tensor;
     Diag *d = diag(x->c, P002, t->span, "`%s` runs as plain loops, without queries in vector lanes", t->name);
     if (x->phase->plain) diag_note(x->c, d, (Span){0, 0, 0}, "%s", x->phase->plain);
@@ -267,9 +278,8 @@ void performance(Compilation *c, const Plan *plan, const Kernel *kernel, const I
     for (uint32_t k = 0; k < kernel->phases.n; k++) {
         x.phase = &kernel->phases.at[k];
         if (!x.phase->stage) continue;
+        if (x.stage != plan->stages.at[x.phase->stage - 1]) x.told_mask = x.told_plain = false, x.told.n = 0;
         x.stage = plan->stages.at[x.phase->stage - 1];
-        x.told.n = 0;
-        x.told_mask = false;
         if (!x.stage->equation) continue;
         look_at_stage(&x);
         look_at_block(&x, &x.phase->body, &none);

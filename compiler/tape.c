@@ -15,6 +15,8 @@ typedef struct Instruction {
     int64_t *extents;             /*   of its dims */
     Scalar *values;               /* TAPE_WIDTH of them; constants are filled once */
     bool constant;
+    Tape *body;           /* REDUCE; its variables: those of the tape, then those of the reduction */
+    int64_t *coordinates; /*   TAPE_WIDTH of each */
 } Instruction;
 
 struct Tape {
@@ -24,6 +26,7 @@ struct Tape {
     Index *variables[MOST_VARIABLES];
     VEC(Instruction) list;
     NodeMap numbers; /* of instructions, + 1 */
+    double work;
 };
 
 /* ---- making ---- */
@@ -75,16 +78,42 @@ static bool add_read(Tape *t, Instruction *i)
     return true;
 }
 
+static bool add(Tape *t, const Node *n, unsigned *number);
+
+/* Smallest, largest, all, any: what boxes ask of int tensors. */
+static bool add_reduce(Tape *t, Instruction *i)
+{
+    const Node *n = i->n;
+    bool kind =
+        n->kind == REDUCE_MIN || n->kind == REDUCE_MAX || n->kind == REDUCE_ALL || n->kind == REDUCE_ANY;
+    unsigned n_variables = t->n_variables + n->n_vars;
+    if (n->op != N_REDUCE || !kind || n->type == TYPE_REAL || n_variables > MOST_VARIABLES) return false;
+    if (n->n_vars > 3 || !node_is_bool(binder_where(n), true)) return false;
+    for (unsigned k = 0; k < 2u * n->n_vars; k++)
+        if (!add(t, n->args[k], &i->args[k])) return false;
+    Index *variables[MOST_VARIABLES];
+    for (unsigned k = 0; k < n_variables; k++)
+        variables[k] = k < t->n_variables ? t->variables[k] : n->vars[k - t->n_variables];
+    i->body = tape_new(t->c, binder_body(n), n_variables, variables, t->arguments);
+    i->coordinates = NEW_ARRAY(t->c, int64_t, n_variables *TAPE_WIDTH);
+    return i->body != NULL;
+}
+
+static bool add_operands(Tape *t, Instruction *i)
+{
+    if (node_is_binder(i->n)) return add_reduce(t, i);
+    for (unsigned k = 0; k < i->n->n_args; k++)
+        if (k == 8 || !add(t, i->n->args[k], &i->args[k])) return false;
+    return i->n->op == N_READ ? add_read(t, i) : i->n->n_args > 0 || add_leaf(t, i);
+}
+
 static bool add(Tape *t, const Node *n, unsigned *number)
 {
     uintptr_t known = (uintptr_t)map_get(&t->numbers, n);
     if (known) return *number = (unsigned)known - 1, true;
-    if (node_is_binder(n) || n->n_args > 8) return false;
     Instruction i = {.n = n, .variable = -1};
     i.values = NEW_ARRAY(t->c, Scalar, TAPE_WIDTH);
-    for (unsigned k = 0; k < n->n_args; k++)
-        if (!add(t, n->args[k], &i.args[k])) return false;
-    if (n->op == N_READ ? !add_read(t, &i) : n->n_args == 0 && !add_leaf(t, &i)) return false;
+    if (!add_operands(t, &i)) return false;
     *number = t->list.n;
     PUSH(t->c, &t->list, i);
     map_put(t->c, &t->numbers, n, (void *)(uintptr_t)(*number + 1));
@@ -102,7 +131,13 @@ Tape *tape_new(Compilation *c, const Node *n, unsigned n_variables, Index *const
     return add(t, n, &last) ? t : NULL;
 }
 
-unsigned tape_length(const Tape *t) { return t->list.n; }
+double tape_work(const Tape *t)
+{
+    double work = t->work;
+    for (uint32_t k = 0; k < t->list.n; k++)
+        if (t->list.at[k].body) work += tape_work(t->list.at[k].body);
+    return work;
+}
 
 /* ---- running ---- */
 
@@ -127,6 +162,50 @@ static void run_read(const Tape *t, Instruction *i, unsigned count)
         }
         i->values[p] = inside ? element(i->given, at) : scalar_int(0);
     }
+}
+
+static int64_t combine(unsigned kind, int64_t a, int64_t b)
+{
+    switch (kind) {
+    case REDUCE_MIN: return a < b ? a : b;
+    case REDUCE_MAX: return a > b ? a : b;
+    case REDUCE_ALL: return a & b;
+    default: return a | b;
+    }
+}
+
+/* Over all coordinates of its variables, for one point. */
+static int64_t reduce_at(const Tape *t, Instruction *i, unsigned point, const int64_t *const *points)
+{
+    const Node *n = i->n;
+    int64_t lo[3], hi[3], at[3], left = 1;
+    int64_t total = n->kind == REDUCE_MIN   ? INT64_MAX
+                    : n->kind == REDUCE_MAX ? INT64_MIN
+                                            : n->kind == REDUCE_ALL;
+    const int64_t *pointers[MOST_VARIABLES];
+    for (unsigned k = 0; k < t->n_variables + n->n_vars; k++) pointers[k] = i->coordinates + k * TAPE_WIDTH;
+    for (unsigned k = 0; k < n->n_vars; k++) {
+        at[k] = lo[k] = t->list.at[i->args[2 * k]].values[point].i;
+        hi[k] = t->list.at[i->args[2 * k + 1]].values[point].i;
+        left *= hi[k] > lo[k] ? hi[k] - lo[k] : 0;
+    }
+    for (unsigned k = 0; k < t->n_variables; k++)
+        for (unsigned p = 0; p < TAPE_WIDTH; p++) i->coordinates[k * TAPE_WIDTH + p] = points[k][point];
+    while (left > 0) {
+        unsigned count = left < TAPE_WIDTH ? (unsigned)left : TAPE_WIDTH;
+        left -= count;
+        for (unsigned p = 0; p < count; p++) {
+            for (unsigned k = 0; k < n->n_vars; k++)
+                i->coordinates[(t->n_variables + k) * TAPE_WIDTH + p] = at[k];
+            for (unsigned k = n->n_vars; k-- > 0;) {
+                if (++at[k] < hi[k]) break;
+                at[k] = lo[k];
+            }
+        }
+        const Scalar *values = tape_run(i->body, count, pointers);
+        for (unsigned p = 0; p < count; p++) total = combine(n->kind, total, values[p].i);
+    }
+    return total;
 }
 
 /* The operations that conditions are made of, on ints; all others go through scalar.h. */
@@ -174,6 +253,8 @@ static void run_one(const Tape *t, Instruction *i, unsigned count, const int64_t
     const Node *n = i->n;
     if (i->variable >= 0) {
         for (unsigned p = 0; p < count; p++) i->values[p].i = points[i->variable][p];
+    } else if (i->body) {
+        for (unsigned p = 0; p < count; p++) i->values[p].i = reduce_at(t, i, p, points);
     } else if (n->op == N_READ)
         run_read(t, i, count);
     else if (!run_ints(n, i->values, t->list.at[i->args[0]].values, t->list.at[i->args[1]].values, count))
@@ -182,6 +263,7 @@ static void run_one(const Tape *t, Instruction *i, unsigned count, const int64_t
 
 const Scalar *tape_run(Tape *t, unsigned count, const int64_t *const *points)
 {
+    t->work += (double)count * t->list.n;
     for (uint32_t k = 0; k < t->list.n; k++)
         if (!t->list.at[k].constant) run_one(t, &t->list.at[k], count, points);
     return t->list.at[t->list.n - 1].values;

@@ -15,7 +15,7 @@ Tape *tape_new(Compilation *c, const Node *n, unsigned n_variables, Index *const
                const InterpretArguments *arguments);
 /* `count` points, at most TAPE_WIDTH: points[k] holds the coordinates of variable k. */
 const Scalar *tape_run(Tape *t, unsigned count, const int64_t *const *points);
-unsigned tape_length(const Tape *t); /* instructions */
+double tape_work(const Tape *t); /* instructions for single points so far */
 
 /* The value of an expression without free indices. False: it needs something else. */
 bool tape_value(Compilation *c, const Node *n, const InterpretArguments *arguments, Scalar *value);
