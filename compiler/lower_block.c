@@ -139,44 +139,17 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     nest_close(l, &nest);
 }
 
-/* Is a number of the block's factors not finite? x * 0 is NaN then, and stays it in a sum: one for every
- * accumulator, so that the loop over keys needs no sum across them. */
-static Node *is_tainted(Strip *s, Term *t)
-{
-    Lower *l = s->l;
-    Tensor *taint = scratch_new(l, "taint", t->factor, s->n_dims, s->dims);
-    Local *any = local_new(l, "any", t->factor);
-    array_fill(l, taint, real(s, 0));
-    Loop loop;
-    Nest nest;
-    keys_open(s, &loop, LOOP_SERIAL);
-    dims_open(l, &nest, s->n_dims, s->dims);
-    Node *zero = binary(s, N_MUL, lower_value(l, at_key(s, t->factor)), real(s, 0));
-    store_at(l, taint, binary(s, N_ADD, read_at(l, taint), zero));
-    nest_close(l, &nest);
-    loop_close(l, &loop);
-    set_local(l, any, real(s, 0));
-    dims_open(l, &nest, s->n_dims, s->dims);
-    set_local(l, any, binary(s, N_ADD, get(s, any), read_at(l, taint)));
-    nest_close(l, &nest);
-    return binary(s, N_NE, get(s, any), get(s, any));
-}
-
+/* The second attempt at a strip takes care in partial blocks (lower_strip.c). */
 static void weigh_either(Strip *s, Term *t, Local *scale)
 {
     Lower *l = s->l;
-    Branch test, yes, no;
-    Local *tainted = local_make(l, "tainted", TYPE_BOOL, true);
-    set_local(l, tainted, s->partial);
-    if (!varies(s, t->factor)) {
-        branch_open(l, &test, s->partial);
-        set_local(l, tainted, is_tainted(s, t));
-        branch_close(l, &test);
-    }
-    branch_open(l, &yes, get(s, tainted));
+    Branch yes, no;
+    Local *careful = local_make(l, "careful", TYPE_BOOL, true);
+    set_local(l, careful, binary(s, N_AND, s->partial, s->again));
+    branch_open(l, &yes, get(s, careful));
     weigh_block(s, t, scale, true);
     branch_close(l, &yes);
-    branch_open(l, &no, node_unary(comp(s), N_NOT, get(s, tainted)));
+    branch_open(l, &no, node_unary(comp(s), N_NOT, get(s, careful)));
     weigh_block(s, t, scale, false);
     branch_close(l, &no);
 }
@@ -200,6 +173,7 @@ static void run_block(Strip *s)
     Branch partial;
     if (s->partial) {
         branch_open(l, &partial, s->partial);
+        set_local(l, s->hidden, node_bool(comp(s), true));
         see_block(s);
         branch_close(l, &partial);
     }

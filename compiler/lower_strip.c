@@ -172,7 +172,8 @@ static void place_query(Tiling *t, unsigned number)
     q->own = binary(s, N_LE, cell, last);
     cell = binary(s, N_MIN, cell, last);
     q->at = binary(s, N_ADD, class, binary(s, N_MUL, modulus, cell));
-    q->exists = node_bool(comp(s), true); /* classes differ in size by one: the last tile of one may be empty */
+    q->exists =
+        node_bool(comp(s), true); /* classes differ in size by one: the last tile of one may be empty */
     if (q->residue) q->exists = binary(s, N_LE, binary(s, N_MUL, tile, lanes), last);
 }
 
@@ -284,7 +285,8 @@ static const char *sums_fit(Tiling *t)
     for (uint32_t k = 0; k < f.sums.n; k++) {
         accumulators(t, f.sums.at[k]);
         if (!strip_recognise(s, f.sums.at[k]))
-            return "in a sum, what is summed is no weight of a pair times the rest, or its ranges or conditions "
+            return "in a sum, what is summed is no weight of a pair times the rest, or its ranges or "
+                   "conditions "
                    "differ from query to query in a form that lanes cannot share";
     }
     return NULL;
@@ -320,19 +322,26 @@ typedef struct Tiles {
 static void collect_tile(void *context, const Node *n)
 {
     Tiles *t = context;
-    if (n->op == N_READ && n->tensor->n_dims > 1 && n->tensor->dims[n->tensor->n_dims - 1] == t->s->lane)
+    if (n->op == N_READ && n->tensor->n_dims && n->tensor->dims[n->tensor->n_dims - 1] == t->s->lane)
         PUSH(comp(t->s), &t->found, (Node *)n);
+}
+
+static NodeList find_tiles(Tiling *t)
+{
+    Tiles tiles = {.s = &t->s};
+    node_visit(comp(&t->s), t->body, collect_tile, &tiles);
+    return tiles.found;
 }
 
 /* Sums that stand in tiles [dims..., lane] are read as rows [lane, dims...], contiguous as the output's. */
 static void turn_tiles(Tiling *t)
 {
     Strip *s = &t->s;
-    Tiles tiles = {.s = s};
-    node_visit(comp(s), t->body, collect_tile, &tiles);
-    for (uint32_t k = 0; k < tiles.found.n; k++) {
-        Node *read = tiles.found.at[k];
+    NodeList tiles = find_tiles(t);
+    for (uint32_t k = 0; k < tiles.n; k++) {
+        Node *read = tiles.at[k];
         Tensor *tile = read->tensor;
+        if (tile->n_dims == 1) continue;
         Index **dims = NEW_ARRAY(comp(s), Index *, tile->n_dims);
         for (unsigned d = 0; d < tile->n_dims; d++) dims[(d + 1) % tile->n_dims] = tile->dims[d];
         Tensor *rows = scratch_new(s->l, "rows", read, tile->n_dims, dims);
@@ -351,16 +360,11 @@ static void note_strip(Tiling *t)
         note->condition = binary(&t->s, N_AND, note->condition, t->queries[k].own);
 }
 
-static void emit_strip(Tiling *t)
+static void stream_sums(Tiling *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
     Loop lane;
-    Branch exists;
-    Node *some = node_bool(l->c, true);
-    for (unsigned k = 0; k < t->n; k++) some = node_binary(l->c, N_AND, some, t->queries[k].exists);
-    branch_open(l, &exists, lower_value(l, some));
-    s->outside = l->scope;
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     lane.kind = LOOP_VECTOR;
     l->lane = s->lane;
@@ -372,6 +376,76 @@ static void emit_strip(Tiling *t)
     }
     l->lane = NULL;
     loop_close(l, &lane);
+}
+
+/* Is one of the sums NaN? x * 0 is NaN for those that are not finite, and stays it in a sum. */
+static Node *any_nan(Tiling *t)
+{
+    Lower *l = t->s.l;
+    NodeList tiles = find_tiles(t);
+    Node *nan = node_bool(l->c, false);
+    for (uint32_t k = 0; k < tiles.n; k++) {
+        Node *tile = tiles.at[k];
+        Nest nest;
+        Local *any = local_new(l, "any", tile);
+        set_local(l, any, node_real(l->c, 0));
+        dims_open(l, &nest, tile->tensor->n_dims, tile->tensor->dims);
+        Node *zero = node_binary(l->c, N_MUL, tile, node_real(l->c, 0));
+        set_local(l, any, node_binary(l->c, N_ADD, local_get(l, any), zero));
+        nest_close(l, &nest);
+        Node *same = node_binary(l->c, N_EQ, local_get(l, any), local_get(l, any));
+        nan = node_binary(l->c, N_OR, nan, node_unary(l->c, N_NOT, same));
+    }
+    return nan;
+}
+
+static bool hides(const Tiling *t)
+{
+    for (uint32_t k = 0; k < t->sums.n; k++)
+        if (!node_is_bool(binder_where(t->sums.at[k]), true)) return true;
+    return false;
+}
+
+/* A hidden key weighs 0, but 0 times a value that is not finite is NaN. That is rare: the sums are made
+ * without a test of every value, and once more with one if hidden keys took part and anything became NaN. */
+static void stream_twice(Tiling *t)
+{
+    Strip *s = &t->s;
+    Lower *l = s->l;
+    Node *yes = node_bool(l->c, true);
+    Index *attempt = strip_index(l, "attempt", integer(s, 2));
+    Local *open = local_make(l, "open", TYPE_BOOL, true);
+    s->hidden = local_make(l, "hidden", TYPE_BOOL, true);
+    set_local(l, open, yes);
+    Loop attempts;
+    Branch needed, test;
+    loop_open(l, &attempts, attempt, whole_range(l, attempt));
+    branch_open(l, &needed, local_get(l, open));
+    s->again = binary(s, N_EQ, node_index(l->c, attempt), integer(s, 1));
+    set_local(l, s->hidden, node_bool(l->c, false));
+    stream_sums(t);
+    set_local(l, open, node_bool(l->c, false));
+    branch_open(l, &test, local_get(l, s->hidden));
+    set_local(l, open, any_nan(t));
+    branch_close(l, &test);
+    branch_close(l, &needed);
+    loop_close(l, &attempts);
+}
+
+static void emit_strip(Tiling *t)
+{
+    Strip *s = &t->s;
+    Lower *l = s->l;
+    Loop lane;
+    Branch exists;
+    Node *some = node_bool(l->c, true);
+    for (unsigned k = 0; k < t->n; k++) some = node_binary(l->c, N_AND, some, t->queries[k].exists);
+    branch_open(l, &exists, lower_value(l, some));
+    s->outside = l->scope;
+    if (hides(t))
+        stream_twice(t);
+    else
+        stream_sums(t);
     turn_tiles(t);
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     store_strip(t);

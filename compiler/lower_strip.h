@@ -55,6 +55,8 @@ typedef struct Strip {
     VEC(List) lists;
     Index *slot;             /* the place of a key in the lists */
     Node *shown, *nonempty;  /* the condition, with lists; may anything be visible at all? */
+    Node *again;             /* the second attempt? */
+    Local *hidden;           /* has a block with hidden keys been added? */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
     Node *listed;            /* where the block begins in the lists of coordinates (several streamed indices) */
 } Strip;
