@@ -360,11 +360,46 @@ static void note_strip(Tiling *t)
         note->condition = binary(&t->s, N_AND, note->condition, t->queries[k].own);
 }
 
-static void stream_sums(Tiling *t)
+/* In lanes: NaN for those with a sum that is not finite. x * 0 is NaN then, and stays it in a sum. */
+static Tensor *mark_taint(Tiling *t)
+{
+    Lower *l = t->s.l;
+    NodeList tiles = find_tiles(t);
+    Node *zero = node_real(l->c, 0), *marks = zero;
+    for (uint32_t k = 0; k < tiles.n; k++) {
+        Node *tile = tiles.at[k];
+        Nest nest;
+        Local *mark = local_new(l, "mark", tile);
+        set_local(l, mark, zero);
+        dims_open(l, &nest, tile->tensor->n_dims - 1, tile->tensor->dims);
+        set_local(l, mark,
+                  node_binary(l->c, N_ADD, local_get(l, mark), node_binary(l->c, N_MUL, tile, zero)));
+        nest_close(l, &nest);
+        marks = node_binary(l->c, N_ADD, marks, local_get(l, mark));
+    }
+    Tensor *taint = scratch_new(l, "taint", marks, 1, &t->s.lane);
+    store_at(l, taint, marks);
+    return taint;
+}
+
+static Node *any_taint(Lower *l, Tensor *taint)
+{
+    Nest nest;
+    Node *mark = read_at(l, taint);
+    Local *any = local_new(l, "any", mark);
+    set_local(l, any, node_real(l->c, 0));
+    dims_open(l, &nest, 1, taint->dims);
+    set_local(l, any, node_binary(l->c, N_ADD, local_get(l, any), mark));
+    nest_close(l, &nest);
+    return node_unary(l->c, N_NOT, node_binary(l->c, N_EQ, local_get(l, any), local_get(l, any)));
+}
+
+static Tensor *stream_sums(Tiling *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
     Loop lane;
+    Tensor *taint = NULL;
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     lane.kind = LOOP_VECTOR;
     l->lane = s->lane;
@@ -374,29 +409,10 @@ static void stream_sums(Tiling *t)
         accumulators(t, t->sums.at[k]);
         t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }
+    if (s->hidden) taint = mark_taint(t);
     l->lane = NULL;
     loop_close(l, &lane);
-}
-
-/* Is one of the sums NaN? x * 0 is NaN for those that are not finite, and stays it in a sum. */
-static Node *any_nan(Tiling *t)
-{
-    Lower *l = t->s.l;
-    NodeList tiles = find_tiles(t);
-    Node *nan = node_bool(l->c, false);
-    for (uint32_t k = 0; k < tiles.n; k++) {
-        Node *tile = tiles.at[k];
-        Nest nest;
-        Local *any = local_new(l, "any", tile);
-        set_local(l, any, node_real(l->c, 0));
-        dims_open(l, &nest, tile->tensor->n_dims, tile->tensor->dims);
-        Node *zero = node_binary(l->c, N_MUL, tile, node_real(l->c, 0));
-        set_local(l, any, node_binary(l->c, N_ADD, local_get(l, any), zero));
-        nest_close(l, &nest);
-        Node *same = node_binary(l->c, N_EQ, local_get(l, any), local_get(l, any));
-        nan = node_binary(l->c, N_OR, nan, node_unary(l->c, N_NOT, same));
-    }
-    return nan;
+    return taint;
 }
 
 static bool hides(const Tiling *t)
@@ -423,10 +439,10 @@ static void stream_twice(Tiling *t)
     branch_open(l, &needed, local_get(l, open));
     s->again = binary(s, N_EQ, node_index(l->c, attempt), integer(s, 1));
     set_local(l, s->hidden, node_bool(l->c, false));
-    stream_sums(t);
+    Tensor *taint = stream_sums(t);
     set_local(l, open, node_bool(l->c, false));
     branch_open(l, &test, local_get(l, s->hidden));
-    set_local(l, open, any_nan(t));
+    set_local(l, open, any_taint(l, taint));
     branch_close(l, &test);
     branch_close(l, &needed);
     loop_close(l, &attempts);
