@@ -8,6 +8,7 @@
 #include "census.h"
 
 #include "graph.h"
+#include "lower_few.h"
 
 Index *strip_index(Lower *l, const char *name, Node *extent)
 {
@@ -487,8 +488,14 @@ bool lower_strips(Lower *l, const Stage *stage)
     l->span = out->span;
     t.inner = plan_inner(l->c, stage->equation);
     walk(l->c, stage->equation->body, collect_sum, &t);
+    Node *only = t.sums.n == 1 ? t.sums.at[0] : NULL;
     l->plain = obstacle(&t);
     if (l->plain) return false;
+    Node *few = only ? few_queries(l, out, only, t.n, &t.inner) : node_bool(l->c, false);
+    if (!node_is_bool(few, false)) lower_few(l, stage, only, t.n, &t.inner, few);
+    if (node_is_bool(few, true)) return true;
+    Index *tile = t.queries[t.n - 1].tile;
+    tile->extent = node_if(l->c, few, node_int(l->c, 0), tile->extent);
     for (uint32_t k = 0; k < t.sums.n; k++) strip_summaries(&t.s, t.sums.at[k]);
     Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
