@@ -175,7 +175,7 @@ static void cost_of(Census *g, Step *s)
 {
     g->stamp++;
     const Node *product = product_of(s->s);
-    if (s->s->kind == S_NOTE) return;
+    if (s->s->kind == S_NOTE || s->s->kind == S_PREFETCH) return;
     if (product) {
         (in_lanes(g, product) ? &s->vector : &s->scalar)->products += 2;
         g->mark[product->id] = g->mark[product->args[1]->id] = g->stamp;

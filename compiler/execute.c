@@ -121,6 +121,7 @@ static void run_statement(Executor *x, const Statement *s)
     case S_REQUIRE:
         if (!execute_eval(x, s->condition).i) execute_check_failed(x, s->check);
         break;
+    case S_PREFETCH:
     case S_NOTE: break;
     default: BUG(&x->memory, "unknown statement %d", (int)s->kind);
     }

@@ -268,7 +268,7 @@ static void add_phase(Explain *x, ExplainStage *out, uint32_t number)
     cost_terms(p, x->options->f64, terms);
     for (unsigned k = 0; k < COST_N_TERMS; k++) out->terms[k] += terms[k];
     if (!out->pairwise) out->flops += p->complete ? work_flops(&p->vector) + work_flops(&p->scalar) : NAN;
-    double visited = p->lanes ? 0 : p->longest;
+    double visited = p->longest;
     for (unsigned k = 0; k < p->n_streams; k++) {
         out->full += p->streams[k].full;
         out->partial += p->streams[k].partial;
@@ -324,6 +324,8 @@ static void explain_stage(Explain *x, Explanation *all, uint32_t number, Streams
         add_streams(x, &out, s, &counted);
     else
         out.visible = out.boxes = NAN;
+    if (!(out.boxes > 0) && out.visited < out.visible) /* loops over other indices than the streamed ones */
+        out.visited = NAN;
     PUSH(x->c, &all->stages, out);
     all->flops += out.flops;
     all->bytes_read += out.bytes_read;

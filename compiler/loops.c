@@ -65,6 +65,10 @@ static void print_statement(Text *out, const Statement *s, unsigned indent)
         text_add(out, " = ");
         node_print(out, s->value);
         break;
+    case S_PREFETCH:
+        text_add(out, "prefetch ");
+        print_reference(out, s->tensor, s->subscripts);
+        break;
     case S_REQUIRE:
         text_add(out, "require %u: ", s->check);
         node_print(out, s->condition);
@@ -195,6 +199,10 @@ static void check_statement(Verify *v, const Statement *s)
         v->assigned[s->local->id] = true;
         break;
     case S_STORE: check_store(v, s); break;
+    case S_PREFETCH:
+        check_reference(v, s->tensor);
+        for (unsigned k = 0; k < s->tensor->n_dims; k++) check_node(v, s->subscripts[k]);
+        break;
     case S_REQUIRE:
         check_node(v, s->condition);
         if (s->check >= v->k->checks.n) fail(v, "no check for", "require");

@@ -51,7 +51,7 @@ struct Statement {
     Block body, otherwise; /* FOR: body; IF: body, otherwise */
     Node *condition;      /* IF; REQUIRE: must hold, else status = check */
     Local *local;         /* SET */
-    Tensor *tensor;       /* STORE */
+    Tensor *tensor;       /* STORE; PREFETCH: this element will be needed soon, a hint */
     Node **subscripts;
     Node *value;          /* SET, STORE */
     unsigned check;       /* REQUIRE: number in Kernel.checks */

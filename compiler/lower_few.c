@@ -12,7 +12,7 @@
 
 #include "graph.h"
 
-enum { CHUNK = 256, FEW_LANES = 32, AT_ONCE = 4 };
+enum { CHUNK = 128, FEW_LANES = 32, AT_ONCE = 4, HEADS_AHEAD = 4, LINE = 16 /* numbers of a cache line */ };
 
 typedef struct Few {
     Lower *l;
@@ -24,6 +24,7 @@ typedef struct Few {
     Tensor *keys, *weights, *tops, *sums, *total; /* scratch */
     Tensor *part_max, *part_sum, *part_total;     /* workspace */
     Local *count;
+    IndexSet bound; /* the tasks and a place */
 } Few;
 
 static Node *op2(Few *f, Op o, Node *a, Node *b) { return node_binary(f->l->c, o, a, b); }
@@ -34,20 +35,24 @@ static Node *get(Few *f, Local *x) { return local_get(f->l, x); }
 /* ---- does it fit? ---- */
 
 typedef struct Look {
-    bool guarded;
+    bool other;
+    unsigned sums;
 } Look;
 
 static void look(void *context, const Node *n)
 {
     Look *k = context;
-    k->guarded |= n->guarded || n->op == N_CHECK || (node_is_binder(n) && n->op != N_REDUCE);
+    k->other |= n->guarded || n->op == N_CHECK || (node_is_binder(n) && n->op != N_REDUCE);
+    k->sums += n->op == N_REDUCE;
 }
 
-static bool is_plain(Few *f, const Node *n)
+/* What is looked up or summed at length for every pair gains nothing here, and its code is there once more.
+ */
+static bool is_plain(Few *f, const Node *n, unsigned most_sums)
 {
-    Look k = {false};
+    Look k = {false, 0};
     node_visit(f->l->c, n, look, &k);
-    return !k.guarded;
+    return !k.other && k.sums <= most_sums;
 }
 
 /* Keys that come with the queries (`j like i`) are as few as these. */
@@ -84,14 +89,14 @@ static bool recognise(Few *f, const IndexSet *inner)
     bool shared = !set_meets(f->score->free, &accumulated) && !set_meets(f->where->free, &accumulated) &&
                   !(f->sink && set_meets(f->sink->free, &accumulated));
     bool closed = binder_hi(sum, 0)->free == set_empty(f->l->c) && node_is_int(binder_lo(sum, 0), 0);
-    return f->n_dims > 0 && shared && closed && is_other_space(f) && is_plain(f, f->score) &&
-           is_plain(f, f->factor);
+    return f->n_dims > 0 && shared && closed && is_other_space(f) && is_plain(f, f->score, 1) &&
+           is_plain(f, f->factor, 0) && is_plain(f, f->where, 0);
 }
 
 Node *few_queries(Lower *l, const Tensor *out, Node *sum, unsigned n_queries, const IndexSet *inner)
 {
     Few f = {.l = l, .out = out, .sum = sum, .n_queries = n_queries};
-    if (!recognise(&f, inner)) return node_bool(l->c, false);
+    if (out->role != ROLE_OUTPUT || !recognise(&f, inner)) return node_bool(l->c, false);
     Node *all = num(&f, 1);
     for (unsigned k = f.n_outer - n_queries; k < f.n_outer; k++)
         all = op2(&f, N_MUL, all, node_size(l->c, f.outer[k]));
@@ -159,6 +164,61 @@ static void place_open(Few *f, Loop *loop, Node *lo, Node *hi)
     loop_open(f->l, loop, f->place, (Range){lo, hi, NULL});
 }
 
+/* ---- what comes next ---- */
+
+typedef struct Rows {
+    const Few *f;
+    NodeList reads;
+} Rows;
+
+static void collect_row(void *context, const Node *n)
+{
+    Rows *r = context;
+    bool key = n->op == N_READ && node_depends_on(n, r->f->sum->vars[0]);
+    if (key && n->type == TYPE_REAL && n->tensor->n_dims > 1) PUSH(r->f->l->c, &r->reads, (Node *)n);
+}
+
+/* The row of the current key some heads later, in steps of a cache line along the last dimension. */
+static void prefetch_row(Few *f, Node *read, Index *head)
+{
+    Lower *l = f->l;
+    const Tensor *t = read->tensor;
+    Node *last = op2(f, N_SUB, node_size(l->c, head), num(f, 1));
+    Node *later = op2(f, N_MIN, op2(f, N_ADD, node_index(l->c, head), num(f, HEADS_AHEAD)), last);
+    Node **at = NEW_ARRAY(l->c, Node *, t->n_dims);
+    read = at_place(f, node_substitute(l->c, read, 1, &head, &later), node_index(l->c, f->place));
+    for (unsigned k = 0; k + 1 < t->n_dims; k++) {
+        if (!set_within(read->args[k]->free, &f->bound)) return;
+        at[k] = lower_value(l, read->args[k]);
+    }
+    Loop loop;
+    Index *along = index_of(f, "line", node_size(l->c, t->dims[t->n_dims - 1]));
+    Range range = whole_range(l, along);
+    range.step = num(f, LINE);
+    loop_open(l, &loop, along, range);
+    at[t->n_dims - 1] = node_index(l->c, along);
+    prefetch(l, (Tensor *)t, at);
+    loop_close(l, &loop);
+}
+
+/* Heads of a group share keys and values: while they work in the cache, each fetches a part of what the next
+ * group needs. */
+static void prefetch_rows(Few *f)
+{
+    Lower *l = f->l;
+    if (f->n_outer == f->n_queries) return;
+    Index *head = f->outer[f->n_outer - f->n_queries - 1];
+    Rows rows = {.f = f};
+    node_visit(l->c, f->score, collect_row, &rows);
+    node_visit(l->c, f->factor, collect_row, &rows);
+    Branch turn;
+    Node *ahead = num(f, HEADS_AHEAD), *place = node_index(l->c, f->place);
+    Node *mine = op2(f, N_EQ, op2(f, N_MOD, place, ahead), op2(f, N_MOD, node_index(l->c, head), ahead));
+    branch_open(l, &turn, mine);
+    for (uint32_t k = 0; k < rows.reads.n; k++) prefetch_row(f, rows.reads.at[k], head);
+    branch_close(l, &turn);
+}
+
 static void score_keys(Few *f)
 {
     Lower *l = f->l;
@@ -167,6 +227,7 @@ static void score_keys(Few *f)
     place_open(f, &loop, num(f, 0), count);
     Node *score = at_place(f, simplify_assuming(l->c, f->score, f->where), place);
     store(l, f->weights, in_lanes(f, place), lower_value(l, score));
+    prefetch_rows(f);
     loop_close(l, &loop);
     place_open(f, &loop, count, op2(f, N_MUL, slots(f), num(f, FEW_LANES)));
     store(l, f->weights, in_lanes(f, place), real(f, -INFINITY));
@@ -413,6 +474,8 @@ void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, cons
     Scope root;
     phase_open(l, &root, chunks.n_tasks, chunks.tasks);
     make_tensors(&f);
+    f.bound = root.bound;
+    set_add(&f.bound, f.place->id);
     emit_chunk(&f);
     phase_close(l, &root, chunks);
     Index *once = index_of(&f, "few", if_few(&f, few, num(&f, 1)));

@@ -110,6 +110,13 @@ void store(Lower *l, Tensor *t, Node **subscripts, Node *value)
     s->value = value;
 }
 
+void prefetch(Lower *l, Tensor *t, Node **subscripts)
+{
+    Statement *s = emit(l, S_PREFETCH);
+    s->tensor = t;
+    s->subscripts = subscripts;
+}
+
 Tensor *scratch_new(Lower *l, const char *name, const Node *like, unsigned n_dims, Index **dims)
 {
     Tensor *t = plan_tensor(l->c, name, like->type, n_dims, dims);

@@ -115,7 +115,7 @@ bool emit_block_varies(Emitter *e, const Block *block)
         const Statement *s = block->at[k];
         if ((s->value && emit_varies(e, s->value)) || (s->kind == S_SET && e->varying[s->local->id]))
             return true;
-        for (unsigned d = 0; s->kind == S_STORE && d < s->tensor->n_dims; d++)
+        for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
             if (emit_varies(e, s->subscripts[d])) return true;
         if (emit_block_varies(e, &s->body) || emit_block_varies(e, &s->otherwise)) return true;
     }

@@ -88,7 +88,7 @@ static void divisions(Divisions *d, const Block *block)
         const Statement *s = block->at[k];
         if (s->condition) node_visit(d->e->c, s->condition, emit_division, d);
         if (s->value) node_visit(d->e->c, s->value, emit_division, d);
-        for (unsigned i = 0; s->kind == S_STORE && i < s->tensor->n_dims; i++)
+        for (unsigned i = 0; s->tensor && i < s->tensor->n_dims; i++)
             node_visit(d->e->c, s->subscripts[i], emit_division, d);
         divisions(d, &s->body);
         divisions(d, &s->otherwise);
@@ -159,7 +159,7 @@ static void count_reads(Emitter *e, const Block *block, Reads *r)
         const Node *all[] = {s->condition, s->value, s->lo, s->hi};
         for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
             if (all[i]) node_visit(e->c, all[i], count_local, r);
-        for (unsigned d = 0; s->kind == S_STORE && d < s->tensor->n_dims; d++)
+        for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
             node_visit(e->c, s->subscripts[d], count_local, r);
         count_reads(e, &s->body, r);
         count_reads(e, &s->otherwise, r);
@@ -206,6 +206,7 @@ static void emit_statement(Emitter *e, const Statement *s)
     case S_IF: emit_if_statement(e, s); break;
     case S_SET: emit_set(e, s); break;
     case S_STORE: emit_store(e, s->tensor, s->subscripts, s->value); break;
+    case S_PREFETCH: emit_prefetch(e, s->tensor, s->subscripts); break;
     case S_REQUIRE: emit_fail_unless(e, emit_node(e, s->condition), s->check); break;
     case S_NOTE: break;
     default: BUG(e->c, "unknown statement");

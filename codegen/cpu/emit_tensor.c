@@ -76,7 +76,7 @@ static void use_block(Emitter *e, const Block *block)
         const Statement *s = block->at[k];
         const Node *nodes[] = {s->lo, s->hi, s->step, s->condition, s->value};
         for (unsigned i = 0; i < sizeof nodes / sizeof *nodes; i++) use_node(e, nodes[i]);
-        if (s->kind == S_STORE) {
+        if (s->tensor) {
             e->buffers[e->buffer_of[s->tensor->id] - 1].used = true;
             for (unsigned d = 0; d < s->tensor->n_dims; d++) use_node(e, s->subscripts[d]);
         }
@@ -522,6 +522,15 @@ LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscri
 {
     const EmitBuffer *b = emit_buffer(e, tensor);
     return emit_at(e, memory_type(e, b), b->data, offset_of(e, b, subscripts));
+}
+
+/* Into the second level: it has room for more than what is at work. */
+void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts)
+{
+    if (!emit_buffer(e, tensor)->element) return;
+    LLVMValueRef args[] = {emit_element(e, tensor, subscripts), LLVMConstInt(e->i32, 0, false),
+                           LLVMConstInt(e->i32, 2, false), LLVMConstInt(e->i32, 1, false)};
+    emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 
 LLVMValueRef emit_read(Emitter *e, const Node *n)

@@ -281,7 +281,7 @@ typedef struct Oracle {
     unsigned n_outputs;
 } Oracle;
 
-/* result NULL: no outputs are wanted. */
+/* result NULL: outputs are given, but no data is wanted. */
 static Oracle oracle(Call *call, CallResult *result)
 {
     uint32_t n = call->pattern->tensors.n;
@@ -295,7 +295,9 @@ static Oracle oracle(Call *call, CallResult *result)
         if (is_input(t->tensor)) {
             void *data = t->data ? expand(call, t) : NULL;
             o.inputs[o.arguments.n_tensors++] = (InterpretTensor){t->tensor, data, t->given};
-        } else if (t->given && result) {
+        } else if (t->given && !result) {
+            o.inputs[o.arguments.n_tensors++] = (InterpretTensor){t->tensor, NULL, true};
+        } else if (t->given) {
             result->data[k] = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
             o.outputs[o.n_outputs++] = (InterpretTensor){t->tensor, result->data[k], true};
         }
@@ -329,5 +331,6 @@ const char *call_execute(Call *call, const Kernel *kernel, CallResult *result)
     const char *wrong = execute(call->c, kernel, &o.arguments, o.outputs, o.n_outputs, &options, &counts);
     result->seconds = call_now() - start;
     result->operations = execute_work(&counts);
+    result->stores = counts.stores;
     return wrong;
 }

@@ -50,6 +50,7 @@ typedef struct CallResult {
     void **data;
     double seconds;       /* of the run itself */
     uint64_t operations;  /* interpreter, loops */
+    uint64_t stores;      /* loops */
 } CallResult;
 
 /* Inputs, extents and parameters as the interpreter takes them, in the arena of the call. */
