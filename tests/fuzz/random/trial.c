@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "compiler/command/call.h"
+#include "compiler/explain.h"
+#include "compiler/performance.h"
 #include "compiler/pipeline.h"
 
 enum { OPERATIONS_MAX = 2000000, SECONDS_MAX = 20, SIZES_MAX = 4, BATCH_MAX = 64 };
@@ -145,12 +147,39 @@ static bool too_long(const char *wrong) { return strstr(wrong, "more operations"
  * looks at none: known, and let pass. */
 static bool needless_check(const char *wrong) { return !strncmp(wrong, "check failed", 12); }
 
+/* What is counted without running must be what ran, and everything else that explain does must work. */
+static void check_census(Outcome *o, Call *call, const Plan *plan, const Kernel *kernel, uint64_t expected,
+                         unsigned size)
+{
+    CensusPhase *phases = NEW_ARRAY(call->c, CensusPhase, kernel->phases.n + 1);
+    const InterpretArguments *arguments = call_arguments(call);
+    ExplainOptions options = {.f64 = call->f64, .threads = 1, .machine = {1e11, 1e10, 1e6}};
+    double stores = 0;
+    bool exact = true;
+    census(call->c, kernel, arguments, NULL, phases);
+    for (uint32_t p = 0; p < kernel->phases.n; p++) {
+        const CensusPhase *x = &phases[p];
+        exact = exact && x->exact && x->complete;
+        for (uint32_t b = 0; b < kernel->buffers.n; b++) stores += x->written[b];
+        stores += x->lanes ? x->uniform_stores * (x->lanes - 1) : 0;
+    }
+    if (exact && stores != (double)expected)
+        fail(o, "census: %.0f stores instead of %llu (size %u)", stores, (unsigned long long)expected, size);
+    const Explanation *all = explain(call->c, plan, kernel, arguments, &options);
+    for (uint32_t k = 0; k < all->stages.n; k++)
+        if (all->stages.at[k].lanes && all->stages.at[k].visited < all->stages.at[k].visible)
+            fail(o, "explain: %.0f pairs visited of %.0f by %s (size %u)", all->stages.at[k].visited,
+                 all->stages.at[k].visible, all->stages.at[k].name, size);
+    performance(call->c, plan, kernel, arguments);
+}
+
 static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Shared *shared)
 {
     strcpy(shared->stage, "graph");
     Graph *graph = pipeline_graph(&t->pipeline, t->pattern);
     strcpy(shared->stage, "lowering");
-    Kernel *kernel = pipeline_kernel(&t->pipeline, t->pattern);
+    Plan *plan = pipeline_plan(&t->pipeline, t->pattern);
+    Kernel *kernel = pipeline_lower(&t->pipeline, plan);
     for (unsigned k = 0; k < options->sizes && o->verdict == FINE; k++) {
         Call *call = &t->calls[k];
         CallResult loops;
@@ -183,6 +212,8 @@ static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Share
             fail(o, "loops %s instead of %s (size %u)", other ? other : "run", wrong ? wrong : "running", k);
         else if (!wrong)
             compare(o, call, &loops, &t->reference[k], "loops", k);
+        strcpy(shared->stage, "census");
+        if (!wrong && o->verdict == FINE) check_census(o, call, plan, kernel, loops.stores, k);
     }
 }
 
