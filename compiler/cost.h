@@ -15,19 +15,19 @@ double cost_seconds(const CensusPhase *p, const CostMachine *m, double bytes, bo
 
 /* The terms of the model, in flops at peak that take as long: for fitting and for tests. */
 #define COST_TERMS(X) \
-    X(vector_products, 1.066) \
-    X(vector_flops, 2.5) \
-    X(vector_special, 10.8) \
-    X(vector_ints, 1) \
-    X(vector_moves, 2.7) \
+    X(vector_products, 1.1) \
+    X(vector_flops, 2.55) \
+    X(vector_special, 12.5) \
+    X(vector_ints, 0.95) \
+    X(vector_moves, 2.8) \
     X(gathers, 60) \
-    X(strips, 20500) \
-    X(boxes, 1960) \
-    X(scalar_products, 8) \
-    X(scalar_flops, 7) \
-    X(scalar_special, 65) \
-    X(scalar_ints, 6.6) \
-    X(scalar_moves, 3.8) \
+    X(strips, 21000) \
+    X(boxes, 1950) \
+    X(scalar_products, 10) \
+    X(scalar_flops, 10) \
+    X(scalar_special, 80) \
+    X(scalar_ints, 6.3) \
+    X(scalar_moves, 5) \
     X(tasks, 10000)
 typedef enum CostTerm {
 #define COST_TERM(name, weight) COST_##name,
