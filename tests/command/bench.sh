@@ -1,13 +1,14 @@
 #!/bin/bash
-# attnc bench compile: one JSON object, with all its numbers within their limits. No other test runs beside it
-# (tests/CMakeLists.txt); as other work on the machine may slow it down, twice a limit is allowed, and three attempts.
+# attnc bench compile: one JSON object, with the numbers of every pattern of the library within their limits. No other test
+# runs beside it (tests/CMakeLists.txt); as other work on the machine may slow it down, half as much again is allowed, and
+# three attempts.
 set -euo pipefail
 
 patterns=$ATTN_SOURCE/patterns
 result=$ATTN_BUILD/bench-compile.json
 
 attempt() {
-    "$ATTNC" bench compile "$patterns/score" "$patterns/window/sliding_window.attn" --json --repeat 3 >"$result" &&
+    "$ATTNC" bench compile "$patterns" --json --repeat 1 >"$result" &&
         "$PYTHON" - "$result" "${ATTN_SANITIZE:-0}" <<'PYTHON'
 import json, sys
 bench = json.load(open(sys.argv[1]))
@@ -18,7 +19,7 @@ for pattern in bench["patterns"]:
     for metric, limit in bench["limits"].items():
         assert pattern[metric] > 0
         if sys.argv[2] == "0":
-            assert pattern[metric] <= 2 * limit, (pattern["pattern"], metric, pattern[metric], limit)
+            assert pattern[metric] <= 1.5 * limit, (pattern["pattern"], metric, pattern[metric], limit)
 PYTHON
 }
 
