@@ -209,6 +209,7 @@ static bool has_scratch_rows(const Block *block)
 
 static const char *how_it_runs(Explain *x, const ExplainStage *out, const Phase *p)
 {
+    if (strstr(p->name, "few queries")) return "keys and channels in lanes, keys split into chunks";
     if (out->lanes) return format(x->c, "strips of %u queries in lanes", out->lanes);
     if (out->stage->kind == STAGE_SCAN) return format(x->c, "step by step along %s", out->stage->axis->name);
     if (has_scratch_rows(&p->body)) return "whole rows in scratch memory";
@@ -256,6 +257,7 @@ static void add_phase(Explain *x, ExplainStage *out, uint32_t number)
 {
     const CensusPhase *p = &x->phases[number];
     const Phase *phase = &x->kernel->phases.at[number];
+    if (p->complete && p->tasks == 0) return; /* another way was chosen at these sizes */
     double bytes = -out->bytes_read - out->bytes_written, terms[COST_N_TERMS];
     if (p->lanes > out->lanes) out->lanes = p->lanes;
     out->runs = how_it_runs(x, out, phase);

@@ -38,6 +38,7 @@ line() { for i in h=8 b=2 "i=$1" "j=$2" d=16 e=16; do echo --size $i; done; }
 plane() { for i in h=2 b=1 "y=$1" "x=$2" "ky=$1" "kx=$2" d=16 e=16; do echo --size $i; done; }
 
 pairs "$cases/dense.attn" "b * h * i * j" $(line 300 77)
+pairs "$cases/dense.attn" "b * h * j" $(line 1 4096) # few queries
 pairs "$cases/causal.attn" "b * h * i * (i + 1) // 2" $(line 512 512)
 pairs "$cases/causal.attn" "b * h * i * (i + 1) // 2" $(line 67 67)
 pairs "$cases/causal.attn" "b * h * i * (i + 1) // 2" $(line 4096 4096)
