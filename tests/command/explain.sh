@@ -27,6 +27,7 @@ for s in x["stages"]:
     if "dense" in sys.argv[2]: assert s["visited_pairs"] == s["visible_pairs"], s # lanes without a query do not count
     if s["lanes"]: # a strip sees every pair that is visible, and no box is neither full nor partial
         assert s["visited_pairs"] >= s["visible_pairs"], s
+    if s["boxes"]:
         assert s["boxes"]["visited"] == s["boxes"]["full"] + s["boxes"]["partial"] > 0, s
 assert any(s["lanes"] for s in x["stages"]), "nothing runs in lanes"
 assert x["predicted_seconds"] > 0 and x["flops"] > 0 and x["bytes_read"] > 0 and x["workspace"] > 0
