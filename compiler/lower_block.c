@@ -67,30 +67,37 @@ static void see_block(Strip *s)
     loop_close(s->l, &loop);
 }
 
+static Node *further(Strip *s, Term *t, Node *x)
+{
+    if (t->softmax) return greater(s, x, get(s, t->top));
+    return reduction_combine(comp(s), t->extreme, get(s, t->top), x);
+}
+
 /* Scores of the block into the tile, and their maximum. */
 static void score_block(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Loop loop;
-    if (t->softmax) set_local(l, t->top, get(s, t->max));
+    if (t->top) set_local(l, t->top, get(s, t->max));
     keys_open(s, &loop, LOOP_JAM);
     Local *x = local_new(l, "score", t->weight);
     set_local(l, x, score_of(s, at_key(s, t->weight)));
     store_at(l, t->tile, get(s, x));
-    if (t->softmax) set_local(l, t->top, greater(s, get(s, x), get(s, t->top)));
+    if (t->top) set_local(l, t->top, further(s, t, get(s, x)));
     loop_close(l, &loop);
 }
 
-/* Hidden keys score -inf, or weigh 0. */
+/* Hidden keys score -inf, or weigh 0, or are no extreme. */
 static void hide_block(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Node *none = real(s, t->softmax ? -INFINITY : 0);
     Loop loop;
-    if (t->softmax) set_local(l, t->top, get(s, t->max));
+    if (!t->factor) none = reduction_identity(comp(s), t->extreme, TYPE_REAL);
+    if (t->top) set_local(l, t->top, get(s, t->max));
     keys_open(s, &loop, LOOP_SERIAL);
     store_at(l, t->tile, node_if(comp(s), read_at(l, s->seen), read_at(l, t->tile), none));
-    if (t->softmax) set_local(l, t->top, greater(s, read_at(l, t->tile), get(s, t->top)));
+    if (t->top) set_local(l, t->top, further(s, t, read_at(l, t->tile)));
     loop_close(l, &loop);
 }
 
@@ -184,6 +191,10 @@ static void run_block(Strip *s)
             branch_open(l, &partial, s->partial);
             hide_block(s, t);
             branch_close(l, &partial);
+        }
+        if (!t->factor) {
+            set_local(l, t->max, get(s, t->top));
+            continue;
         }
         Local *scale = t->softmax ? normalise_block(s, t) : NULL;
         if (s->partial)

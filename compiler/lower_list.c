@@ -185,7 +185,7 @@ void strip_list(Strip *s)
     s->nonempty = always;
     for (unsigned k = 0; k < s->n_terms; k++) {
         s->terms[k].weight = list_in(&g, s->terms[k].weight);
-        s->terms[k].factor = list_in(&g, s->terms[k].factor);
+        if (s->terms[k].factor) s->terms[k].factor = list_in(&g, s->terms[k].factor);
     }
     g.evaluated = NULL;
     s->shown = list_in(&g, s->where);

@@ -26,6 +26,14 @@ static void split_product(Strip *s, Node *n, Node **weight, Node **factor)
         *factor = binary(s, N_MUL, *factor, n);
 }
 
+static bool add_extreme(Strip *s)
+{
+    Node *body = binder_body(s->sum);
+    if (body->type != TYPE_REAL || s->n_dims) return false;
+    s->terms[s->n_terms++] = (Term){.weight = body, .extreme = (Reduction)s->sum->kind};
+    return varies(s, body);
+}
+
 static bool add_plain(Strip *s)
 {
     Node *weight = real(s, 1), *factor = real(s, 1);
@@ -72,10 +80,14 @@ bool strip_recognise(Strip *s, Node *sum)
     s->where = binder_where(sum);
     s->fitting = (NodeMap){0};
     if (sum->n_vars > MOST_STREAMED) return false;
-    if (s->sum->kind != REDUCE_SUM || depends_on_dims(s, s->where)) return false;
+    if (depends_on_dims(s, s->where)) return false;
     Softmaxes found;
     s->n_terms = 0;
-    if (find_softmaxes(s->l, s->sum, &found)) {
+    if (sum->kind == REDUCE_MAX || sum->kind == REDUCE_MIN) {
+        if (!add_extreme(s)) return false;
+    } else if (sum->kind != REDUCE_SUM)
+        return false;
+    else if (find_softmaxes(s->l, s->sum, &found)) {
         for (unsigned k = 0; k < found.n; k++)
             s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k],
                                             .weight = binder_body(found.softmax[k]),
@@ -84,8 +96,8 @@ bool strip_recognise(Strip *s, Node *sum)
         return false;
     for (unsigned k = 0; k < s->n_terms; k++) {
         const Term *t = &s->terms[k];
-        if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight) || !fits_lanes(s, t->factor))
-            return false;
+        if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight)) return false;
+        if (t->factor && !fits_lanes(s, t->factor)) return false;
         Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
         if (sink && (depends_on_dims(s, sink) || !fits_lanes(s, sink))) return false;
     }
@@ -243,6 +255,11 @@ static void start_term(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
+    if (!t->factor) {
+        t->max = local_new(l, "extreme", t->weight);
+        t->top = local_new(l, "top", t->weight);
+        set_local(l, t->max, reduction_identity(comp(s), t->extreme, TYPE_REAL));
+    }
     if (t->softmax) {
         t->max = local_new(l, "max", t->weight);
         t->sum = local_new(l, "sum", t->weight);
@@ -256,6 +273,7 @@ static void start_term(Strip *s, Term *t)
     dims[s->n_dims] = s->lane;
     t->total = scratch_new(l, "total", s->sum, s->n_dims + 1, dims);
     t->tile = scratch_new(l, "weights", t->weight, 2, (Index *[]){s->key, s->lane});
+    if (!t->factor) return;
     Nest nest;
     dims_open(l, &nest, s->n_dims, s->dims);
     store_at(l, t->total, real(s, 0));
@@ -268,6 +286,10 @@ static void start_term(Strip *s, Term *t)
 static Node *finish_term(Strip *s, const Term *t)
 {
     Lower *l = s->l;
+    if (!t->factor) {
+        store_at(l, t->total, get(s, t->max));
+        PUSH(comp(s), &s->extremes, t->total);
+    }
     if (!t->softmax) return read_at(l, t->total);
     Local *scale = local_new(l, "scale", t->weight);
     Node *sum = get(s, t->sum), *one = real(s, 1);

@@ -47,10 +47,15 @@ static unsigned outer_dims(const Tensor *t, const IndexSet *inner, Index **dims)
     return n;
 }
 
+static bool is_streamable(const Node *n)
+{
+    return n->kind == REDUCE_SUM || n->kind == REDUCE_MAX || n->kind == REDUCE_MIN;
+}
+
 static void collect_sum(void *context, Node *n, const Binding *around)
 {
     Tiling *t = context;
-    if (!around->binder && n->op == N_REDUCE && n->kind == REDUCE_SUM) PUSH(comp(&t->s), &t->sums, n);
+    if (!around->binder && n->op == N_REDUCE && is_streamable(n)) PUSH(comp(&t->s), &t->sums, n);
 }
 
 /* Does a condition over several streamed indices tell positions of this index apart? Then lanes spread along
@@ -256,7 +261,7 @@ static void find_varying(void *context, Node *n, const Binding *around)
 {
     Found *f = context;
     if (around->binder || !node_is_binder(n) || !varies(f->s, n)) return;
-    if (n->op == N_REDUCE && n->kind == REDUCE_SUM)
+    if (n->op == N_REDUCE && is_streamable(n))
         PUSH(f->s->l->c, &f->sums, n);
     else
         f->other = true;
@@ -361,6 +366,13 @@ static void note_strip(Tiling *t)
         note->condition = binary(&t->s, N_AND, note->condition, t->queries[k].own);
 }
 
+static bool is_extreme(const Strip *s, const Tensor *tile)
+{
+    for (uint32_t k = 0; k < s->extremes.n; k++)
+        if (s->extremes.at[k] == tile) return true;
+    return false;
+}
+
 /* In lanes: NaN for those with a sum that is not finite. x * 0 is NaN then, and stays it in a sum. */
 static Tensor *mark_taint(Tiling *t)
 {
@@ -369,6 +381,7 @@ static Tensor *mark_taint(Tiling *t)
     Node *zero = node_real(l->c, 0), *marks = zero;
     for (uint32_t k = 0; k < tiles.n; k++) {
         Node *tile = tiles.at[k];
+        if (is_extreme(&t->s, tile->tensor)) continue;
         Nest nest;
         Local *mark = local_new(l, "mark", tile);
         set_local(l, mark, zero);

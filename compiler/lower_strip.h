@@ -18,9 +18,11 @@
 
 enum { STRIP_BLOCK = 128 /* keys */, MOST_STREAMED = 8, MOST_QUERIES = 3 };
 
-/* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL). */
+/* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL); or, without a factor, the
+ * greatest or least weight. */
 typedef struct Term {
     Node *softmax, *weight, *factor; /* weight: the score, or what does not depend on the dims of the accumulators */
+    Reduction extreme;               /* no factor: REDUCE_MAX or REDUCE_MIN */
     Local *max, *sum, *top, *shift;
     Tensor *total, *tile;
 } Term;
@@ -52,6 +54,7 @@ typedef struct Strip {
     Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
+    VEC(const Tensor *) extremes; /* results that hidden values cannot spoil */
     VEC(List) lists;
     Index *slot;             /* the place of a key in the lists */
     Node *shown, *nonempty;  /* the condition, with lists; may anything be visible at all? */
