@@ -130,6 +130,8 @@ static const char *stage_title(Lower *l, const Stage *s)
 
 static void lower_stage(Lower *l, const Stage *s)
 {
+    for (uint32_t k = 0; k < l->riders.n; k++)
+        if (l->riders.at[k] == s->equation) return;
     if (s->kind == STAGE_PAIRWISE && lower_strips(l, s)) return;
     Phase phase = {.name = stage_title(l, s), .n_tasks = s->n_tasks, .tasks = s->tasks};
     if (s->kind == STAGE_PAIRWISE) phase.plain = l->plain;

@@ -25,6 +25,7 @@ typedef struct Few {
     Tensor *part_max, *part_sum, *part_total;     /* workspace */
     Local *count;
     IndexSet bound; /* the tasks and a place */
+    const Riders *riders;
 } Few;
 
 static Node *op2(Few *f, Op o, Node *a, Node *b) { return node_binary(f->l->c, o, a, b); }
@@ -397,6 +398,15 @@ static void store_output(Few *f, Local *sum)
     nest_close(l, &nest);
 }
 
+static void store_riders(Few *f, Local *max, Local *sum)
+{
+    Lower *l = f->l;
+    for (uint32_t k = 0; k < f->riders->equations.n; k++) {
+        const Equation *e = f->riders->equations.at[k];
+        store_at(l, e->tensor, lower_value(l, rider_value(f->riders, e->body, get(f, max), get(f, sum))));
+    }
+}
+
 static void emit_merge(Few *f)
 {
     Lower *l = f->l;
@@ -414,6 +424,7 @@ static void emit_merge(Few *f)
     array_fill(l, f->total, real(f, 0));
     add_parts(f, max, shift, sum);
     store_output(f, sum);
+    store_riders(f, max, sum);
 }
 
 /* ---- phases ---- */
@@ -461,10 +472,16 @@ static unsigned order_tasks(Few *f, Index **tasks)
     return n;
 }
 
-void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, const IndexSet *inner, Node *few)
+void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, const IndexSet *inner, Node *few,
+               const Riders *riders)
 {
     const Tensor *out = stage->equation->tensor;
-    Few f = {.l = l, .out = out, .body = stage->equation->body, .sum = sum, .n_queries = n_queries};
+    Few f = {.l = l,
+             .out = out,
+             .body = stage->equation->body,
+             .sum = sum,
+             .n_queries = n_queries,
+             .riders = riders};
     if (!recognise(&f, inner)) BUG(l->c, "a sum that did fit few queries does no more");
     Node *more = op2(&f, N_ADD, binder_hi(sum, 0), num(&f, CHUNK - 1));
     f.chunk = index_of(&f, "chunk", if_few(&f, few, op2(&f, N_FLOORDIV, more, num(&f, CHUNK))));

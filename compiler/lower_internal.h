@@ -32,6 +32,7 @@ typedef struct Lower {
     const char *plain;  /* why the last pairwise stage has no strips, or NULL */
     Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
     SummaryList summaries; /* of tensors that are complete */
+    VEC(const Equation *) riders; /* computed beside another (lower_rider.h) */
     NodeMap heavy; /* memo of is_heavy */
     unsigned n_scopes;
     VEC(unsigned) local_scopes; /* by Local.id: where it was made, and is set */

@@ -291,6 +291,10 @@ static Node *finish_term(Strip *s, const Term *t)
         PUSH(comp(s), &s->extremes, t->total);
     }
     if (!t->softmax) return read_at(l, t->total);
+    if (s->row_max) {
+        store_at(l, s->row_max, get(s, t->max));
+        store_at(l, s->row_sum, get(s, t->sum));
+    }
     Local *scale = local_new(l, "scale", t->weight);
     Node *sum = get(s, t->sum), *one = real(s, 1);
     set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));

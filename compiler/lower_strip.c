@@ -9,6 +9,7 @@
 
 #include "graph.h"
 #include "lower_few.h"
+#include "lower_rider.h"
 
 Index *strip_index(Lower *l, const char *name, Node *extent)
 {
@@ -37,6 +38,7 @@ typedef struct Tiling {
     IndexSet inner;
     NodeList sums;
     Node *body;
+    Riders riders;
 } Tiling;
 
 static unsigned outer_dims(const Tensor *t, const IndexSet *inner, Index **dims)
@@ -301,6 +303,25 @@ static const char *sums_fit(Tiling *t)
 /* ---- emitting ---- */
 
 /* Stores every element of the strip: its other dims around what the sums left. */
+static void store_riders(Tiling *t)
+{
+    Lower *l = t->s.l;
+    Index *from[MOST_QUERIES];
+    Node *to[MOST_QUERIES];
+    for (unsigned k = 0; k < t->n; k++) {
+        from[k] = t->queries[k].index;
+        to[k] = t->queries[k].at;
+    }
+    for (uint32_t k = 0; k < t->riders.equations.n; k++) {
+        const Equation *e = t->riders.equations.at[k];
+        Node **subscripts = NEW_ARRAY(l->c, Node *, e->tensor->n_dims);
+        for (unsigned d = 0; d < e->tensor->n_dims; d++)
+            subscripts[d] = node_substitute(l->c, node_index(l->c, e->tensor->dims[d]), t->n, from, to);
+        Node *value = rider_value(&t->riders, e->body, read_at(l, t->s.row_max), read_at(l, t->s.row_sum));
+        store(l, e->tensor, subscripts, lower_value(l, node_substitute(l->c, value, t->n, from, to)));
+    }
+}
+
 static void store_strip(Tiling *t)
 {
     Lower *l = t->s.l;
@@ -472,6 +493,10 @@ static void emit_strip(Tiling *t)
     for (unsigned k = 0; k < t->n; k++) some = node_binary(l->c, N_AND, some, t->queries[k].exists);
     branch_open(l, &exists, lower_value(l, some));
     s->outside = l->scope;
+    if (t->riders.equations.n) {
+        s->row_max = scratch_new(l, "row.max", t->riders.score, 1, &s->lane);
+        s->row_sum = scratch_new(l, "row.sum", t->riders.score, 1, &s->lane);
+    }
     if (hides(t))
         stream_twice(t);
     else
@@ -479,6 +504,7 @@ static void emit_strip(Tiling *t)
     turn_tiles(t);
     loop_open(l, &lane, s->lane, whole_range(l, s->lane));
     store_strip(t);
+    store_riders(t);
     loop_close(l, &lane);
     branch_close(l, &exists);
 }
@@ -504,8 +530,11 @@ bool lower_strips(Lower *l, const Stage *stage)
     Node *only = t.sums.n == 1 ? t.sums.at[0] : NULL;
     l->plain = obstacle(&t);
     if (l->plain) return false;
+    Index *rows[MAX_INDICES];
+    t.riders = find_riders(l, stage, only, outer_dims(out, &t.inner, rows), rows);
+    for (uint32_t k = 0; k < t.riders.equations.n; k++) PUSH(l->c, &l->riders, t.riders.equations.at[k]);
     Node *few = only ? few_queries(l, out, only, t.n, &t.inner) : node_bool(l->c, false);
-    if (!node_is_bool(few, false)) lower_few(l, stage, only, t.n, &t.inner, few);
+    if (!node_is_bool(few, false)) lower_few(l, stage, only, t.n, &t.inner, few, &t.riders);
     if (node_is_bool(few, true)) return true;
     Index *tile = t.queries[t.n - 1].tile;
     tile->extent = node_if(l->c, few, node_int(l->c, 0), tile->extent);

@@ -54,6 +54,7 @@ typedef struct Strip {
     Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
+    Tensor *row_max, *row_sum; /* [lane]: of the softmax, kept for riders; NULL: there are none */
     VEC(const Tensor *) extremes; /* results that hidden values cannot spoil */
     VEC(List) lists;
     Index *slot;             /* the place of a key in the lists */
