@@ -216,6 +216,27 @@ static const char *how_it_runs(Explain *x, const ExplainStage *out, const Phase 
     return "plain loops";
 }
 
+static bool stores(const Block *block, const Tensor *t)
+{
+    for (uint32_t k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->kind == S_STORE && s->tensor == t) return true;
+        if (stores(&s->body, t) || stores(&s->otherwise, t)) return true;
+    }
+    return false;
+}
+
+/* A stage without a phase of its own: NULL, or the stage whose pass makes its tensor too. */
+static const Stage *host_of(const Explain *x, const Stage *s)
+{
+    for (uint32_t k = 0; s->equation && k < x->kernel->phases.n; k++) {
+        const Phase *p = &x->kernel->phases.at[k];
+        if (p->stage && x->plan->stages.at[p->stage - 1] != s && stores(&p->body, s->equation->tensor))
+            return x->plan->stages.at[p->stage - 1];
+    }
+    return NULL;
+}
+
 /* ---- memory ---- */
 
 static double element_bytes(const Explain *x, const Buffer *b)
@@ -316,8 +337,10 @@ static void explain_stage(Explain *x, Explanation *all, uint32_t number, Streams
 {
     ExplainStage out = {.stage = x->plan->stages.at[number], .exact = true, .runs = "not at all"};
     bool counted = false;
+    const Stage *host = host_of(x, out.stage);
     name_stage(x, &out, out.stage);
-    out.pairwise = s->list.n > 0;
+    if (host && host->equation) out.runs = format(x->c, "in the pass of %s", host->equation->tensor->name);
+    out.pairwise = s->list.n > 0 && !host;
     out.boxes = out.full = out.partial = 0;
     out.visited = out.pairwise ? 0 : NAN;
     for (uint32_t k = 0; k < x->kernel->phases.n; k++)
