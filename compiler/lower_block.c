@@ -67,10 +67,11 @@ static void see_block(Strip *s)
     loop_close(s->l, &loop);
 }
 
+/* A maximum that is an output is NaN if a score is. */
 static Node *further(Strip *s, Term *t, Node *x)
 {
-    if (t->softmax) return greater(s, x, get(s, t->top));
-    return reduction_combine(comp(s), t->extreme, get(s, t->top), x);
+    if (t->softmax && !s->row_max) return greater(s, x, get(s, t->top));
+    return reduction_combine(comp(s), t->softmax ? REDUCE_MAX : t->extreme, get(s, t->top), x);
 }
 
 /* Scores of the block into the tile, and their maximum. */

@@ -248,7 +248,11 @@ static void lanes_close(Few *f, Loop *lane)
     loop_close(f->l, lane);
 }
 
-static Node *greater(Few *f, Node *a, Node *b) { return node_if(f->l->c, op2(f, N_LT, b, a), a, b); }
+/* Not caring for NaN, which the sums carry, unless the maximum is an output. */
+static Node *greater(Few *f, Node *a, Node *b)
+{
+    return f->riders->equations.n ? op2(f, N_MAX, a, b) : node_if(f->l->c, op2(f, N_LT, b, a), a, b);
+}
 
 static Local *over_lanes(Few *f, Tensor *row, const char *name, bool max)
 {

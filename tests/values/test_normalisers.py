@@ -51,6 +51,13 @@ class Normalisers(unittest.TestCase):
         t = {"q1": self.q, "k1": self.k, "v": self.v, "q2": q2, "k2": k2, "gain": gain}
         close(run("normaliser/differential", "o", lam=lam, **t), expected)
 
+    def test_lse(self):
+        seen, s = np.tri(9, 13, dtype=bool), scores(self.q, self.k)
+        lse = np.log((np.exp(s) * seen).sum(-1))
+        close(run("score/with_lse", "lse", **self.t), lse)
+        close(run("score/with_lse", "top", **self.t), np.where(seen, s, -np.inf).max(-1))
+        close(run("score/with_lse", "o", **self.t), (np.exp(s - lse[..., None]) * seen) @ self.v)
+
     def test_sigmoid(self):
         w = sigmoid(scores(self.q, self.k) - np.log(13)) * causal(9, 13)
         close(run("normaliser/sigmoid", "o", params={"n": 13}, **self.t), w @ self.v)
