@@ -19,6 +19,7 @@ CASES = [
       "sigmoid differential dense_bf16_to_f32 dense_f16_to_f32".split()),
     ("documents", LINE.replace(" j=4096", "")),
     ("block_sparse", LINE + " a=64 c=64"),
+    ("block_list", LINE + " a=64 r=16"),
     ("relative", LINE + " m=8191"),
     ("dense", LINE.replace("64", "128")),
     ("dense", LINE.replace("64", "32")),
