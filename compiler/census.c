@@ -9,7 +9,7 @@
 #include "simplify.h"
 #include "walk.h"
 
-static const double most_steps = 4e7; /* statements that are executed */
+static const double most_steps = 1e8; /* statements that are executed */
 
 double work_flops(const Work *w) { return w->products + w->flops + w->special; }
 

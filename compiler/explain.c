@@ -297,6 +297,7 @@ static void add_phase(Explain *x, ExplainStage *out, uint32_t number)
         out->partial += p->streams[k].partial;
         visited = fmax(visited, p->streams[k].visited);
     }
+    if (!p->complete) out->full = NAN;
     out->boxes = p->lanes ? out->full + out->partial : NAN;
     out->visited = p->complete && out->pairwise ? fmax(out->visited, visited) : NAN;
 }
