@@ -122,13 +122,14 @@ bool census_is_gather(const Buffer *b, const Node *read, const Index *lane)
     return false;
 }
 
-/* In simple operations: vectors have no division of 64-bit ints. */
-static double ints_of(const Node *n)
+/* Of ints, by what is no power of 2: vectors have none, and by a literal it is a multiplication. */
+static double divisions_of(const Node *n)
 {
-    bool divides = n->op == N_FLOORDIV || n->op == N_MOD;
-    const Node *by = divides ? n->args[1] : NULL;
-    bool shifts = by && by->op == N_INT && by->integer > 0 && (by->integer & (by->integer - 1)) == 0;
-    return divides && !shifts ? 20 : 1;
+    if (n->op != N_FLOORDIV && n->op != N_MOD) return 0;
+    const Node *by = n->args[1];
+    if (by->op != N_INT) return 1;
+    bool shifts = by->integer > 0 && (by->integer & (by->integer - 1)) == 0;
+    return shifts ? 0 : 0.05;
 }
 
 static void touch(Census *g, Step *s, const Tensor *t, bool store, double n)
@@ -154,7 +155,7 @@ static void add_cost(Census *g, Step *s, const Node *n)
     if (n->n_args == 0 || n->op == N_STOP) return;
     bool real = n->type == TYPE_REAL;
     if (!real || n->op == N_IF || n->args[0]->type != TYPE_REAL)
-        w->ints += ints_of(n);
+        w->ints++, w->divisions += divisions_of(n);
     else if (is_special(n->op))
         w->special++;
     else
@@ -341,6 +342,7 @@ static void add_work(Work *to, const Work *w, double times)
     to->flops += times * w->flops;
     to->special += times * w->special;
     to->ints += times * w->ints;
+    to->divisions += times * w->divisions;
     to->loads += times * w->loads;
     to->stores += times * w->stores;
     to->gathers += times * w->gathers;

@@ -18,10 +18,11 @@
 
 /* Operations on single elements. */
 typedef struct Work {
-    double products; /* multiplications and additions of x = x + a * b, two each */
-    double flops;    /* other arithmetic on reals */
-    double special;  /* exp, tanh, ..., division, square roots */
-    double ints;     /* on ints and bools, comparisons, selections */
+    double products;  /* multiplications and additions of x = x + a * b, two each */
+    double flops;     /* other arithmetic on reals */
+    double special;   /* exp, tanh, ..., division, square roots */
+    double ints;      /* on ints and bools, comparisons, selections */
+    double divisions; /* of them, by what is no power of 2; by a literal: a twentieth */
     double loads, stores;
     double gathers; /* loads whose lanes are not neighbours in memory */
 } Work;

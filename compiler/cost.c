@@ -6,7 +6,7 @@
  *                LLVM's vectors reach a part of it
  *     flops, special, ints, moves     one by one: pointwise work, exp and the like, masks (64-bit positions:
  *                twice the vectors), loads and stores of tiles
- *     gathers    loads of one lane each
+ *     gathers, divisions    one lane after the other
  *     strips, boxes, tasks            what starting one takes
  *
  * The prices were fitted once, on an AVX-512 machine, to bench/cases/ by scripts/fit_cost.py: non-negative
@@ -29,6 +29,7 @@ void cost_terms(const CensusPhase *p, bool f64, double terms[COST_N_TERMS])
     terms[COST_vector_ints] = p->vector.ints;
     terms[COST_vector_moves] = wide * (p->vector.loads + p->vector.stores);
     terms[COST_gathers] = p->vector.gathers;
+    terms[COST_divisions] = p->vector.divisions + p->scalar.divisions;
     terms[COST_strips] = p->strips;
     terms[COST_boxes] = boxes;
     terms[COST_scalar_products] = wide * p->scalar.products;

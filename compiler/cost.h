@@ -20,7 +20,8 @@ double cost_seconds(const CensusPhase *p, const CostMachine *m, double bytes, bo
     X(vector_special, 12.5) \
     X(vector_ints, 0.95) \
     X(vector_moves, 2.8) \
-    X(gathers, 60) \
+    X(gathers, 1000) \
+    X(divisions, 800) \
     X(strips, 21000) \
     X(boxes, 1950) \
     X(scalar_products, 10) \

@@ -6,6 +6,8 @@
  * need no guard: a key that the guard would have stopped is hidden, for what is visible is in range; its
  * score is not used, and its factor may be any number, also NaN (is_tainted). Breaks: weights, factors and
  * the condition of the strip also use the variable `slot` now. */
+#include <string.h>
+
 #include "lower_strip.h"
 
 typedef struct Listing {
@@ -183,6 +185,7 @@ void strip_list(Strip *s)
     for (const Scope *o = s->l->scope; o; o = o->outer) g.known = set_or(&g.known, &o->bound);
     s->slot = strip_index(s->l, "slot", integer(s, STRIP_BLOCK));
     s->nonempty = always;
+    memset(&s->lists, 0, sizeof s->lists);
     for (unsigned k = 0; k < s->n_terms; k++) {
         s->terms[k].weight = list_in(&g, s->terms[k].weight);
         if (s->terms[k].factor) s->terms[k].factor = list_in(&g, s->terms[k].factor);

@@ -4,15 +4,56 @@
 
 #include "compiler/graph.h"
 
+typedef struct Reads {
+    const Local *local;
+    unsigned n;
+} Reads;
+
+static void count_local(void *context, const Node *n)
+{
+    Reads *r = context;
+    if (n->op == N_LOCAL && n->local == r->local) r->n++;
+}
+
+static void count_reads(Emitter *e, const Block *block, Reads *r)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        const Node *all[] = {s->condition, s->value, s->lo, s->hi};
+        for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+            if (all[i]) node_visit(e->c, all[i], count_local, r);
+        for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
+            node_visit(e->c, s->subscripts[d], count_local, r);
+        count_reads(e, &s->body, r);
+        count_reads(e, &s->otherwise, r);
+    }
+}
+
+static unsigned reads_in(Emitter *e, const Block *block, const Local *local)
+{
+    Reads r = {.local = local};
+    count_reads(e, block, &r);
+    return r.n;
+}
+
+/* Of a running sum every partial sum counts. LLVM would make one of a constant an induction, start + i *
+ * step, which is NaN at i = 0 for a step of inf. */
+static bool is_running(Emitter *e, const Block *loop, const Statement *s)
+{
+    Reads own = {.local = s->local};
+    node_visit(e->c, s->value, count_local, &own);
+    return own.n > 0 && reads_in(e, loop, s->local) > 1;
+}
+
 /* Does every iteration only store elements and sum reals, perhaps under conditions? Then vectors pay; LLVM
  * looks whether they may. */
-static bool fits_vectors(const Block *block)
+static bool fits_vectors(Emitter *e, const Block *loop, const Block *block)
 {
     for (unsigned k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
         bool fits = s->kind == S_STORE || s->kind == S_NOTE || s->kind == S_IF;
-        fits = fits || (s->kind == S_SET && s->local->type == TYPE_REAL);
-        if (!fits || !fits_vectors(&s->body) || !fits_vectors(&s->otherwise)) return false;
+        if (s->kind == S_SET) fits = s->local->type == TYPE_REAL && !is_running(e, loop, s);
+        if (!fits || !fits_vectors(e, loop, &s->body) || !fits_vectors(e, loop, &s->otherwise)) return false;
     }
     return true;
 }
@@ -20,7 +61,7 @@ static bool fits_vectors(const Block *block)
 static const char *loop_hint(Emitter *e, const Statement *s)
 {
     if (emit_block_varies(e, &s->body)) return "llvm.loop.unroll.disable"; /* vectors fill the loop already */
-    return fits_vectors(&s->body) ? "llvm.loop.vectorize.enable" : NULL;
+    return fits_vectors(e, &s->body, &s->body) ? "llvm.loop.vectorize.enable" : NULL;
 }
 
 /* Upwards: variable = lo, lo + step, ... < hi. Downwards the phi is one above the variable. */
@@ -101,7 +142,7 @@ static void divisions(Divisions *d, const Block *block)
 static void emit_divisions(Emitter *e, const Statement *s)
 {
     Divisions d = {e, s->variable};
-    if (fits_vectors(&s->body) && !e->lanes) divisions(&d, &s->body);
+    if (fits_vectors(e, &s->body, &s->body) && !e->lanes) divisions(&d, &s->body);
 }
 
 static void emit_body(void *context, const Statement *s) { emit_statements(context, &s->body); }
@@ -141,40 +182,6 @@ static void emit_if_statement(Emitter *e, const Statement *s)
     LLVMPositionBuilderAtEnd(e->b, end);
 }
 
-typedef struct Reads {
-    const Local *local;
-    unsigned n;
-} Reads;
-
-static void count_local(void *context, const Node *n)
-{
-    Reads *r = context;
-    if (n->op == N_LOCAL && n->local == r->local) r->n++;
-}
-
-static void count_reads(Emitter *e, const Block *block, Reads *r)
-{
-    for (unsigned k = 0; k < block->n; k++) {
-        const Statement *s = block->at[k];
-        const Node *all[] = {s->condition, s->value, s->lo, s->hi};
-        for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-            if (all[i]) node_visit(e->c, all[i], count_local, r);
-        for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
-            node_visit(e->c, s->subscripts[d], count_local, r);
-        count_reads(e, &s->body, r);
-        count_reads(e, &s->otherwise, r);
-    }
-}
-
-/* Of a running sum every partial sum counts. LLVM would make one of a constant an induction, start + i *
- * step, which is NaN at i = 0 for a step of inf. */
-static bool is_running(Emitter *e, const Statement *s)
-{
-    Reads r = {.local = s->local};
-    if (e->loop) count_reads(e, &e->loop->body, &r);
-    return r.n > 1;
-}
-
 /* A sum or product that grows in a local may be regrouped: nothing fixes its order. */
 static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
 {
@@ -183,7 +190,8 @@ static void allow_regrouping(Emitter *e, const Statement *s, LLVMValueRef value)
                  ((n->args[0]->op == N_LOCAL && n->args[0]->local == s->local) ||
                   (n->args[1]->op == N_LOCAL && n->args[1]->local == s->local));
     LLVMOpcode op = LLVMIsAInstruction(value) ? LLVMGetInstructionOpcode(value) : LLVMRet;
-    if (grows && !emit_exact(e, n) && (op == LLVMFAdd || op == LLVMFMul) && !is_running(e, s))
+    if (grows && !emit_exact(e, n) && (op == LLVMFAdd || op == LLVMFMul) &&
+        !(e->loop && is_running(e, &e->loop->body, s)))
         LLVMSetFastMathFlags(value, LLVMFastMathAllowContract | LLVMFastMathAllowReassoc |
                                         LLVMFastMathNoSignedZeros);
 }
