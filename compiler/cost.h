@@ -17,14 +17,14 @@ double cost_seconds(const CensusPhase *p, const CostMachine *m, double bytes, bo
 #define COST_TERMS(X) \
     X(vector_products, 1.1) \
     X(vector_flops, 2.55) \
-    X(vector_special, 12.5) \
+    X(vector_special, 13) \
     X(vector_ints, 0.95) \
     X(vector_moves, 2.8) \
     X(gathers, 1000) \
-    X(divisions, 800) \
+    X(divisions, 500) \
     X(strips, 21000) \
     X(boxes, 1950) \
-    X(scalar_products, 10) \
+    X(scalar_products, 14) \
     X(scalar_flops, 10) \
     X(scalar_special, 80) \
     X(scalar_ints, 6.3) \
