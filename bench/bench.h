@@ -2,6 +2,7 @@
  *   cases.c    the table of cases and the pairs that each of them must visit
  *   inputs.c   numbers for the tensors of a case
  *   measure.c  one case: compiled, bound, run
+ *   predict.c  what attnc explain says of the time
  *   report.c   the table and the JSON
  * What the machine can do is measured by compiler/command/host.c. */
 #ifndef ATTN_BENCH_H
@@ -47,6 +48,7 @@ typedef struct Result {
     double pairs, flops;     /* visible pairs of all heads; 2 (d + e) for each of them and map */
     double bytes;            /* of keys and values */
     double workspace;        /* bytes beside the tensors */
+    double predicted;        /* seconds; 0: it is not */
 } Result;
 
 typedef struct Machine {     /* per second; [n - 1]: of n threads */
@@ -78,11 +80,16 @@ void *input_new(const AttnTensorDesc *tensor, size_t n, const int64_t *shape, un
 /* measure.c: a failure ends the program. */
 Result measure_case(const Case *c, const Options *options);
 
+/* predict.c */
+double predict_case(const Case *c, const AttnPatternDesc *pattern, const Options *options); /* 0: it is not */
+double predict_error(const Result *results);   /* the median of |predicted / measured - 1| */
+
 /* report.c */
 double report_share(int number, const Result *results, const Machine *machine);
 void report_machine(const Machine *machine, const Options *options);
 void report_row(int number, const Result *results, const Machine *machine);
 /* `shown`: which cases were measured. False: the file cannot be written. */
+void report_end(const Result *results);
 bool report_json(const Options *options, const Machine *machine, const Result *results, const bool *shown);
 
 #endif

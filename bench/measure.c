@@ -115,6 +115,7 @@ Result measure_case(const Case *c, const Options *options)
     int threads = case_threads(c), rounds = options->quick ? 1 : c->of == OF_ONE_THREAD ? 5 : ROUNDS;
     double seconds[ROUNDS], flops = 2.0 * (double)(case_extent(c, "d") + case_extent(c, "e"));
     Result result = {.pairs = case_visible_pairs(c), .bytes = run.bytes, .workspace = workspace(&run)};
+    result.predicted = predict_case(c, attn_binding_pattern(run.binding), options);
     int n = time_rounds(&run, threads, threads > 1, rounds, seconds);
     result.seconds = seconds[n / 2];
     result.best = seconds[0];

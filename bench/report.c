@@ -50,8 +50,8 @@ void report_machine(const Machine *m, const Options *o)
            "reads %.1f GB/s (two threads %.1f)\n\n",
            m->peak[0] / 1e9, m->peak[1] / 1e9, ratio(m->sgemm, m->peak[0]),
            ratio(m->blas_attention, m->peak[0]), m->read[0] / 1e9, m->read[1] / 1e9);
-    printf("| case | ms | of peak | asked | of sgemm | share | of | asked | workspace |\n"
-           "|---|---|---|---|---|---|---|---|---|\n");
+    printf("| case | ms | predicted | of peak | asked | of sgemm | share | of | asked | workspace |\n"
+           "|---|---|---|---|---|---|---|---|---|---|\n");
 }
 
 /* A number with two places, or nothing for 0. */
@@ -65,10 +65,10 @@ static const char *optional(char *text, double x)
 void report_row(int number, const Result *results, const Machine *m)
 {
     const Case *c = &cases[number];
-    char share[16], floor[16], peak_floor[16], workspace[32];
+    char share[16], floor[16], peak_floor[16], workspace[32], predicted[16];
     snprintf(workspace, sizeof workspace, "%.0f KiB", results[number].workspace / 1024);
-    printf("| %s | %.2f | %.2f | %s | %.2f | %s | %s%s | %s | %s |\n", c->name, 1e3 * results[number].seconds,
-           of_peak(number, results, m), optional(peak_floor, c->peak_floor), of_sgemm(number, results, m),
+    printf("| %s | %.2f | %s | %.2f | %s | %.2f | %s | %s%s | %s | %s |\n", c->name,
+           1e3 * results[number].seconds, optional(predicted, 1e3 * results[number].predicted), of_peak(number, results, m), optional(peak_floor, c->peak_floor), of_sgemm(number, results, m),
            optional(share, report_share(number, results, m)), c->other ? c->other : "", against[c->of],
            optional(floor, c->floor), workspace);
     fflush(stdout);
@@ -82,11 +82,17 @@ static void write_case(FILE *f, int number, const Result *results, const Machine
             "{\"name\": \"%s\", \"threads\": %d, \"seconds\": %.6g, \"best_seconds\": %.6g, "
             "\"visible_pairs\": %.0f, \"flops\": %.6g, \"gflops\": %.4g, \"gbytes\": %.4g, "
             "\"workspace_bytes\": %.0f, \"of_peak\": %.4f, \"peak_floor\": %.3g, \"of_sgemm\": %.4f, "
-            "\"of\": \"%s%s\", \"share\": %.4f, \"floor\": %.3g}",
+            "\"of\": \"%s%s\", \"share\": %.4f, \"floor\": %.3g, \"predicted_seconds\": %.6g}",
             c->name, case_threads(c), r->seconds, r->best, r->pairs, r->flops, rate(r) / 1e9,
             r->bytes / r->seconds / 1e9, r->workspace, of_peak(number, results, m), c->peak_floor,
             of_sgemm(number, results, m), c->other ? c->other : "", against[c->of],
-            report_share(number, results, m), c->floor);
+            report_share(number, results, m), c->floor, r->predicted);
+}
+
+void report_end(const Result *results)
+{
+    double error = predict_error(results);
+    if (error > 0) printf("\nmedian error of predicted times: %.3f (asked: 0.25)\n", error);
 }
 
 bool report_json(const Options *o, const Machine *m, const Result *results, const bool *shown)
@@ -96,9 +102,9 @@ bool report_json(const Options *o, const Machine *m, const Result *results, cons
     fprintf(f,
             "{\"cpu\": \"%s\", \"peak_gflops\": %.4g, \"peak_gflops_two_threads\": %.4g,\n"
             "\"sgemm_gflops\": %.4g, \"blas_attention_gflops\": %.4g, \"read_gbytes\": %.4g, "
-            "\"read_gbytes_two_threads\": %.4g,\n\"cases\": [",
+            "\"read_gbytes_two_threads\": %.4g,\n\"predicted_median_error\": %.4g,\n\"cases\": [",
             o->cpu ? o->cpu : "", m->peak[0] / 1e9, m->peak[1] / 1e9, m->sgemm / 1e9, m->blas_attention / 1e9,
-            m->read[0] / 1e9, m->read[1] / 1e9);
+            m->read[0] / 1e9, m->read[1] / 1e9, predict_error(results));
     const char *between = "\n  ";
     for (int k = 0; k < n_cases; k++) {
         if (!shown[k]) continue;

@@ -98,6 +98,7 @@ int main(int argc, char **argv)
         results[k] = measure_case(&cases[k], &options);
         report_row(k, results, &machine);
     }
+    report_end(results);
     bool written = !options.json || report_json(&options, &machine, results, chosen);
     if (!written) perror(options.json);
     free(results);

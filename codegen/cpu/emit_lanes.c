@@ -299,12 +299,15 @@ static bool shares_loop(const Jam *j, const Block *block)
 static unsigned most_copies(const Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
-    unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 4;
+    unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 6; /* of 2 registers each */
     if (!shares_loop(j, &s->body) || rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;
     unsigned weight = block_weight(e, &s->body);
-    return weight > 160 ? 1 : weight > 60 && most > 4 ? 4 : most;
+    return weight > 160 ? 1 : weight > 60 ? 4 : most;
 }
+
+/* What is left of a block of 128 or 32 after eights or sixes. */
+static unsigned fewer(unsigned copies) { return copies == 8 ? 4 : copies == 6 ? 2 : copies > 1 ? 1 : 0; }
 
 void emit_jam_loop(Emitter *e, const Statement *s)
 {
@@ -317,7 +320,7 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     emit_forget(e, mark);
     bool inside = e->jammed;
     e->jammed = true;
-    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = j.copies > 4 ? 4 : j.copies / 4)
+    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = fewer(j.copies))
         at = emit_steps(e, s->variable->name, at, hi, j.copies, jam_step, &j);
     e->jammed = inside;
     e->indices[s->variable->id] = outer;
