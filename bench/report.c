@@ -68,7 +68,8 @@ void report_row(int number, const Result *results, const Machine *m)
     char share[16], floor[16], peak_floor[16], workspace[32], predicted[16];
     snprintf(workspace, sizeof workspace, "%.0f KiB", results[number].workspace / 1024);
     printf("| %s | %.2f | %s | %.2f | %s | %.2f | %s | %s%s | %s | %s |\n", c->name,
-           1e3 * results[number].seconds, optional(predicted, 1e3 * results[number].predicted), of_peak(number, results, m), optional(peak_floor, c->peak_floor), of_sgemm(number, results, m),
+           1e3 * results[number].seconds, optional(predicted, 1e3 * results[number].predicted),
+           of_peak(number, results, m), optional(peak_floor, c->peak_floor), of_sgemm(number, results, m),
            optional(share, report_share(number, results, m)), c->other ? c->other : "", against[c->of],
            optional(floor, c->floor), workspace);
     fflush(stdout);

@@ -39,7 +39,9 @@ check dense causal
 check
 "$PYTHON" - "$result" <<'PYTHON'
 import json, sys
-cases = {case["name"]: case for case in json.load(open(sys.argv[1]))["cases"]}
+bench = json.load(open(sys.argv[1]))
+assert 0 < bench["predicted_median_error"] < 0.5, bench["predicted_median_error"]
+cases = {case["name"]: case for case in bench["cases"]}
 long, short = cases["window256_long"], cases["window256_one_head"]
 assert long["visible_pairs"] > 256 * short["visible_pairs"]
 assert long["workspace_bytes"] <= 2 * short["workspace_bytes"], (long, short)
