@@ -32,6 +32,19 @@ const char *case_sizes(Call *call, const Options *o)
     return wrong;
 }
 
+const char *case_inputs(Call *call, const Options *o)
+{
+    const char *wrong = NULL, *name;
+    for (uint32_t k = 0; !wrong && k < o->inputs.n; k++) {
+        const char *path = case_value(call->c, o->inputs.at[k], &name);
+        Array array = {0};
+        if (!name) return format(call->c, "-i %s: expected TENSOR=FILE.npy", path);
+        wrong = call_find_input(call, name) ? npy_read(call->c, path, &array) : NULL;
+        if (!wrong) wrong = call_set_array(call, name, &array);
+    }
+    return wrong;
+}
+
 AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern)
 {
     Strings definitions = o->definitions, includes = o->includes;

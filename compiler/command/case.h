@@ -10,7 +10,8 @@
 const char *case_pattern(Pipeline *p, const char *file, Pattern **pattern);
 /* `name=value` of -i, -o, --size; NULL where there is no name (a pattern with one output: -o FILE). */
 const char *case_value(Compilation *c, const char *text, const char **name);
-const char *case_sizes(Call *call, const Options *o); /* --size */
+const char *case_sizes(Call *call, const Options *o);  /* --size */
+const char *case_inputs(Call *call, const Options *o); /* -i */
 /* The options as libattn takes them, lists ended by NULL. */
 AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern);
 /* `"i": 64, "j": 64` and `"window": 256`: members of JSON objects. */

@@ -225,6 +225,7 @@ int command_explain(Compilation *c, const Options *o, const char *file)
     call_init(&x->call, c, x->pattern, o->f64);
     x->call.most_reals = MOST_REALS;
     wrong = case_sizes(&x->call, o);
+    if (!wrong) wrong = case_inputs(&x->call, o);
     if (!wrong) wrong = call_complete(&x->call, (uint64_t)o->seed, false);
     if (wrong) return complain("%s", wrong);
     x->host = profile_of_host(c);

@@ -171,6 +171,7 @@ int command_measure(Compilation *c, const Options *o, const char *file)
     if (wrong) return complain("%s", wrong);
     call_init(&m->call, c, m->pattern, o->f64);
     wrong = case_sizes(&m->call, o);
+    if (!wrong) wrong = case_inputs(&m->call, o);
     if (!wrong) wrong = call_complete(&m->call, (uint64_t)o->seed, false);
     if (!wrong && o->require_fast) pipeline_kernel(&m->p, m->pattern);
     if (m->p.status) return pipeline_report(&m->p, o);

@@ -27,7 +27,7 @@ static const Option table[] = {
     {DEFINE, "-D", "--define", true, ALL},
     {INCLUDE, "-I", "--include", true, ALL},
     {OUTPUT, "-o", "--output", true, COMPILE | RUN},
-    {INPUT, "-i", "--input", true, RUN},
+    {INPUT, "-i", "--input", true, RUN | BENCH | EXPLAIN},
     {HEADER, NULL, "--header", true, COMPILE},
     {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN},
     {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH | EXPLAIN},

@@ -17,19 +17,6 @@ typedef struct Run {
 
 /* --- what is given --- */
 
-static const char *read_inputs(Run *r)
-{
-    const char *wrong = NULL, *name;
-    for (uint32_t k = 0; !wrong && k < r->o->inputs.n; k++) {
-        const char *path = case_value(r->c, r->o->inputs.at[k], &name);
-        Array array = {0};
-        if (!name) return format(r->c, "-i %s: expected TENSOR=FILE.npy", path);
-        wrong = call_find_input(&r->call, name) ? npy_read(r->c, path, &array) : NULL;
-        if (!wrong) wrong = call_set_array(&r->call, name, &array);
-    }
-    return wrong;
-}
-
 /* The output that an -o names, or the only one. */
 static CallTensor *find_output(Run *r, const char *name)
 {
@@ -76,7 +63,7 @@ static const char *prepare(Run *r, const char *file)
     if (wrong) return wrong;
     call_init(&r->call, r->c, r->pattern, r->o->f64);
     wrong = case_sizes(&r->call, r->o);
-    if (!wrong) wrong = read_inputs(r);
+    if (!wrong) wrong = case_inputs(&r->call, r->o);
     if (!wrong) wrong = check_outputs(r);
     if (!wrong) wrong = call_complete(&r->call, (uint64_t)r->o->seed, false);
     if (!wrong) want_states(r);

@@ -53,6 +53,18 @@ pairs "$cases/swin.attn" "b * h * y * x * 64" $(plane 64 64)
 pairs "$patterns/window/sliding_window.attn" "b * h * (window * i - window * (window - 1) // 2)" \
     -D window=100 $(line 1000 1000)
 
+# Documents of given lengths, causal within.
+"$PYTHON" - <<'PYTHON'
+import struct
+lengths = [1, 200, 37, 512, 250]
+data = [k for k, n in enumerate(lengths) for _ in range(n)]
+head = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, %d), }" % len(data)
+head += " " * (-(len(head) + 11) % 64) + "\n"
+with open("doc.npy", "wb") as f:
+    f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<%dq" % len(data), *data))
+PYTHON
+pairs "$cases/documents.attn" "h * sum(n * (n + 1) // 2 for n in (1, 200, 37, 512, 250))" --size h=3 -i doc=doc.npy
+
 # The first needs a measured machine, later ones read it from the cache folder.
 [ -s "$work/cache/attnc/machine.txt" ] || fail "no machine.txt"
 cp "$work/cache/attnc/machine.txt" first.txt
