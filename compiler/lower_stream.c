@@ -3,6 +3,8 @@
  * Ensures: bounds of loops and conditions of branches are the same in all lanes. Breaks: nothing. */
 #include "lower_strip.h"
 
+#include "graph.h"
+
 #include <math.h>
 
 /* ---- recognising ---- */
@@ -157,6 +159,42 @@ void strip_outside_close(Strip *s, Scope *here)
     s->l->lane = s->lane;
 }
 
+void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dims, Index **dims)
+{
+    Nest nest;
+    Node **at = NEW_ARRAY(comp(s), Node *, t->n_dims);
+    dims_open(s->l, &nest, n_dims, dims);
+    if (n_dims) nest.loops[n_dims - 1].range.step = integer(s, 16); /* numbers of a cache line */
+    for (unsigned d = 0; d < t->n_dims; d++) at[d] = lower_value(s->l, subscripts[d]);
+    prefetch(s->l, t, at);
+    nest_close(s->l, &nest);
+}
+
+typedef struct Rows {
+    Strip *s;
+    NodeList reads;
+} Rows;
+
+static void collect_row(void *context, const Node *n)
+{
+    Rows *r = context;
+    bool row = n->op == N_READ && n->type == TYPE_REAL && !n->guarded && varies(r->s, n);
+    if (row) PUSH(comp(r->s), &r->reads, (Node *)n);
+}
+
+/* The rows that the next strip stages, which lie further on in memory (those of another residue jump). */
+static void prefetch_next(Strip *s, const Node *n, unsigned n_dims, Index **dims)
+{
+    Rows rows = {.s = s};
+    Node *next = binary(s, N_ADD, node_index(comp(s), s->tile), integer(s, 1));
+    node_visit(comp(s), n, collect_row, &rows);
+    if (s->n_residues) return;
+    for (uint32_t k = 0; k < rows.reads.n; k++) {
+        Node *read = node_substitute(comp(s), rows.reads.at[k], 1, &s->tile, &next);
+        strip_prefetch(s, read->tensor, read->args, n_dims, dims);
+    }
+}
+
 static Node *stage_tile(Staging *g, Node *n, const Node *inside)
 {
     Strip *s = g->s;
@@ -173,6 +211,7 @@ static Node *stage_tile(Staging *g, Node *n, const Node *inside)
     store_at(s->l, rows, lower_value(s->l, n));
     nest_close(s->l, &nest);
     strip_transpose(s, tile, rows, tile);
+    prefetch_next(s, n, n_dims, dims);
     strip_outside_close(s, here);
     return read_at(s->l, tile);
 }

@@ -236,6 +236,7 @@ static bool place_body(Tiling *t)
     for (unsigned k = 0; k < t->n; k++) {
         find_residue(t, &t->queries[k]);
         place_query(t, k);
+        s->tile = t->queries[k].tile;
         from[k] = t->queries[k].index;
         to[k] = t->queries[k].at;
     }
@@ -322,19 +323,38 @@ static void store_riders(Tiling *t)
     }
 }
 
+/* Coordinates of an element of the output, and its dims within a row. */
+static Node **output_row(Tiling *t, Index **rest, unsigned *n)
+{
+    Lower *l = t->s.l;
+    const Tensor *out = t->stage->equation->tensor;
+    Node **subscripts = NEW_ARRAY(l->c, Node *, out->n_dims);
+    *n = 0;
+    for (unsigned k = 0; k < out->n_dims; k++) {
+        subscripts[k] = node_index(l->c, out->dims[k]);
+        if (set_has(&t->inner, out->dims[k]->id)) rest[(*n)++] = out->dims[k];
+        for (unsigned q = 0; q < t->n; q++)
+            if (t->queries[q].index == out->dims[k]) subscripts[k] = t->queries[q].at;
+    }
+    return subscripts;
+}
+
+static void prefetch_output(Tiling *t)
+{
+    Index *dims[MAX_INDICES + 1];
+    unsigned n;
+    Node **subscripts = output_row(t, dims + 1, &n);
+    dims[0] = t->s.lane;
+    if (n) strip_prefetch(&t->s, t->stage->equation->tensor, subscripts, n + 1, dims);
+}
+
 static void store_strip(Tiling *t)
 {
     Lower *l = t->s.l;
     Tensor *out = t->stage->equation->tensor;
     Index *rest[MAX_INDICES];
-    Node **subscripts = NEW_ARRAY(l->c, Node *, out->n_dims);
-    unsigned n = 0;
-    for (unsigned k = 0; k < out->n_dims; k++) {
-        subscripts[k] = node_index(l->c, out->dims[k]);
-        if (set_has(&t->inner, out->dims[k]->id)) rest[n++] = out->dims[k];
-        for (unsigned q = 0; q < t->n; q++)
-            if (t->queries[q].index == out->dims[k]) subscripts[k] = t->queries[q].at;
-    }
+    unsigned n;
+    Node **subscripts = output_row(t, rest, &n);
     Nest nest;
     dims_open(l, &nest, n, rest);
     store(l, out, subscripts, lower_value(l, t->body));
@@ -497,6 +517,7 @@ static void emit_strip(Tiling *t)
         s->row_max = scratch_new(l, "row.max", t->riders.score, 1, &s->lane);
         s->row_sum = scratch_new(l, "row.sum", t->riders.score, 1, &s->lane);
     }
+    prefetch_output(t);
     if (hides(t))
         stream_twice(t);
     else

@@ -42,6 +42,7 @@ typedef struct Strip {
     Index *lane;
     Box lanes;               /* all lanes of the strip */
     Scope *outside;          /* of the vector loop */
+    Index *tile;             /* the last task index: strips follow each other along it */
     Residue residues[MOST_QUERIES];
     unsigned n_residues;
     unsigned stream;         /* number of the sum being streamed */
@@ -80,6 +81,8 @@ void strip_transpose(Strip *s, Tensor *to, Tensor *from, const Tensor *tile);
 bool strip_recognise(Strip *s, Node *sum);    /* fills terms; does the sum fit lanes? */
 Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lanes and all of its dims: its value */
 
+/* Rows along the last of dims, a cache line at a time. */
+void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dims, Index **dims);
 Scope *strip_outside_open(Strip *s);          /* statements before the vector loop ... */
 void strip_outside_close(Strip *s, Scope *here); /* ... until here */
 
