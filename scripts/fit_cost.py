@@ -92,7 +92,8 @@ def errors(rows, predict):
 
 def quick(cases):
     line = LINE.replace("4096", "1024").replace("h=8", "h=2")
-    return [(name, line) for name, sizes in cases if sizes == LINE] + [(name, PLANE.replace("h=8", "h=2")) for name in ("neighborhood2d", "swin")]
+    plane = PLANE.replace("h=8", "h=2")
+    return [(name, line) for name, sizes in cases if sizes == LINE] + [("neighborhood2d", plane), ("swin", plane)]
 
 
 def main():

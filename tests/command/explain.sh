@@ -24,7 +24,8 @@ x = json.load(open("out.json"))
 expected = eval(sys.argv[1], {}, {**x["sizes"], **x["parameters"]})
 assert x["visible_pairs"] == expected, (x["visible_pairs"], expected)
 for s in x["stages"]:
-    if "dense" in sys.argv[2]: assert s["visited_pairs"] == s["visible_pairs"], s # lanes without a query do not count
+    if "dense" in sys.argv[2]: # lanes without a query do not count
+        assert s["visited_pairs"] == s["visible_pairs"], s
     if s["lanes"]: # a strip sees every pair that is visible, and no box is neither full nor partial
         assert s["visited_pairs"] >= s["visible_pairs"], s
     if s["boxes"]:
@@ -61,9 +62,11 @@ data = [k for k, n in enumerate(lengths) for _ in range(n)]
 head = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, %d), }" % len(data)
 head += " " * (-(len(head) + 11) % 64) + "\n"
 with open("doc.npy", "wb") as f:
-    f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack("<%dq" % len(data), *data))
+    f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode())
+    f.write(struct.pack("<%dq" % len(data), *data))
 PYTHON
-pairs "$cases/documents.attn" "h * sum(n * (n + 1) // 2 for n in (1, 200, 37, 512, 250))" --size h=3 -i doc=doc.npy
+pairs "$cases/documents.attn" "h * sum(n * (n + 1) // 2 for n in (1, 200, 37, 512, 250))" --size h=3 \
+    -i doc=doc.npy
 
 # The first needs a measured machine, later ones read it from the cache folder.
 [ -s "$work/cache/attnc/machine.txt" ] || fail "no machine.txt"
@@ -95,8 +98,10 @@ PYTHON
 # Performance diagnostics: asked for, or as errors.
 slow=$ATTN_SOURCE/tests/errors/performance-gather.attn
 [ -z "$("$ATTNC" check "$slow" 2>&1)" ] || fail "check tells of performance unasked"
-"$ATTNC" check "$slow" -p across --performance 2>&1 | grep "performance\[P003\]" >/dev/null || fail "check --performance"
-"$ATTNC" compile "$slow" -p across --performance -o slow.so 2>&1 | grep "performance\[P003\]" >/dev/null || fail "compile --performance"
+"$ATTNC" check "$slow" -p across --performance 2>err.txt
+grep -q "performance\[P003\]" err.txt || fail "check --performance"
+"$ATTNC" compile "$slow" -p across --performance -o slow.so 2>err.txt
+grep -q "performance\[P003\]" err.txt || fail "compile --performance"
 [ -s slow.so ] || fail "--performance is no error"
 rm slow.so
 "$ATTNC" explain "$slow" -p across 2>err.txt >out.txt
