@@ -8,7 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { PART = 32 }; /* keys of a block whose condition must be tested */
+/* Keys: full blocks are whole parts, one where the condition must be tested is one. Rows of several
+ * dimensions are hardly ever full. */
+enum { PART = 32 };
+static unsigned part_of(const Strip *s) { return s->sum->n_vars > 1 ? STRIP_BLOCK : PART; }
 
 /* ---- one block of keys ---- */
 
@@ -16,7 +19,7 @@ enum { PART = 32 }; /* keys of a block whose condition must be tested */
 static Node *coordinate(Strip *s, const Streamed *v)
 {
     Node *key = node_index(comp(s), s->key);
-    if (v->list) return node_read(comp(s), v->list, (Node *[]){binary(s, N_ADD, s->listed, key)}, false);
+    if (v->list) return node_read(comp(s), v->list, &key, false);
     Node *at = binary(s, N_ADD, s->first, key);
     return binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, at));
 }
@@ -32,7 +35,7 @@ static Node *at_key(Strip *s, Node *n)
         to[k] = coordinate(s, &s->streamed[k]);
     }
     from[count] = s->slot;
-    to[count] = binary(s, N_ADD, s->listed, node_index(comp(s), s->key));
+    to[count] = node_index(comp(s), s->key);
     return node_substitute(comp(s), n, count + 1, from, to);
 }
 
@@ -263,19 +266,6 @@ static Box block_box(Strip *s)
     return box;
 }
 
-/* A loop over [lo, hi) in blocks of `size` keys; s->first and s->count are the current one. */
-static void blocks_open(Strip *s, Loop *loop, const char *name, Node *lo, Node *hi, Node *size)
-{
-    Lower *l = s->l;
-    Local *end = local_make(l, "end", TYPE_INT, true), *count = local_make(l, "count", TYPE_INT, true);
-    set_local(l, end, hi);
-    Index *first = strip_index(l, name, integer(s, 0));
-    loop_open(l, loop, first, (Range){lo, get(s, end), size});
-    s->first = node_index(comp(s), first);
-    set_local(l, count, binary(s, N_MIN, size, binary(s, N_SUB, get(s, end), s->first)));
-    s->count = get(s, count);
-}
-
 static Node *may_hold(Strip *s)
 {
     Box box = block_box(s);
@@ -298,57 +288,13 @@ static void fill_lists(Strip *s)
     loop_close(s->l, &loop);
 }
 
-/* A block that is full runs as one part; else those of its parts whose condition holds somewhere do, and test
- * it. */
-static void run_parts(Strip *s)
+/* Several streamed indices: the coordinates of the block's keys as lists, row-major. */
+static void make_coordinates(Strip *s)
 {
-    Lower *l = s->l;
-    Node *first = s->first, *count = s->count;
-    Loop part;
-    Branch some;
-    Local *size = local_make(l, "size", TYPE_INT, true);
-    set_local(l, size, node_if(comp(s), s->partial, integer(s, PART), integer(s, STRIP_BLOCK)));
-    blocks_open(s, &part, "part", first, binary(s, N_ADD, first, count), get(s, size));
-    s->listed = binary(s, N_SUB, s->first, first);
-    branch_open(l, &some, binary(s, N_OR, node_unary(comp(s), N_NOT, s->partial), may_hold(s)));
-    run_block(s);
-    branch_close(l, &some);
-    loop_close(l, &part);
-    s->first = first;
-    s->count = count;
-    s->listed = integer(s, 0);
-}
-
-/* A block whose condition holds nowhere is left out. */
-static void judge_block(Strip *s)
-{
-    Lower *l = s->l;
-    s->partial = NULL;
-    if (node_is_bool(s->where, true)) {
-        fill_lists(s);
-        run_block(s);
-        return;
-    }
-    Branch some;
-    branch_open(l, &some, may_hold(s));
-    fill_lists(s);
-    Local *partial = local_make(l, "partial", TYPE_BOOL, true);
-    set_local(l, partial, may_fail(s));
-    s->partial = get(s, partial);
-    run_parts(s);
-    branch_close(l, &some);
-}
-
-/* Several streamed indices: the coordinates of the block's keys as lists, row-major, going on where the last
- * block ended. */
-static void start_coordinates(Strip *s)
-{
-    Lower *l = s->l;
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         Streamed *v = &s->streamed[k];
-        v->list = scratch_new(l, "list", integer(s, 0), 1, &s->key);
-        v->at = local_make(l, "at", TYPE_INT, true);
-        set_local(l, v->at, integer(s, 0));
+        v->list = scratch_new(s->l, "list", integer(s, 0), 1, &s->key);
+        v->at = local_make(s->l, "at", TYPE_INT, true);
     }
 }
 
@@ -369,6 +315,13 @@ static void fill_coordinates(Strip *s)
 {
     Lower *l = s->l;
     Loop loop;
+    Node *rows = s->first;
+    if (s->sum->n_vars < 2) return;
+    for (unsigned k = s->sum->n_vars; k-- > 0;) {
+        const Streamed *v = &s->streamed[k];
+        set_local(l, v->at, k ? binary(s, N_MOD, rows, v->count) : rows);
+        rows = binary(s, N_FLOORDIV, rows, v->count);
+    }
     keys_open(s, &loop, LOOP_SERIAL);
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         const Streamed *v = &s->streamed[k];
@@ -378,23 +331,98 @@ static void fill_coordinates(Strip *s)
     loop_close(l, &loop);
 }
 
+static void add_keys(Strip *s)
+{
+    fill_coordinates(s);
+    fill_lists(s);
+    run_block(s);
+}
+
+/* ---- which blocks ---- */
+
+static Node *keys_left(Strip *s, Local *end) { return binary(s, N_SUB, get(s, end), s->first); }
+
+static Local *set_count(Strip *s, const char *name, Node *value)
+{
+    Local *count = local_make(s->l, name, TYPE_INT, true);
+    set_local(s->l, count, value);
+    s->count = get(s, count);
+    return count;
+}
+
+/* The longest block from here, of whole parts, in which the condition cannot fail; else one part where it
+ * may. */
+static void choose_block(Strip *s, Local *count, Local *partial)
+{
+    Lower *l = s->l;
+    Index *shorter = strip_index(l, "shorter", integer(s, STRIP_BLOCK / part_of(s)));
+    Node *none = binary(s, N_EQ, node_index(comp(s), shorter), integer(s, 0)), *part = integer(s, part_of(s));
+    Loop loop;
+    Branch try;
+    loop_open(l, &loop, shorter, whole_range(l, shorter));
+    Node *more = binary(s, N_AND, get(s, partial), binary(s, N_LT, part, get(s, count)));
+    branch_open(l, &try, binary(s, N_OR, none, more));
+    Node *less =
+        binary(s, N_MUL, binary(s, N_FLOORDIV, binary(s, N_SUB, get(s, count), integer(s, 1)), part), part);
+    set_count(s, "size", node_if(comp(s), none, get(s, count), less));
+    set_local(l, partial, may_fail(s));
+    set_local(l, count, s->count);
+    branch_close(l, &try);
+    loop_close(l, &loop);
+    s->count = get(s, count);
+}
+
+/* Keys [next, next + count) are done, or hidden from all lanes. */
+static void pass(Strip *s, Local *next) { set_local(s->l, next, binary(s, N_ADD, s->first, s->count)); }
+
+/* Where the condition holds nowhere in a whole block or in the part that is left of it, nothing is added. */
+static void judge_block(Strip *s, Local *end, Local *next)
+{
+    Lower *l = s->l;
+    Branch due, some, rest;
+    Local *partial = local_make(l, "partial", TYPE_BOOL, true);
+    branch_open(l, &due, binary(s, N_LE, get(s, next), s->first));
+    set_count(s, "block", binary(s, N_MIN, integer(s, STRIP_BLOCK), keys_left(s, end)));
+    pass(s, next);
+    branch_open(l, &some, may_hold(s));
+    Local *count = set_count(s, "count", s->count);
+    set_local(l, partial, node_bool(comp(s), true));
+    choose_block(s, count, partial);
+    pass(s, next);
+    s->partial = get(s, partial);
+    branch_open(l, &rest, binary(s, N_OR, node_unary(comp(s), N_NOT, s->partial), may_hold(s)));
+    add_keys(s);
+    branch_close(l, &rest);
+    branch_close(l, &some);
+    branch_close(l, &due);
+}
+
 void strip_blocks(Strip *s)
 {
+    Lower *l = s->l;
     Node *total = integer(s, 1);
     Loop loop;
+    bool hides = !node_is_bool(s->where, true);
     memset(s->streamed, 0, sizeof s->streamed);
-    s->listed = integer(s, 0);
+    s->partial = NULL;
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         find_range(s, k);
         total = binary(s, N_MUL, total, s->streamed[k].count);
     }
-    bool several = s->sum->n_vars > 1;
-    if (!node_is_bool(s->where, true))
-        s->seen = scratch_new(s->l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
-    if (several) start_coordinates(s);
-    total = node_if(comp(s), s->nonempty, total, integer(s, 0));
-    blocks_open(s, &loop, "first", integer(s, 0), total, integer(s, STRIP_BLOCK));
-    if (several) fill_coordinates(s);
-    judge_block(s);
-    loop_close(s->l, &loop);
+    if (hides) s->seen = scratch_new(l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
+    if (s->sum->n_vars > 1) make_coordinates(s);
+    Local *end = local_make(l, "end", TYPE_INT, true), *next = local_make(l, "next", TYPE_INT, true);
+    set_local(l, end, node_if(comp(s), s->nonempty, total, integer(s, 0)));
+    if (hides) set_local(l, next, integer(s, 0));
+    Index *first = strip_index(l, "first", integer(s, 0));
+    loop_open(l, &loop, first,
+              (Range){integer(s, 0), get(s, end), integer(s, hides ? part_of(s) : STRIP_BLOCK)});
+    s->first = node_index(comp(s), first);
+    if (hides)
+        judge_block(s, end, next);
+    else {
+        set_count(s, "count", binary(s, N_MIN, integer(s, STRIP_BLOCK), keys_left(s, end)));
+        add_keys(s);
+    }
+    loop_close(l, &loop);
 }

@@ -36,6 +36,7 @@ static Node *get(Few *f, Local *x) { return local_get(f->l, x); }
 /* ---- does it fit? ---- */
 
 typedef struct Look {
+    const Plan *plan;
     bool other;
     unsigned sums;
 } Look;
@@ -44,14 +45,15 @@ static void look(void *context, const Node *n)
 {
     Look *k = context;
     k->other |= n->guarded || n->op == N_CHECK || (node_is_binder(n) && n->op != N_REDUCE);
+    k->other |= n->op == N_READ && plan_equation(k->plan, n->tensor);
     k->sums += n->op == N_REDUCE;
 }
 
-/* What is looked up or summed at length for every pair gains nothing here, and its code is there once more.
- */
+/* What is chosen by other equations, or looked up or summed at length for every pair, gains little here, and
+ * its code is there once more. */
 static bool is_plain(Few *f, const Node *n, unsigned most_sums)
 {
-    Look k = {false, 0};
+    Look k = {f->l->plan, false, 0};
     node_visit(f->l->c, n, look, &k);
     return !k.other && k.sums <= most_sums;
 }

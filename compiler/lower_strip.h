@@ -63,7 +63,6 @@ typedef struct Strip {
     Node *again;             /* the second attempt? */
     Local *hidden;           /* has a block with hidden keys been added? */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
-    Node *listed;            /* where the block begins in the lists of coordinates (several streamed indices) */
 } Strip;
 
 static inline Compilation *comp(Strip *s) { return s->l->c; }
