@@ -1,6 +1,7 @@
 /* The streamed keys of a strip in blocks (see lower_strip.h).
  * Requires: recognised terms with their accumulators. Ensures: every visible key has been added once, in all
  * lanes that see it. Breaks: nothing. */
+#include "graph.h"
 #include "lower_strip.h"
 
 #include "census.h"
@@ -70,6 +71,35 @@ static void see_block(Strip *s)
     loop_close(s->l, &loop);
 }
 
+typedef struct Sums {
+    Strip *s;
+    Node *sum;
+    unsigned count;
+    bool functions;
+} Sums;
+
+static void look_for_sum(void *context, const Node *n)
+{
+    Sums *f = context;
+    if (is_transcendental(n->op)) f->functions = true;
+    if (n->op != N_REDUCE || !varies(f->s, n)) return;
+    f->sum = (Node *)n;
+    f->count++;
+}
+
+/* The only sum of a score that is a function of it (tanh, exp): the loop that runs keys together stops there,
+ * and the code of the function is there once. Else the score. */
+static Node *sum_in(Strip *s, Node *score)
+{
+    Sums f = {.s = s};
+    node_visit(comp(s), score, look_for_sum, &f);
+    bool alone = f.count == 1 && f.sum != score && f.sum->kind == REDUCE_SUM && f.sum->data == score->data;
+    if (!alone) return score;
+    Sums outside = {.s = s};
+    node_visit(comp(s), node_replace(comp(s), score, f.sum, real(s, 0)), look_for_sum, &outside);
+    return outside.functions ? f.sum : score;
+}
+
 /* A maximum that is an output is NaN if a score is. */
 static Node *further(Strip *s, Term *t, Node *x)
 {
@@ -82,10 +112,18 @@ static void score_block(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Loop loop;
+    Node *sum = t->softmax ? t->weight : sum_in(s, t->weight);
     if (t->top) set_local(l, t->top, get(s, t->max));
     keys_open(s, &loop, LOOP_JAM);
     Local *x = local_new(l, "score", t->weight);
-    set_local(l, x, score_of(s, at_key(s, t->weight)));
+    set_local(l, x, score_of(s, at_key(s, sum)));
+    store_at(l, t->tile, get(s, x));
+    if (t->top && sum == t->weight) set_local(l, t->top, further(s, t, get(s, x)));
+    loop_close(l, &loop);
+    if (sum == t->weight) return;
+    keys_open(s, &loop, LOOP_SERIAL);
+    Node *of_sum = node_replace(comp(s), t->weight, sum, read_at(l, t->tile));
+    set_local(l, x, lower_value(l, at_key(s, of_sum)));
     store_at(l, t->tile, get(s, x));
     if (t->top) set_local(l, t->top, further(s, t, get(s, x)));
     loop_close(l, &loop);
@@ -184,7 +222,7 @@ static void run_block(Strip *s)
     Branch partial;
     if (s->partial) {
         branch_open(l, &partial, s->partial);
-        set_local(l, s->hidden, node_bool(comp(s), true));
+        if (s->again) set_local(l, s->hidden, node_bool(comp(s), true));
         see_block(s);
         branch_close(l, &partial);
     }
@@ -201,7 +239,7 @@ static void run_block(Strip *s)
             continue;
         }
         Local *scale = t->softmax ? normalise_block(s, t) : NULL;
-        if (s->partial)
+        if (s->partial && s->again)
             weigh_either(s, t, scale);
         else
             weigh_block(s, t, scale, false);

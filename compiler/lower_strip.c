@@ -470,10 +470,16 @@ static Tensor *stream_sums(Tiling *t)
     return taint;
 }
 
-static bool hides(const Tiling *t)
+/* May a hidden key hold a value that is not finite? A literal factor is. */
+static bool hides_values(Tiling *t)
 {
-    for (uint32_t k = 0; k < t->sums.n; k++)
-        if (!node_is_bool(binder_where(t->sums.at[k]), true)) return true;
+    for (uint32_t k = 0; k < t->sums.n; k++) {
+        accumulators(t, t->sums.at[k]);
+        bool hides =
+            !node_is_bool(binder_where(t->sums.at[k]), true) && strip_recognise(&t->s, t->sums.at[k]);
+        for (unsigned i = 0; hides && i < t->s.n_terms; i++)
+            if (t->s.terms[i].factor && t->s.terms[i].factor->op != N_REAL) return true;
+    }
     return false;
 }
 
@@ -518,7 +524,7 @@ static void emit_strip(Tiling *t)
         s->row_sum = scratch_new(l, "row.sum", t->riders.score, 1, &s->lane);
     }
     prefetch_output(t);
-    if (hides(t))
+    if (hides_values(t))
         stream_twice(t);
     else
         stream_sums(t);

@@ -60,7 +60,7 @@ typedef struct Strip {
     VEC(List) lists;
     Index *slot;             /* the place of a key in the lists */
     Node *shown, *nonempty;  /* the condition, with lists; may anything be visible at all? */
-    Node *again;             /* the second attempt? */
+    Node *again;             /* the second attempt? NULL: one is enough */
     Local *hidden;           /* has a block with hidden keys been added? */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
 } Strip;
