@@ -52,6 +52,7 @@ struct Statement {
     Node *condition;      /* IF; REQUIRE: must hold, else status = check */
     Local *local;         /* SET */
     Tensor *tensor;       /* STORE; PREFETCH: this element will be needed soon, a hint */
+    bool far;             /* PREFETCH: not so soon, and more than the first cache holds */
     Node **subscripts;
     Node *value;          /* SET, STORE */
     unsigned check;       /* REQUIRE: number in Kernel.checks */

@@ -23,6 +23,8 @@ typedef struct Few {
     Index *chunk, *slot, *lane, *place;           /* place: in a chunk's list of visible keys */
     Tensor *keys, *weights, *tops, *sums, *total; /* scratch */
     Tensor *part_max, *part_sum, *part_total;     /* workspace */
+    Node *summed,
+        *of_sum; /* the score, or a sum that it is a function of, and then the score; else of_sum is NULL */
     Local *count;
     IndexSet bound; /* the tasks and a place */
     const Riders *riders;
@@ -200,7 +202,7 @@ static void prefetch_row(Few *f, Node *read, Index *head)
     range.step = num(f, LINE);
     loop_open(l, &loop, along, range);
     at[t->n_dims - 1] = node_index(l->c, along);
-    prefetch(l, (Tensor *)t, at);
+    prefetch(l, (Tensor *)t, at, true);
     loop_close(l, &loop);
 }
 
@@ -222,14 +224,36 @@ static void prefetch_rows(Few *f)
     branch_close(l, &turn);
 }
 
+static void find_sum(void *context, const Node *n)
+{
+    const Node **sum = context;
+    if (n->op == N_REDUCE) *sum = n;
+}
+
+/* A score that is a function of one sum, the same for all keys: that is left to the lanes. */
+static void split_score(Few *f)
+{
+    Lower *l = f->l;
+    const Node *sum = NULL;
+    Node *score = simplify_assuming(l->c, f->score, f->where);
+    f->summed = score;
+    node_visit(l->c, score, find_sum, &sum);
+    if (!sum || sum == score || sum->kind != REDUCE_SUM || sum->data != score->data) return;
+    Node *rest = node_replace(l->c, score, (Node *)sum, real(f, 0));
+    if (node_depends_on(rest, f->sum->vars[0])) return;
+    f->summed = (Node *)sum;
+    f->of_sum = score;
+}
+
 static void score_keys(Few *f)
 {
     Lower *l = f->l;
     Loop loop;
+    split_score(f);
     Node *place = node_index(l->c, f->place), *count = get(f, f->count);
     place_open(f, &loop, num(f, 0), count);
-    Node *score = at_place(f, simplify_assuming(l->c, f->score, f->where), place);
-    store(l, f->weights, in_lanes(f, place), lower_value(l, score));
+    loop.kind = LOOP_JAM;
+    store(l, f->weights, in_lanes(f, place), lower_value(l, at_place(f, f->summed, place)));
     prefetch_rows(f);
     loop_close(l, &loop);
     place_open(f, &loop, count, op2(f, N_MUL, slots(f), num(f, FEW_LANES)));
@@ -277,6 +301,12 @@ static Local *find_maximum(Few *f)
     lanes_open(f, &lane);
     set_local(l, top, real(f, -INFINITY));
     loop_open(l, &slot, f->slot, (Range){num(f, 0), slots(f), NULL});
+    if (f->of_sum) {
+        Node *score = node_replace(l->c, f->of_sum, f->summed, read_at(l, f->weights));
+        Node *at = op2(f, N_MUL, node_index(l->c, f->slot), num(f, FEW_LANES));
+        Node *some = op2(f, N_LT, op2(f, N_ADD, at, node_index(l->c, f->lane)), get(f, f->count));
+        store_at(l, f->weights, node_if(l->c, some, lower_value(l, score), real(f, -INFINITY)));
+    }
     set_local(l, top, greater(f, read_at(l, f->weights), get(f, top)));
     loop_close(l, &slot);
     store_at(l, f->tops, get(f, top));

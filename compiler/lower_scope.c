@@ -110,11 +110,12 @@ void store(Lower *l, Tensor *t, Node **subscripts, Node *value)
     s->value = value;
 }
 
-void prefetch(Lower *l, Tensor *t, Node **subscripts)
+void prefetch(Lower *l, Tensor *t, Node **subscripts, bool far)
 {
     Statement *s = emit(l, S_PREFETCH);
     s->tensor = t;
     s->subscripts = subscripts;
+    s->far = far;
 }
 
 Tensor *scratch_new(Lower *l, const char *name, const Node *like, unsigned n_dims, Index **dims)

@@ -166,7 +166,7 @@ void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dim
     dims_open(s->l, &nest, n_dims, dims);
     if (n_dims) nest.loops[n_dims - 1].range.step = integer(s, 16); /* numbers of a cache line */
     for (unsigned d = 0; d < t->n_dims; d++) at[d] = lower_value(s->l, subscripts[d]);
-    prefetch(s->l, t, at);
+    prefetch(s->l, t, at, false);
     nest_close(s->l, &nest);
 }
 

@@ -172,7 +172,7 @@ LLVMValueRef emit_layout(Emitter *e);                   /* the function behind E
 LLVMValueRef emit_read(Emitter *e, const Node *n);
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);
 const EmitBuffer *emit_buffer(const Emitter *e, const Tensor *tensor);
-void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts);
+void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts, bool far);
 LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscripts); /* its address */
 
 /* --- emit_statement.c */

@@ -214,7 +214,7 @@ static void emit_statement(Emitter *e, const Statement *s)
     case S_IF: emit_if_statement(e, s); break;
     case S_SET: emit_set(e, s); break;
     case S_STORE: emit_store(e, s->tensor, s->subscripts, s->value); break;
-    case S_PREFETCH: emit_prefetch(e, s->tensor, s->subscripts); break;
+    case S_PREFETCH: emit_prefetch(e, s->tensor, s->subscripts, s->far); break;
     case S_REQUIRE: emit_fail_unless(e, emit_node(e, s->condition), s->check); break;
     case S_NOTE: break;
     default: BUG(e->c, "unknown statement");

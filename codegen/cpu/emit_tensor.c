@@ -524,12 +524,12 @@ LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscri
     return emit_at(e, memory_type(e, b), b->data, offset_of(e, b, subscripts));
 }
 
-void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts)
+void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts, bool far)
 {
     if (!emit_buffer(e, tensor)->element) return;
     LLVMValueRef args[] = {emit_element(e, tensor, subscripts),
                            LLVMConstInt(e->i32, tensor->role == ROLE_OUTPUT, false),
-                           LLVMConstInt(e->i32, 3, false), LLVMConstInt(e->i32, 1, false)};
+                           LLVMConstInt(e->i32, far ? 2 : 3, false), LLVMConstInt(e->i32, 1, false)};
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
 }
 
