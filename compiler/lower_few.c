@@ -1,18 +1,18 @@
 /* Pairwise stages with few queries, as in decoding: lanes run along keys and channels instead, and the keys
  * are split into chunks that are tasks of their own (Flash-Decoding, Dao et al. 2023).
  *
- * The first phase leaves a maximum, a sum and accumulators for every query and chunk, the second merges them.
- * The chunk is an outer task index, heads and queries are inner ones: a group of heads that shares keys and
- * values finds a chunk in the cache. Whether there are few queries is known when tensors are bound: one of
- * both ways has no tasks. Requires: one softmax-weighted sum over one index. Ensures: every visible key has
- * been added once; hidden ones are not looked at. Breaks: nothing. */
+ * A task takes some heads through a chunk, 32 keys at a time: heads that share keys and values find them in
+ * the first cache. It leaves a maximum, a sum and accumulators for every query, head and chunk; a second
+ * phase merges them. Whether there are few queries is known when tensors are bound: one of both ways has no
+ * tasks. Requires: one softmax-weighted sum over one index. Ensures: every visible key has been added once;
+ * hidden ones are not looked at. Breaks: nothing. */
 #include "lower_few.h"
 
 #include <math.h>
 
 #include "graph.h"
 
-enum { CHUNK = 128, FEW_LANES = 32, AT_ONCE = 4, HEADS_AHEAD = 4, LINE = 16 /* numbers of a cache line */ };
+enum { CHUNK = 512, FEW_LANES = 32, AT_ONCE = 4, HEADS = 4, LINE = 16 /* numbers of a cache line */ };
 
 typedef struct Few {
     Lower *l;
@@ -20,9 +20,12 @@ typedef struct Few {
     Node *body, *sum, *score, *factor, *sink, *where;
     Index *outer[MAX_INDICES], *dims[MAX_INDICES]; /* of the output: tasks, and those of the accumulators */
     unsigned n_outer, n_queries, n_dims;
-    Index *chunk, *slot, *lane, *place;           /* place: in a chunk's list of visible keys */
-    Tensor *keys, *weights, *tops, *sums, *total; /* scratch */
-    Tensor *part_max, *part_sum, *part_total;     /* workspace */
+    Index *head;                              /* the last dim before the queries, or NULL */
+    Index *chunk, *block, *member;            /* block: of heads; member: of a block */
+    Index *first, *lane, *place;              /* first: of 32 keys; place: in their list of visible ones */
+    Tensor *keys, *weights, *tops;            /* scratch, of the keys at work */
+    Tensor *max, *sum_of, *total;             /* scratch, of every member */
+    Tensor *part_max, *part_sum, *part_total; /* workspace */
     Node *summed,
         *of_sum; /* the score, or a sum that it is a function of, and then the score; else of_sum is NULL */
     Local *count;
@@ -117,7 +120,7 @@ static Index *index_of(Few *f, const char *name, Node *extent)
     return index;
 }
 
-/* The keys of the chunk that are visible, one after the other. */
+/* The visible ones of the next keys, one after the other. */
 static void list_keys(Few *f)
 {
     Lower *l = f->l;
@@ -128,9 +131,10 @@ static void list_keys(Few *f)
     conjuncts(l->c, f->where, &tests);
     Range range = {binder_lo(f->sum, 0), binder_hi(f->sum, 0), NULL};
     range = tighten_interval(l, f->sum->vars[0], range, &tests, &none);
-    Node *first = op2(f, N_MUL, node_index(l->c, f->chunk), num(f, CHUNK));
+    Node *first =
+        op2(f, N_ADD, op2(f, N_MUL, node_index(l->c, f->chunk), num(f, CHUNK)), node_index(l->c, f->first));
     range.lo = lower_value(l, op2(f, N_MAX, range.lo, first));
-    range.hi = lower_value(l, op2(f, N_MIN, range.hi, op2(f, N_ADD, first, num(f, CHUNK))));
+    range.hi = lower_value(l, op2(f, N_MIN, range.hi, op2(f, N_ADD, first, num(f, FEW_LANES))));
     f->count = local_make(l, "count", TYPE_INT, true);
     set_local(l, f->count, num(f, 0));
     loop_open(l, &loop, f->sum->vars[0], range);
@@ -148,20 +152,6 @@ static Node *at_place(Few *f, Node *n, Node *place)
 {
     Node *key = node_read(f->l->c, f->keys, &place, false);
     return node_substitute(f->l->c, n, 1, f->sum->vars, &key);
-}
-
-/* weights[place // lanes, place % lanes] */
-static Node **in_lanes(Few *f, Node *place)
-{
-    Node **at = NEW_ARRAY(f->l->c, Node *, 2);
-    at[0] = op2(f, N_FLOORDIV, place, num(f, FEW_LANES));
-    at[1] = op2(f, N_MOD, place, num(f, FEW_LANES));
-    return at;
-}
-
-static Node *slots(Few *f)
-{
-    return op2(f, N_FLOORDIV, op2(f, N_ADD, get(f, f->count), num(f, FEW_LANES - 1)), num(f, FEW_LANES));
 }
 
 static void place_open(Few *f, Loop *loop, Node *lo, Node *hi)
@@ -183,15 +173,16 @@ static void collect_row(void *context, const Node *n)
     if (key && n->type == TYPE_REAL && n->tensor->n_dims > 1) PUSH(r->f->l->c, &r->reads, (Node *)n);
 }
 
-/* The row of the current key some heads later, in steps of a cache line along the last dimension. */
-static void prefetch_row(Few *f, Node *read, Index *head)
+/* The row of the key 32 later, in steps of a cache line along the last dimension. */
+static void prefetch_row(Few *f, Node *read)
 {
     Lower *l = f->l;
     const Tensor *t = read->tensor;
-    Node *last = op2(f, N_SUB, node_size(l->c, head), num(f, 1));
-    Node *later = op2(f, N_MIN, op2(f, N_ADD, node_index(l->c, head), num(f, HEADS_AHEAD)), last);
+    Node *place = node_index(l->c, f->place), *last = op2(f, N_SUB, binder_hi(f->sum, 0), num(f, 1));
+    Node *key = op2(f, N_ADD, node_read(l->c, f->keys, &place, false), num(f, FEW_LANES));
+    key = op2(f, N_MIN, key, last);
     Node **at = NEW_ARRAY(l->c, Node *, t->n_dims);
-    read = at_place(f, node_substitute(l->c, read, 1, &head, &later), node_index(l->c, f->place));
+    read = node_substitute(l->c, read, 1, f->sum->vars, &key);
     for (unsigned k = 0; k + 1 < t->n_dims; k++) {
         if (!set_within(read->args[k]->free, &f->bound)) return;
         at[k] = lower_value(l, read->args[k]);
@@ -211,16 +202,16 @@ static void prefetch_row(Few *f, Node *read, Index *head)
 static void prefetch_rows(Few *f)
 {
     Lower *l = f->l;
-    if (f->n_outer == f->n_queries) return;
-    Index *head = f->outer[f->n_outer - f->n_queries - 1];
+    Index *head = f->head;
+    if (!head) return;
     Rows rows = {.f = f};
     node_visit(l->c, f->score, collect_row, &rows);
     node_visit(l->c, f->factor, collect_row, &rows);
     Branch turn;
-    Node *ahead = num(f, HEADS_AHEAD), *place = node_index(l->c, f->place);
+    Node *ahead = num(f, HEADS), *place = node_index(l->c, f->place);
     Node *mine = op2(f, N_EQ, op2(f, N_MOD, place, ahead), op2(f, N_MOD, node_index(l->c, head), ahead));
     branch_open(l, &turn, mine);
-    for (uint32_t k = 0; k < rows.reads.n; k++) prefetch_row(f, rows.reads.at[k], head);
+    for (uint32_t k = 0; k < rows.reads.n; k++) prefetch_row(f, rows.reads.at[k]);
     branch_close(l, &turn);
 }
 
@@ -245,19 +236,18 @@ static void split_score(Few *f)
     f->of_sum = score;
 }
 
+static Node *weight_at(Few *f, Node *place) { return node_read(f->l->c, f->weights, &place, false); }
+
 static void score_keys(Few *f)
 {
     Lower *l = f->l;
     Loop loop;
-    split_score(f);
-    Node *place = node_index(l->c, f->place), *count = get(f, f->count);
-    place_open(f, &loop, num(f, 0), count);
+    Node **place = NEW_ARRAY(l->c, Node *, 1);
+    place[0] = node_index(l->c, f->place);
+    place_open(f, &loop, num(f, 0), get(f, f->count));
     loop.kind = LOOP_JAM;
-    store(l, f->weights, in_lanes(f, place), lower_value(l, at_place(f, f->summed, place)));
+    store(l, f->weights, place, lower_value(l, at_place(f, f->summed, place[0])));
     prefetch_rows(f);
-    loop_close(l, &loop);
-    place_open(f, &loop, count, op2(f, N_MUL, slots(f), num(f, FEW_LANES)));
-    store(l, f->weights, in_lanes(f, place), real(f, -INFINITY));
     loop_close(l, &loop);
 }
 
@@ -280,57 +270,107 @@ static Node *greater(Few *f, Node *a, Node *b)
     return f->riders->equations.n ? op2(f, N_MAX, a, b) : node_if(f->l->c, op2(f, N_LT, b, a), a, b);
 }
 
-static Local *over_lanes(Few *f, Tensor *row, const char *name, bool max)
+/* ---- the heads of a block ---- */
+
+/* The index of heads itself runs over the members of a block. */
+static void heads_open(Few *f, Loop *loop)
+{
+    Lower *l = f->l;
+    if (!f->head) {
+        loop_open(l, loop, f->member, whole_range(l, f->member));
+        return;
+    }
+    Node *lo = op2(f, N_MUL, node_index(l->c, f->block), num(f, HEADS)), *size = node_size(l->c, f->head);
+    loop_open(l, loop, f->head, (Range){lo, op2(f, N_MIN, op2(f, N_ADD, lo, num(f, HEADS)), size), NULL});
+}
+
+/* [member, dims...] of the head at work */
+static Node **member_at(Few *f, const Tensor *t)
+{
+    Lower *l = f->l;
+    Node **at = NEW_ARRAY(l->c, Node *, t->n_dims);
+    at[0] = f->head ? op2(f, N_MOD, node_index(l->c, f->head), num(f, HEADS)) : node_index(l->c, f->member);
+    for (unsigned k = 1; k < t->n_dims; k++) at[k] = node_index(l->c, t->dims[k]);
+    return at;
+}
+
+static Node *of_member(Few *f, Tensor *t) { return node_read(f->l->c, t, member_at(f, t), false); }
+static void set_member(Few *f, Tensor *t, Node *value) { store(f->l, t, member_at(f, t), value); }
+
+static void start_heads(Few *f)
+{
+    Lower *l = f->l;
+    Loop loop;
+    Nest nest;
+    heads_open(f, &loop);
+    set_member(f, f->max, real(f, -INFINITY));
+    set_member(f, f->sum_of, real(f, 0));
+    dims_open(l, &nest, f->n_dims, f->dims);
+    set_member(f, f->total, real(f, 0));
+    nest_close(l, &nest);
+    loop_close(l, &loop);
+}
+
+/* ---- 32 keys of one head ---- */
+
+static Node *element(Few *f, Tensor *row, unsigned number)
+{
+    Node **at = NEW_ARRAY(f->l->c, Node *, 1);
+    at[0] = op2(f, N_ADD, node_index(f->l->c, f->lane), num(f, number));
+    return node_read(f->l->c, row, at, false);
+}
+
+/* The greatest of `from` and all lanes of a row, in several chains: each step waits for the one before. */
+static Local *greatest(Few *f, Tensor *row, Node *from)
+{
+    enum { CHAINS = 8 };
+    Lower *l = f->l;
+    Loop lane;
+    Local *max[CHAINS];
+    for (unsigned k = 0; k < CHAINS; k++) set_local(l, max[k] = local_new(l, "max", f->score), from);
+    loop_open(l, &lane, f->lane, (Range){num(f, 0), num(f, FEW_LANES), num(f, CHAINS)});
+    for (unsigned k = 0; k < CHAINS; k++)
+        set_local(l, max[k], greater(f, element(f, row, k), get(f, max[k])));
+    loop_close(l, &lane);
+    for (unsigned n = CHAINS / 2; n > 0; n /= 2)
+        for (unsigned k = 0; k < n; k++) set_local(l, max[k], greater(f, get(f, max[k]), get(f, max[k + n])));
+    return max[0];
+}
+
+static Local *sum_of_lanes(Few *f, Tensor *row, Node *from)
 {
     Lower *l = f->l;
     Loop lane;
-    Local *all = local_new(l, name, f->score);
-    set_local(l, all, real(f, max ? -INFINITY : 0));
+    Local *sum = local_new(l, "sum", f->score);
+    set_local(l, sum, from);
     loop_open(l, &lane, f->lane, whole_range(l, f->lane));
-    Node *x = read_at(l, row);
-    set_local(l, all, max ? greater(f, x, get(f, all)) : op2(f, N_ADD, get(f, all), x));
+    set_local(l, sum, op2(f, N_ADD, get(f, sum), read_at(l, row)));
     loop_close(l, &lane);
-    return all;
+    return sum;
 }
 
+/* Lanes without a key score -inf. */
 static Local *find_maximum(Few *f)
 {
     Lower *l = f->l;
-    Loop lane, slot;
-    Local *top = local_new(l, "top", f->score);
+    Loop lane;
+    Node *score = read_at(l, f->weights), *some = op2(f, N_LT, node_index(l->c, f->lane), get(f, f->count));
     lanes_open(f, &lane);
-    set_local(l, top, real(f, -INFINITY));
-    loop_open(l, &slot, f->slot, (Range){num(f, 0), slots(f), NULL});
-    if (f->of_sum) {
-        Node *score = node_replace(l->c, f->of_sum, f->summed, read_at(l, f->weights));
-        Node *at = op2(f, N_MUL, node_index(l->c, f->slot), num(f, FEW_LANES));
-        Node *some = op2(f, N_LT, op2(f, N_ADD, at, node_index(l->c, f->lane)), get(f, f->count));
-        store_at(l, f->weights, node_if(l->c, some, lower_value(l, score), real(f, -INFINITY)));
-    }
-    set_local(l, top, greater(f, read_at(l, f->weights), get(f, top)));
-    loop_close(l, &slot);
-    store_at(l, f->tops, get(f, top));
+    if (f->of_sum) score = lower_value(l, node_replace(l->c, f->of_sum, f->summed, score));
+    store_at(l, f->tops, node_if(l->c, some, score, real(f, -INFINITY)));
     lanes_close(f, &lane);
-    return over_lanes(f, f->tops, "max", true);
+    return greatest(f, f->tops, of_member(f, f->max));
 }
 
-/* exp(score - shift), also in the rest of the last slot: exp(-inf) = 0. */
-static Local *weigh_keys(Few *f, Local *shift)
+/* exp(score - shift): 0 for -inf. */
+static Local *weigh_keys(Few *f, Local *shift, Node *before)
 {
     Lower *l = f->l;
-    Loop lane, slot;
-    Local *sum = local_new(l, "part", f->score), *weight = local_new(l, "weight", f->score);
+    Loop lane;
     lanes_open(f, &lane);
-    set_local(l, sum, real(f, 0));
-    loop_open(l, &slot, f->slot, (Range){num(f, 0), slots(f), NULL});
-    Node *less = op2(f, N_SUB, read_at(l, f->weights), get(f, shift));
-    set_local(l, weight, node_unary(l->c, N_EXP, less));
-    set_local(l, sum, op2(f, N_ADD, get(f, sum), get(f, weight)));
-    store_at(l, f->weights, get(f, weight));
-    loop_close(l, &slot);
-    store_at(l, f->sums, get(f, sum));
+    store_at(l, f->weights, node_unary(l->c, N_EXP, op2(f, N_SUB, read_at(l, f->tops), get(f, shift))));
     lanes_close(f, &lane);
-    return over_lanes(f, f->sums, "sum", false);
+    return sum_of_lanes(f, f->weights, before);
 }
 
 /* Several keys at once, so that an accumulator is loaded and stored once for all of them. */
@@ -342,37 +382,29 @@ static void add_keys(Few *f, Node *lo, Node *hi, unsigned at_once)
     place_open(f, &loop, lo, hi);
     loop.range.step = num(f, at_once);
     dims_open(l, &nest, f->n_dims, f->dims);
-    Node *x = read_at(l, f->total);
+    Node *x = of_member(f, f->total);
     for (unsigned k = 0; k < at_once; k++) {
         Node *place = op2(f, N_ADD, node_index(l->c, f->place), num(f, k));
-        Node *weight = node_read(l->c, f->weights, in_lanes(f, place), false);
-        x = op2(f, N_ADD, x, op2(f, N_MUL, weight, lower_value(l, at_place(f, f->factor, place))));
+        Node *factor = lower_value(l, at_place(f, f->factor, place));
+        x = op2(f, N_ADD, x, op2(f, N_MUL, weight_at(f, place), factor));
     }
-    store_at(l, f->total, x);
+    set_member(f, f->total, x);
     nest_close(l, &nest);
     loop_close(l, &loop);
 }
 
-static void sum_values(Few *f)
-{
-    Lower *l = f->l;
-    Local *whole = local_make(l, "whole", TYPE_INT, true);
-    Node *count = get(f, f->count), *by = num(f, AT_ONCE);
-    array_fill(l, f->total, real(f, 0));
-    set_local(l, whole, op2(f, N_MUL, op2(f, N_FLOORDIV, count, by), by));
-    add_keys(f, num(f, 0), get(f, whole), AT_ONCE);
-    add_keys(f, get(f, whole), count, 1);
-}
-
-static void keep_part(Few *f, Local *max, Local *sum)
+static void sum_values(Few *f, Local *scale)
 {
     Lower *l = f->l;
     Nest nest;
-    store_at(l, f->part_max, get(f, max));
-    store_at(l, f->part_sum, get(f, sum));
+    Local *whole = local_make(l, "whole", TYPE_INT, true);
+    Node *count = get(f, f->count), *by = num(f, AT_ONCE);
     dims_open(l, &nest, f->n_dims, f->dims);
-    store_at(l, f->part_total, read_at(l, f->total));
+    set_member(f, f->total, op2(f, N_MUL, of_member(f, f->total), get(f, scale)));
     nest_close(l, &nest);
+    set_local(l, whole, op2(f, N_MUL, op2(f, N_FLOORDIV, count, by), by));
+    add_keys(f, num(f, 0), get(f, whole), AT_ONCE);
+    add_keys(f, get(f, whole), count, 1);
 }
 
 /* Where every score is -inf, exp(score - 0) is 0. */
@@ -383,14 +415,58 @@ static Local *shift_of(Few *f, Node *max)
     return shift;
 }
 
-static void emit_chunk(Few *f)
+/* exp(part - shift), and 1 where a part is the maximum itself, infinite or not. */
+static Local *scale_of(Few *f, Node *part, Node *max, Local *shift)
 {
-    list_keys(f);
+    Local *scale = local_new(f->l, "scale", f->score);
+    Node *less = node_unary(f->l->c, N_EXP, op2(f, N_SUB, part, get(f, shift)));
+    set_local(f->l, scale, node_if(f->l->c, op2(f, N_EQ, part, max), real(f, 1), less));
+    return scale;
+}
+
+static void add_to_head(Few *f)
+{
     score_keys(f);
     Local *max = find_maximum(f), *shift = shift_of(f, get(f, max));
-    Local *sum = weigh_keys(f, shift);
-    sum_values(f);
-    keep_part(f, max, sum);
+    Local *scale = scale_of(f, of_member(f, f->max), get(f, max), shift);
+    Local *sum = weigh_keys(f, shift, op2(f, N_MUL, of_member(f, f->sum_of), get(f, scale)));
+    sum_values(f, scale);
+    set_member(f, f->max, get(f, max));
+    set_member(f, f->sum_of, get(f, sum));
+}
+
+static void keep_parts(Few *f)
+{
+    Lower *l = f->l;
+    Loop loop;
+    Nest nest;
+    heads_open(f, &loop);
+    store_at(l, f->part_max, of_member(f, f->max));
+    store_at(l, f->part_sum, of_member(f, f->sum_of));
+    dims_open(l, &nest, f->n_dims, f->dims);
+    store_at(l, f->part_total, of_member(f, f->total));
+    nest_close(l, &nest);
+    loop_close(l, &loop);
+}
+
+static void emit_chunk(Few *f)
+{
+    Lower *l = f->l;
+    Loop keys, heads;
+    Branch some;
+    bool shared = !f->head || !node_depends_on(f->where, f->head);
+    split_score(f);
+    start_heads(f);
+    loop_open(l, &keys, f->first, (Range){num(f, 0), num(f, CHUNK), num(f, FEW_LANES)});
+    if (shared) list_keys(f);
+    heads_open(f, &heads);
+    if (!shared) list_keys(f);
+    branch_open(l, &some, op2(f, N_LT, num(f, 0), get(f, f->count)));
+    add_to_head(f);
+    branch_close(l, &some);
+    loop_close(l, &heads);
+    loop_close(l, &keys);
+    keep_parts(f);
 }
 
 /* ---- merging ---- */
@@ -402,11 +478,8 @@ static void add_parts(Few *f, Local *max, Local *shift, Local *sum)
     Lower *l = f->l;
     Loop chunk;
     Nest nest;
-    Local *scale = local_new(l, "scale", f->score);
     chunks_open(f, &chunk);
-    Node *same = op2(f, N_EQ, read_at(l, f->part_max), get(f, max)); /* inf, too */
-    Node *less = node_unary(l->c, N_EXP, op2(f, N_SUB, read_at(l, f->part_max), get(f, shift)));
-    set_local(l, scale, node_if(l->c, same, real(f, 1), less));
+    Local *scale = scale_of(f, read_at(l, f->part_max), get(f, max), shift);
     Node *part = op2(f, N_MUL, read_at(l, f->part_sum), get(f, scale));
     set_local(l, sum, op2(f, N_ADD, get(f, sum), part));
     dims_open(l, &nest, f->n_dims, f->dims);
@@ -477,14 +550,18 @@ static void make_tensors(Few *f)
 {
     Lower *l = f->l;
     Index *dims[2 * MAX_INDICES];
+    Index *of_heads[MAX_INDICES];
+    of_heads[0] = f->member = index_of(f, "member", num(f, f->head ? HEADS : 1));
+    for (unsigned k = 0; k < f->n_dims; k++) of_heads[k + 1] = f->dims[k];
     f->lane = index_of(f, "lane", num(f, FEW_LANES));
-    f->slot = index_of(f, "slot", num(f, CHUNK / FEW_LANES));
-    f->place = index_of(f, "place", num(f, CHUNK));
+    f->first = index_of(f, "first", num(f, CHUNK));
+    f->place = index_of(f, "place", num(f, FEW_LANES));
     f->keys = scratch_new(l, "keys", num(f, 0), 1, &f->place);
-    f->weights = scratch_new(l, "weights", f->score, 2, (Index *[]){f->slot, f->lane});
+    f->weights = scratch_new(l, "weights", f->score, 1, &f->lane);
     f->tops = scratch_new(l, "tops", f->score, 1, &f->lane);
-    f->sums = scratch_new(l, "sums", f->score, 1, &f->lane);
-    f->total = scratch_new(l, "total", f->sum, f->n_dims, f->dims);
+    f->max = scratch_new(l, "max", f->score, 1, &f->member);
+    f->sum_of = scratch_new(l, "sum", f->score, 1, &f->member);
+    f->total = scratch_new(l, "total", f->sum, f->n_dims + 1, of_heads);
     unsigned n = 0;
     for (unsigned k = 0; k < f->n_outer; k++) dims[n++] = f->outer[k];
     dims[n++] = f->chunk;
@@ -497,14 +574,14 @@ static void make_tensors(Few *f)
 /* A task index with the extent of `index` if there are few queries, else of none. */
 static Node *if_few(Few *f, Node *few, Node *extent) { return node_if(f->l->c, few, extent, num(f, 0)); }
 
-/* [..., chunk, heads, queries] */
+/* [..., chunk, block of heads, queries] */
 static unsigned order_tasks(Few *f, Index **tasks)
 {
     unsigned n = 0, before = f->n_outer - f->n_queries;
-    for (unsigned k = 0; k < f->n_outer; k++) {
-        if (k + 1 == before || (before == 0 && k == 0)) tasks[n++] = f->chunk;
-        tasks[n++] = f->outer[k];
-    }
+    for (unsigned k = 0; k + 1 < before; k++) tasks[n++] = f->outer[k];
+    tasks[n++] = f->chunk;
+    if (f->head) tasks[n++] = f->block;
+    for (unsigned k = before; k < f->n_outer; k++) tasks[n++] = f->outer[k];
     return n;
 }
 
@@ -520,6 +597,11 @@ void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, cons
              .riders = riders};
     if (!recognise(&f, inner)) BUG(l->c, "a sum that did fit few queries does no more");
     Node *more = op2(&f, N_ADD, binder_hi(sum, 0), num(&f, CHUNK - 1));
+    if (f.n_outer > n_queries) f.head = f.outer[f.n_outer - n_queries - 1];
+    if (f.head) {
+        Node *blocks = op2(&f, N_ADD, node_size(l->c, f.head), num(&f, HEADS - 1));
+        f.block = index_of(&f, "block", op2(&f, N_FLOORDIV, blocks, num(&f, HEADS)));
+    }
     f.chunk = index_of(&f, "chunk", if_few(&f, few, op2(&f, N_FLOORDIV, more, num(&f, CHUNK))));
     Phase chunks = {.name = format(l->c, "pairwise %s, few queries: chunks of keys", out->name),
                     .tasks = NEW_ARRAY(l->c, Index *, MAX_INDICES + 1)};
@@ -529,6 +611,7 @@ void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, cons
     make_tensors(&f);
     f.bound = root.bound;
     set_add(&f.bound, f.place->id);
+    if (f.head) set_add(&f.bound, f.head->id);
     emit_chunk(&f);
     phase_close(l, &root, chunks);
     Index *once = index_of(&f, "few", if_few(&f, few, num(&f, 1)));
