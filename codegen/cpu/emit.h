@@ -119,8 +119,8 @@ LLVMValueRef emit_intrinsic2(Emitter *e, const char *name, LLVMValueRef a, LLVMV
 LLVMValueRef emit_call(Emitter *e, LLVMValueRef function, LLVMValueRef *args, unsigned n);
 void emit_attribute(Emitter *e, LLVMValueRef function, const char *name);
 void emit_cpu_attributes(Emitter *e, LLVMValueRef function);
-/* key: llvm.loop... = true; or NULL */
-void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key);
+/* key: llvm.loop... = true, or NULL; width: of vectors, or 0 */
+void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key, unsigned width);
 void emit_support(Emitter *e); /* load_int, store_int, fail, philox of this kernel */
 
 /* --- emit_node.c */

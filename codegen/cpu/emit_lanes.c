@@ -233,7 +233,7 @@ LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMVal
     emit_body(context, at);
     LLVMBasicBlockRef latch = emit_here(e);
     LLVMAddIncoming(at, (LLVMValueRef[]){from, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
-    emit_loop_metadata(e, LLVMBuildBr(e->b, head), "llvm.loop.unroll.disable");
+    emit_loop_metadata(e, LLVMBuildBr(e->b, head), "llvm.loop.unroll.disable", 0);
     LLVMPositionBuilderAtEnd(e->b, end);
     return at;
 }

@@ -58,6 +58,31 @@ static bool fits_vectors(Emitter *e, const Block *loop, const Block *block)
     return true;
 }
 
+static void find_half(void *context, const Node *n)
+{
+    Emitter **e = context;
+    if (*e && n->op == N_READ && emit_buffer(*e, n->tensor)->element == (*e)->half) *e = NULL;
+}
+
+static bool reads_half(Emitter *e, const Block *block)
+{
+    Emitter *none = e; /* NULL when found */
+    for (unsigned k = 0; k < block->n; k++) {
+        if (block->at[k]->value) node_visit(e->c, block->at[k]->value, find_half, &none);
+        if (!none || reads_half(e, &block->at[k]->body) || reads_half(e, &block->at[k]->otherwise))
+            return true;
+    }
+    return false;
+}
+
+/* LLVM takes conversions from half precision for costly and settles for short vectors. */
+static unsigned width_hint(Emitter *e, const Statement *s)
+{
+    bool f16c = e->cpu->features & ATTN_FEATURE_F16C;
+    if (!f16c || e->lanes || !fits_vectors(e, &s->body, &s->body) || !reads_half(e, &s->body)) return 0;
+    return e->cpu->features & ATTN_FEATURE_AVX512F ? 16 : 8;
+}
+
 static const char *loop_hint(Emitter *e, const Statement *s)
 {
     if (emit_block_varies(e, &s->body)) return "llvm.loop.unroll.disable"; /* vectors fill the loop already */
@@ -94,7 +119,7 @@ void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *,
     LLVMValueRef next = s->down ? below : LLVMBuildNSWAdd(e->b, at, step, "");
     LLVMBasicBlockRef latch = emit_here(e);
     LLVMAddIncoming(at, &next, &latch, 1);
-    emit_loop_metadata(e, LLVMBuildBr(e->b, head), loop_hint(e, s));
+    emit_loop_metadata(e, LLVMBuildBr(e->b, head), loop_hint(e, s), width_hint(e, s));
     LLVMPositionBuilderAtEnd(e->b, end);
 }
 

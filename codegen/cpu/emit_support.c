@@ -90,17 +90,20 @@ void emit_cpu_attributes(Emitter *e, LLVMValueRef function)
     emit_attribute(e, function, "nounwind");
 }
 
-void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key)
+static LLVMMetadataRef loop_property(Emitter *e, const char *key, LLVMValueRef value)
 {
-    LLVMMetadataRef parts[3] = {LLVMTemporaryMDNode(e->context, NULL, 0)};
+    LLVMMetadataRef pair[2] = {LLVMMDStringInContext2(e->context, key, strlen(key)), LLVMValueAsMetadata(value)};
+    return LLVMMDNodeInContext2(e->context, pair, 2);
+}
+
+void emit_loop_metadata(Emitter *e, LLVMValueRef branch, const char *key, unsigned width)
+{
+    LLVMMetadataRef parts[4] = {LLVMTemporaryMDNode(e->context, NULL, 0)};
     unsigned n = 1;
     LLVMMetadataRef progress = LLVMMDStringInContext2(e->context, "llvm.loop.mustprogress", 22);
     parts[n++] = LLVMMDNodeInContext2(e->context, &progress, 1);
-    if (key) {
-        LLVMMetadataRef pair[2] = {LLVMMDStringInContext2(e->context, key, strlen(key)),
-                                   LLVMValueAsMetadata(emit_flag(e, true))};
-        parts[n++] = LLVMMDNodeInContext2(e->context, pair, 2);
-    }
+    if (key) parts[n++] = loop_property(e, key, emit_flag(e, true));
+    if (width) parts[n++] = loop_property(e, "llvm.loop.vectorize.width", LLVMConstInt(e->i32, width, false));
     /* A loop is named by a node that holds itself; replacing the placeholder makes it distinct. */
     LLVMMetadataRef node = LLVMMDNodeInContext2(e->context, parts, n);
     LLVMMetadataReplaceAllUsesWith(parts[0], node);
