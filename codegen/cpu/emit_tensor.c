@@ -469,8 +469,60 @@ static LLVMValueRef gather(Emitter *e, const EmitBuffer *b, LLVMValueRef offsets
     return v;
 }
 
+/* From lane to lane it grows by 1, or not at all: the lane plus what is the same for all, perhaps cut off
+ * above (lanes beyond the last query repeat it). */
+static bool steps_by_lane(Emitter *e, const Node *n)
+{
+    if (n->op == N_INDEX) return n->index == e->lane;
+    if (n->op != N_ADD && n->op != N_SUB && n->op != N_MIN) return false;
+    bool left = emit_varies(e, n->args[0]), right = emit_varies(e, n->args[1]);
+    if (left == right || (n->op == N_SUB && right)) return false;
+    return steps_by_lane(e, n->args[right]);
+}
+
+/* The only coordinate that differs between lanes, if it goes by lane; -1: there is none. */
+static int stepping_dim(Emitter *e, const Node *n, const EmitBuffer *b, LLVMValueRef *at)
+{
+    int found = -1;
+    for (unsigned d = 0; d < n->n_args; d++) {
+        if (!emit_is_vector(at[d])) continue;
+        bool plain = b->buffer->ring != (int)d && b->heads != (int)d;
+        if (found >= 0 || !plain || !steps_by_lane(e, n->args[d])) return -1;
+        found = (int)d;
+    }
+    return n->guarded || (b->element != e->f32 && b->element != e->f64) ? -1 : found;
+}
+
+/* Lanes side by side, as all but the last strip has them if the stride is 1, are one load; else they are
+ * gathered. */
+static LLVMValueRef load_stepping(Emitter *e, const Node *n, const EmitBuffer *b, LLVMValueRef *at,
+                                  unsigned dim)
+{
+    LLVMBuilderRef bb = e->b;
+    LLVMValueRef offsets = emit_spread(e, element_offset(e, b, at)), zero = LLVMConstInt(e->i32, 0, false);
+    LLVMValueRef first = LLVMBuildExtractElement(bb, at[dim], zero, ""),
+                 last = LLVMBuildExtractElement(bb, at[dim], LLVMConstInt(e->i32, e->lanes - 1, false), "");
+    LLVMValueRef whole = LLVMBuildICmp(bb, LLVMIntEQ, LLVMBuildSub(bb, last, first, ""),
+                                       emit_int(e, e->lanes - 1), ""),
+                 unit = LLVMBuildICmp(bb, LLVMIntEQ, b->strides[dim], emit_int(e, 1), "");
+    LLVMBasicBlockRef side = emit_block(e, "row"), apart = emit_block(e, "apart"),
+                      end = emit_block(e, "read");
+    LLVMBuildCondBr(bb, LLVMBuildAnd(bb, whole, unit, ""), side, apart);
+    LLVMPositionBuilderAtEnd(bb, side);
+    LLVMValueRef *start = NEW_ARRAY(e->c, LLVMValueRef, n->n_args);
+    for (unsigned d = 0; d < n->n_args; d++) start[d] = d == dim ? first : at[d];
+    LLVMValueRef row = load_at(e, b, element_offset(e, b, start), emit_vector(e, b->element));
+    LLVMBuildBr(bb, end);
+    LLVMPositionBuilderAtEnd(bb, apart);
+    LLVMValueRef gathered = gather(e, b, offsets, emit_spread(e, emit_flag(e, true)));
+    LLVMBuildBr(bb, end);
+    LLVMPositionBuilderAtEnd(bb, end);
+    return from_memory(e, b, emit_phi2(e, LLVMTypeOf(row), row, side, gathered, apart));
+}
+
 static LLVMValueRef read_lanes(Emitter *e, const Node *n, const EmitBuffer *b, LLVMValueRef *at)
 {
+    int dim = stepping_dim(e, n, b, at);
     LLVMValueRef flags = emit_spread(e, emit_flag(e, true));
     for (unsigned d = 0; n->guarded && d < n->n_args; d++) {
         LLVMValueRef limit = spread_like(e, b->extents[d], at[d]);
@@ -480,6 +532,7 @@ static LLVMValueRef read_lanes(Emitter *e, const Node *n, const EmitBuffer *b, L
     if (!n->guarded && is_contiguous(e, b, (const Node *const *)n->args, at))
         return from_memory(e, b,
                            load_at(e, b, contiguous_offset(e, b, at), emit_vector(e, memory_type(e, b))));
+    if (dim >= 0) return load_stepping(e, n, b, at, (unsigned)dim);
     return from_memory(e, b, gather(e, b, emit_spread(e, element_offset(e, b, at)), flags));
 }
 
