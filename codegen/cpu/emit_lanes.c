@@ -6,6 +6,8 @@
  * number of iterations is a literal. Ensures: the results of running the iterations one after the other. */
 #include "emit.h"
 
+#include "compiler/graph.h"
+
 #include <string.h>
 
 enum { SAME = 1, VARIES = 2 };
@@ -295,11 +297,29 @@ static bool shares_loop(const Jam *j, const Block *block)
     return false;
 }
 
+static void find_listed(void *context, const Node *n)
+{
+    bool *listed = context;
+    for (unsigned k = 0; n->op == N_READ && k < n->n_args; k++) *listed |= n->args[k]->op == N_READ;
+}
+
+/* Is a coordinate looked up? Its address takes registers that are then missing for one more copy. */
+static bool reads_listed(Emitter *e, const Block *block)
+{
+    bool listed = false;
+    for (unsigned k = 0; !listed && k < block->n; k++) {
+        if (block->at[k]->value) node_visit(e->c, block->at[k]->value, find_listed, &listed);
+        listed = listed || reads_listed(e, &block->at[k]->body);
+    }
+    return listed;
+}
+
 /* As many as the register file holds; fewer where the code would grow more than it gains. */
 static unsigned most_copies(const Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
     unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 6; /* of 2 registers each */
+    if (most == 6 && reads_listed(e, &s->body)) most = 4;
     if (!shares_loop(j, &s->body) || rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;
     unsigned weight = block_weight(e, &s->body);
