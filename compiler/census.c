@@ -416,7 +416,7 @@ static void note_strip(Census *g, const Step *s)
 {
     int64_t *at = g->lane ? &g->x->value[g->lane->id] : NULL;
     g->phase->strips += g->weight;
-    g->valid = 0;
+    g->valid = !at && number(g, s->condition, 1) != 0;
     for (int64_t k = 0; at && k < (int64_t)g->lanes; k++) {
         *at = k;
         g->valid += number(g, s->condition, 1) != 0;

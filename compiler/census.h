@@ -4,7 +4,8 @@
  * pairs.
  *
  * Lowering marks by NOTE statements what runs in strips of queries in lanes:
- *     strip    condition: does this lane hold a query of its own? (lanes beyond the last query repeat it)
+ *     strip    condition: does this lane hold a query of its own? (lanes beyond the last query repeat it); outside of
+ *              lanes: one query
  *     box      a visited block of keys of stream `check`; value: how many; condition: must they be masked?
  *              (NULL: no) */
 #ifndef ATTN_COMPILER_CENSUS_H

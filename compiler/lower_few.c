@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "census.h"
 #include "graph.h"
 
 enum { CHUNK = 512, FEW_LANES = 32, AT_ONCE = 4, HEADS = 4, LINE = 16 /* numbers of a cache line */ };
@@ -424,8 +425,18 @@ static Local *scale_of(Few *f, Node *part, Node *max, Local *shift)
     return scale;
 }
 
+/* For counting (census.h). */
+static void note(Few *f, const char *text, Node *condition, Node *value)
+{
+    Statement *s = emit(f->l, S_NOTE);
+    s->text = text;
+    s->condition = condition;
+    s->value = value;
+}
+
 static void add_to_head(Few *f)
 {
+    note(f, CENSUS_BOX, NULL, get(f, f->count));
     score_keys(f);
     Local *max = find_maximum(f), *shift = shift_of(f, get(f, max));
     Local *scale = scale_of(f, of_member(f, f->max), get(f, max), shift);
@@ -455,6 +466,7 @@ static void emit_chunk(Few *f)
     Loop keys, heads;
     Branch some;
     bool shared = !f->head || !node_depends_on(f->where, f->head);
+    note(f, CENSUS_STRIP, node_bool(l->c, true), NULL);
     split_score(f);
     start_heads(f);
     loop_open(l, &keys, f->first, (Range){num(f, 0), num(f, CHUNK), num(f, FEW_LANES)});

@@ -5,6 +5,7 @@
 set -euo pipefail
 
 patterns=$ATTN_SOURCE/patterns
+[ "${ATTN_SANITIZE:-0}" = 0 ] || patterns=$patterns/score # times mean nothing there
 result=$ATTN_BUILD/bench-compile.json
 
 attempt() {
@@ -13,7 +14,7 @@ attempt() {
 import json, sys
 bench = json.load(open(sys.argv[1]))
 names = [p["pattern"] for p in bench["patterns"]]
-assert "sliding_window" in names and "full" in names, names
+assert "soft_capped" in names and "full" in names, names
 for pattern in bench["patterns"]:
     assert "error" not in pattern, pattern
     for metric, limit in bench["limits"].items():
