@@ -3,13 +3,16 @@
  *
  * Order of a call: prepare (checks conditions, says how much memory and how many tasks), then phases 0, 1,
  * ... in order, with a barrier between them; the tasks of one phase may be shared out to threads in any
- * way, every thread with its own scratch. Generated code reports failure through AttnCall.status alone. */
+ * way, every thread with its own scratch. Generated code reports failure through AttnCall.status alone.
+ *
+ * Code for GPUs keeps prepare, which runs on the host; every phase is a CUDA kernel of the embedded images
+ * (AttnCuda), launched on one stream in their order. */
 #ifndef ATTN_RUNTIME_ABI_H
 #define ATTN_RUNTIME_ABI_H
 
 #include <stdint.h>
 
-#define ATTN_ABI_VERSION 1
+#define ATTN_ABI_VERSION 2
 #define ATTN_MODULE_SYMBOL "attn_module"
 #define ATTN_NOTE_NAME "attnc"      /* ELF note, type 1, in section .note.attnc */
 #define ATTN_NOTE_TYPE 1
@@ -88,6 +91,49 @@ typedef struct AttnCheckInfo {
     int32_t line, column;    /* in the source */
 } AttnCheckInfo;
 
+/* ---- CUDA ----
+ * The parameter of every kernel is one struct by value, made of 8-byte words alone, at most
+ * ATTN_CUDA_ARGS_BYTES of them:
+ *     for each of AttnPattern.tensors: data (a device pointer, NULL: not bound), group, type (AttnType),
+ *         strides[rank], all as in AttnTensor
+ *     extents[n_indices], params[n_params]  as in AttnCall
+ *     workspace  device memory of AttnPlan.workspace bytes, aligned to 64, shared by all phases
+ *     scratch    device memory of AttnPlan.scratch bytes for every thread of the grid, aligned to 64; phases
+ *                may share one. Threads' elements are interleaved, so a grid is free to have any size
+ *     status     an int32 of device memory, 0 before the first phase; a check that fails sets it to 1 + its
+ *                number (the first one wins), and kernels that start later return at once
+ *     tasks      AttnPlan.tasks of the phase
+ * A grid has one dimension. Its blocks share out the tasks by themselves, AttnCudaKernel.tasks at a time and
+ * block `b` from b * tasks on, in steps of the grid: one block is enough, and more than
+ * ceil(AttnPlan.tasks / AttnCudaKernel.tasks) find nothing to do. A phase without tasks is not launched. */
+#define ATTN_CUDA_ARGS_BYTES 4096
+
+typedef enum AttnCudaImageKind { ATTN_CUDA_CUBIN, ATTN_CUDA_PTX } AttnCudaImageKind;
+/* A cubin runs on devices of the same major and no smaller minor capability, PTX on all that are not
+ * older. */
+typedef struct AttnCudaImage {
+    uint32_t arch;           /* 10 * major + minor: 80, 90, 100 ... */
+    uint32_t kind;           /* AttnCudaImageKind */
+    uint64_t size;           /* bytes; the 0 that ends the text of PTX counted */
+    const void *data;
+} AttnCudaImage;
+typedef struct AttnCudaKernel {
+    const char *name;        /* in the images */
+    uint32_t threads;        /* of a block: what the code was compiled for */
+    uint32_t tasks;          /* that a block takes at a time; `threads` where a thread takes one */
+    uint32_t shared;         /* bytes of dynamic shared memory of a block */
+    uint32_t scratch;        /* 1: uses scratch; else its grid needs none, however large */
+} AttnCudaKernel;
+/* The device code of one variant. */
+typedef struct AttnCuda {
+    int32_t n_images;        /* cubins first, from the lowest arch on, then PTX of the lowest */
+    int32_t n_kernels;       /* AttnPattern.n_phases */
+    const AttnCudaImage *images;
+    const AttnCudaKernel *kernels;
+    const char *source;      /* CUDA C that includes nothing. Extents that this variant leaves open may be
+                                fixed by options of NVRTC, -DSIZE_d=64, by the names of AttnPattern.indices */
+} AttnCuda;
+
 /* One pattern. Variants (fixed extents, CPUs) of a pattern stand one after the other, the most special
  * first; the first whose CPU features the machine has and whose fixed extents match the call is used. */
 typedef struct AttnPattern {
@@ -101,8 +147,9 @@ typedef struct AttnPattern {
     const int64_t *fixed;    /* per index: the extent it was compiled for, or -1 */
     const char *cpu;         /* LLVM's CPU name it was compiled for */
     uint64_t features;       /* AttnFeature bits it needs */
-    AttnPrepare *prepare;
-    AttnPhase *phase;
+    AttnPrepare *prepare;    /* host code, whatever the target is */
+    AttnPhase *phase;        /* NULL for code for GPUs */
+    const AttnCuda *cuda;    /* NULL for code for CPUs */
 } AttnPattern;
 
 typedef enum AttnFeature {
@@ -142,6 +189,10 @@ typedef struct AttnJitRequest {
     const char *const *sizes;       /* `d=64,128` */
     int32_t n_definitions, n_includes, n_sizes;
     const char *output;             /* the shared object to write */
+    const char *target;             /* `cuda`, or NULL: the CPU */
+    const char *archs;              /* cuda: `sm_80,sm_90`, or NULL: sm_80. PTX of the lowest is added */
+    const char *real;               /* storage type of float tensors: `f32`, `f64`, `f16`, `bf16` (the last
+                                       two for cuda alone), or NULL: as `f64` says */
 } AttnJitRequest;
 
 /* A file that `use` looked for. What the result holds is in memory of malloc; the caller frees it. */

@@ -146,7 +146,8 @@ static LLVMValueRef pattern_info(Emitter *e, const Described *d)
         emit_i32(e, kernel->phases.n), emit_i32(e, data_checks),
         array(e, indices, n_indices), array(e, tensors, p->tensors.n), array(e, params, p->params.n),
         array(e, checks, n_checks), array(e, fixed, n_indices),
-        text(e, d->cpu->name), emit_int(e, (int64_t)d->cpu->features), d->kernel.prepare, d->kernel.phase};
+        text(e, d->cpu->name), emit_int(e, (int64_t)d->cpu->features), d->kernel.prepare, d->kernel.phase,
+        LLVMConstNull(e->ptr)};
     return record(e, fields, sizeof fields / sizeof *fields);
 }
 
