@@ -52,7 +52,8 @@ extern "C" {
     X(CONDITION, "a condition of the pattern does not hold") \
     X(OVERLAP, "an output overlaps another tensor") \
     X(DATA, "a value is outside its range") \
-    X(USAGE, "an argument of the call is wrong")
+    X(USAGE, "an argument of the call is wrong") \
+    X(DEVICE, "the GPU or its driver is missing or failed")
 typedef enum AttnStatus {
 #define ATTN_STATUS_CONSTANT(name, text) ATTN_STATUS_##name,
     ATTN_STATUSES(ATTN_STATUS_CONSTANT)

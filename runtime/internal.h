@@ -5,6 +5,7 @@
 
 #include "abi.h"
 #include "attn.h"
+#include "cuda_driver.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
