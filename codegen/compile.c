@@ -15,6 +15,16 @@ PUBLIC AttnJitVersion attn_jit_version;
 
 const char *attn_jit_version(void) { return "attnc " ATTN_VERSION ", LLVM " LLVM_VERSION_STRING; }
 
+/* FLOAT for NULL and unknown names. */
+static StorageType storage_named(const char *name)
+{
+#define STORAGE(NAME, text) \
+    if (name && !strcmp(name, text)) return STORAGE_##NAME;
+#include "lang/storage_list.h"
+#undef STORAGE
+    return STORAGE_FLOAT;
+}
+
 static PipelineOptions read_request(const AttnJitRequest *r)
 {
     return (PipelineOptions){
@@ -29,7 +39,10 @@ static PipelineOptions read_request(const AttnJitRequest *r)
         .n_includes = (unsigned)r->n_includes,
         .n_sizes = (unsigned)r->n_sizes,
         .cpus = r->cpu,
-        .f64 = r->f64 != 0,
+        .target = r->target && !strcmp(r->target, "cuda") ? TARGET_CUDA : TARGET_CPU,
+        .archs = r->archs,
+        .f64 = r->real ? !strcmp(r->real, "f64") : r->f64 != 0,
+        .real = storage_named(r->real),
         .debug = r->debug != 0,
     };
 }

@@ -3,6 +3,7 @@
 #define ATTN_COMPILER_BACKEND_H
 
 #include "loops.h"
+#include "schedule.h"
 
 typedef enum Emit {
 #define EMIT(name, text) EMIT_##name,
@@ -21,12 +22,21 @@ typedef struct BackendJob {
     Compilation *c;
     const Program *program;
     VEC(Variant) variants;       /* grouped by pattern, the most special first */
+    Target target;
+    const char *archs;           /* CUDA: `sm_80,sm_90`, or NULL: sm_80 */
     bool f64;                    /* storage and compute type of float tensors */
+    StorageType real;            /* storage type of float tensors; FLOAT: as f64 says */
     bool debug;                  /* -g */
     bool direct;                 /* also the direct C entries */
     uint64_t source_hash[2];
     const char *source_path;
 } BackendJob;
+/* Of a tensor of the signature. */
+static inline StorageType job_storage(const BackendJob *job, const Tensor *t)
+{
+    if (t->storage != STORAGE_FLOAT) return t->storage;
+    return job->real != STORAGE_FLOAT ? job->real : job->f64 ? STORAGE_F64 : STORAGE_F32;
+}
 typedef struct Backend {
     const char *name;
     /* Text (LLVM, ASM) or a file (OBJ, ARCHIVE, SHARED) at `path`. Returns NULL or an error text (in job->c's arena). */

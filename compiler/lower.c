@@ -86,7 +86,7 @@ static void lower_data_check(Lower *l, Tensor *t)
 {
     add_check(l->kernel, l->c, (Check){CHECK_DATA_RANGE, range_text(l, t), NULL, t, t->span});
     Phase phase = {.name = format(l->c, "range of %s", t->name),
-                   .n_tasks = t->n_dims ? 1 : 0,
+                   .n_tasks = l->schedule.many_tasks ? t->n_dims : t->n_dims ? 1 : 0,
                    .tasks = t->dims,
                    .data_check = true};
     Scope root;
@@ -103,16 +103,16 @@ static void lower_data_check(Lower *l, Tensor *t)
     phase_close(l, &root, phase);
 }
 
-static IndexSet bound_by(const Stage *s)
+static IndexSet bound_by(unsigned n_tasks, Index **tasks)
 {
     IndexSet bound = {{0}};
-    for (unsigned k = 0; k < s->n_tasks; k++) set_add(&bound, s->tasks[k]->id);
+    for (unsigned k = 0; k < n_tasks; k++) set_add(&bound, tasks[k]->id);
     return bound;
 }
 
 static void lower_scan(Lower *l, const Stage *s)
 {
-    IndexSet bound = bound_by(s), stepping = bound;
+    IndexSet bound = bound_by(s->n_tasks, s->tasks), stepping = bound;
     set_add(&stepping, s->axis->id);
     Loop loop;
     loop_open(l, &loop, s->axis, whole_range(l, s->axis));
@@ -128,16 +128,31 @@ static const char *stage_title(Lower *l, const Stage *s)
     return format(l->c, "%s %s", stage_name(s->kind), first->equation->tensor->name);
 }
 
+/* The plan's choice, or all dims that the equation does not run innermost. */
+static void choose_tasks(Lower *l, const Stage *s, Phase *phase)
+{
+    phase->n_tasks = s->n_tasks;
+    phase->tasks = s->tasks;
+    if (!l->schedule.many_tasks || !s->equation) return;
+    const Tensor *t = s->equation->tensor;
+    IndexSet inner = plan_inner(l->c, s->equation);
+    phase->n_tasks = 0;
+    phase->tasks = NEW_ARRAY(l->c, Index *, t->n_dims);
+    for (unsigned k = 0; k < t->n_dims; k++)
+        if (!set_has(&inner, t->dims[k]->id)) phase->tasks[phase->n_tasks++] = t->dims[k];
+}
+
 static void lower_stage(Lower *l, const Stage *s)
 {
     for (uint32_t k = 0; k < l->riders.n; k++)
         if (l->riders.at[k] == s->equation) return;
     if (s->kind == STAGE_PAIRWISE && lower_strips(l, s)) return;
-    Phase phase = {.name = stage_title(l, s), .n_tasks = s->n_tasks, .tasks = s->tasks};
+    Phase phase = {.name = stage_title(l, s)};
     if (s->kind == STAGE_PAIRWISE) phase.plain = l->plain;
-    IndexSet bound = bound_by(s);
+    choose_tasks(l, s, &phase);
+    IndexSet bound = bound_by(phase.n_tasks, phase.tasks);
     Scope root;
-    phase_open(l, &root, s->n_tasks, s->tasks);
+    phase_open(l, &root, phase.n_tasks, phase.tasks);
     if (s->kind == STAGE_SCAN)
         lower_scan(l, s);
     else
@@ -145,11 +160,11 @@ static void lower_stage(Lower *l, const Stage *s)
     phase_close(l, &root, phase);
 }
 
-Kernel *lower(Compilation *c, const Plan *plan, unsigned lanes)
+Kernel *lower(Compilation *c, const Plan *plan, Schedule schedule)
 {
     Kernel *k = NEW(c, Kernel);
     k->pattern = plan->graph->pattern;
-    Lower l = {.c = c, .plan = plan, .kernel = k, .lanes = lanes};
+    Lower l = {.c = c, .plan = plan, .kernel = k, .schedule = schedule};
     lower_checks(&l);
     lower_buffers(&l);
     for (uint32_t t = 0; t < k->pattern->tensors.n; t++)

@@ -1,11 +1,11 @@
-/* Lowering: Plan to Loops, with the schedules of the CPU. */
+/* Lowering: Plan to Loops, with the schedules of a target. */
 #ifndef ATTN_COMPILER_LOWER_H
 #define ATTN_COMPILER_LOWER_H
 
 #include "loops.h"
 #include "plan.h"
+#include "schedule.h"
 
-/* lanes: queries that one vector strip of a pairwise stage holds on the target, or 0 for none. */
-Kernel *lower(Compilation *c, const Plan *plan, unsigned lanes);
+Kernel *lower(Compilation *c, const Plan *plan, Schedule schedule);
 
 #endif

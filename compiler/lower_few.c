@@ -109,7 +109,7 @@ Node *few_queries(Lower *l, const Tensor *out, Node *sum, unsigned n_queries, co
     Node *all = num(&f, 1);
     for (unsigned k = f.n_outer - n_queries; k < f.n_outer; k++)
         all = op2(&f, N_MUL, all, node_size(l->c, f.outer[k]));
-    return op2(&f, N_LE, op2(&f, N_MUL, all, num(&f, 8)), num(&f, l->lanes));
+    return op2(&f, N_LE, op2(&f, N_MUL, all, num(&f, 8)), num(&f, l->schedule.lanes));
 }
 
 /* ---- a chunk ---- */

@@ -28,7 +28,7 @@ typedef struct Lower {
     Kernel *kernel;
     Scope *scope;
     Span span;
-    unsigned lanes;     /* of a strip of queries; 0: none */
+    Schedule schedule;
     const char *plain;  /* why the last pairwise stage has no strips, or NULL */
     Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
     SummaryList summaries; /* of tensors that are complete */

@@ -73,7 +73,7 @@ static bool is_spatial(const Tiling *t, const Index *index)
 static bool choose_queries(Tiling *t)
 {
     Index *outer[MAX_INDICES];
-    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer), lanes = t->s.l->lanes;
+    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer), lanes = t->s.l->schedule.lanes;
     if (n == 0 || outer[n - 1]->ambient) return false;
     t->n = 1;
     while (t->n < MOST_QUERIES && t->n < n && !outer[n - 1 - t->n]->ambient &&
@@ -230,9 +230,9 @@ static bool place_body(Tiling *t)
     Node *body = t->stage->equation->body, *first = integer(s, 0);
     Index *from[MOST_QUERIES];
     Node *to[MOST_QUERIES];
-    s->lane = strip_index(s->l, "lane", integer(s, s->l->lanes));
+    s->lane = strip_index(s->l, "lane", integer(s, s->l->schedule.lanes));
     s->lanes = (Box){.n = 1};
-    s->lanes.sides[0] = (BoxSide){s->lane, first, integer(s, s->l->lanes)};
+    s->lanes.sides[0] = (BoxSide){s->lane, first, integer(s, s->l->schedule.lanes)};
     for (unsigned k = 0; k < t->n; k++) {
         find_residue(t, &t->queries[k]);
         place_query(t, k);
@@ -539,7 +539,7 @@ static void emit_strip(Tiling *t)
 /* NULL, or why the stage does not run in strips. */
 static const char *obstacle(Tiling *t)
 {
-    if (t->s.l->lanes == 0) return "the target has no lanes";
+    if (t->s.l->schedule.lanes == 0) return "the target has no lanes";
     if (t->stage->equation->tensor->optional) return "the output is optional";
     if (t->sums.n == 0) return "it has no sum over keys";
     if (!choose_queries(t)) return "its output has no index of queries";

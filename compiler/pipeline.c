@@ -331,12 +331,14 @@ static void look_at_performance(Pipeline *p, const Plan *plan, const Kernel *ker
 Kernel *pipeline_lower(Pipeline *p, const Plan *plan)
 {
     double start = now();
-    Kernel *kernel = lower(p->c, plan, schedule_lanes(p->options->cpus, p->options->f64));
+    const PipelineOptions *o = p->options;
+    Schedule schedule = o->target == TARGET_CUDA ? schedule_cuda() : schedule_cpu(o->cpus, o->f64);
+    Kernel *kernel = lower(p->c, plan, schedule);
     verify(p, "loops", loops_verify(p->c, kernel));
     timed(p, "loops", start);
     Text text = {.c = p->c};
     if (dumps(p, "loops")) loops_print(&text, kernel), dump(p, "loops", text.at);
-    look_at_performance(p, plan, kernel);
+    if (o->target == TARGET_CPU) look_at_performance(p, plan, kernel);
     return kernel;
 }
 
@@ -394,10 +396,12 @@ static int64_t *combination(Compilation *c, const Pattern *pattern, const SizeLi
     return number ? NULL : fixed; /* indices of other patterns take no part in the count */
 }
 
+/* Code for GPUs has its host part compiled for any x86-64. */
 static void add_cpus(Pipeline *p, BackendJob *job, Kernel *kernel, const int64_t *fixed)
 {
-    if (!p->options->cpus) {
-        PUSH(p->c, &job->variants, (Variant){kernel, NULL, fixed});
+    bool cuda = job->target == TARGET_CUDA;
+    if (cuda || !p->options->cpus) {
+        PUSH(p->c, &job->variants, (Variant){kernel, cuda ? "x86-64" : NULL, fixed});
         return;
     }
     for (const char *name = p->options->cpus, *end; name; name = *end ? end + 1 : NULL) {
@@ -426,6 +430,9 @@ bool pipeline_job(Pipeline *p, BackendJob *job)
     const PipelineOptions *o = p->options;
     *job = (BackendJob){.c = p->c, .f64 = o->f64, .debug = o->debug, .direct = o->direct};
     job->source_path = o->path;
+    job->target = o->target;
+    job->archs = o->archs;
+    job->real = o->real;
     if (!pipeline_check(p) || !read_sizes(p, &lists)) return false;
     job->program = p->program;
     pipeline_hash(p, job->source_hash);

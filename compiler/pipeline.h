@@ -17,8 +17,11 @@ typedef struct PipelineOptions {
     const char *const *includes;    /* folders for `use`, before those of the installed library */
     const char *const *sizes;       /* `d=64,128`: extents with variants beside the generic one */
     unsigned n_definitions, n_includes, n_sizes;
+    Target target;
     const char *cpus;               /* by commas, or NULL: this machine's */
+    const char *archs;              /* CUDA: `sm_80,sm_90`, or NULL: sm_80 */
     bool f64;                       /* storage type of float tensors: f64 instead of f32 */
+    StorageType real;               /* the same with all choices: F16 and BF16, for CUDA; FLOAT: as f64 says */
     bool debug;                     /* line tables */
     bool direct;                    /* a shared object also gets the direct C entries */
     const char *dump_after;         /* a pass of PASS_NAMES, or `all`: its result goes to Pipeline.trace */

@@ -26,7 +26,7 @@ static bool is_wide(const char *name, size_t length)
     return false;
 }
 
-unsigned schedule_lanes(const char *cpus, bool f64)
+Schedule schedule_cpu(const char *cpus, bool f64)
 {
     bool all_wide = cpus ? true : host_is_wide();
     for (const char *at = cpus; at && *at;) {
@@ -34,5 +34,7 @@ unsigned schedule_lanes(const char *cpus, bool f64)
         all_wide = all_wide && is_wide(at, length);
         at += length + (at[length] == ',');
     }
-    return (all_wide ? 32u : 16u) / (f64 ? 2 : 1);
+    return (Schedule){.target = TARGET_CPU, .lanes = (all_wide ? 32u : 16u) / (f64 ? 2 : 1)};
 }
+
+Schedule schedule_cuda(void) { return (Schedule){.target = TARGET_CUDA, .many_tasks = true}; }

@@ -38,12 +38,11 @@ static AttnType bound_type(const Emitter *e, const Tensor *t)
 {
     if (t->type == TYPE_BOOL) return ATTN_BOOL;
     if (t->type == TYPE_INT) return ATTN_I64;
-    switch (t->storage) {
+    switch (job_storage(e->job, t)) {
     case STORAGE_F64: return ATTN_F64;
-    case STORAGE_F32: return ATTN_F32;
     case STORAGE_F16: return ATTN_F16;
     case STORAGE_BF16: return ATTN_BF16;
-    default: return e->job->f64 ? ATTN_F64 : ATTN_F32;
+    default: return ATTN_F32;
     }
 }
 

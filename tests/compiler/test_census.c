@@ -93,7 +93,7 @@ static void check_work(const char *text, unsigned lanes, bool strips)
         const Tensor *t = s->pattern->tensors.at[k];
         if (t->role != ROLE_OUTPUT && t->type == TYPE_REAL) script_random(s, t->name);
     }
-    Kernel *kernel = lower(&s->c, plan_build(&s->c, s->graph), lanes);
+    Kernel *kernel = lower(&s->c, plan_build(&s->c, s->graph), (Schedule){.lanes = lanes});
     InterpretTensor outputs[8];
     unsigned n = 0;
     for (uint32_t k = 0; k < s->pattern->tensors.n; k++) {

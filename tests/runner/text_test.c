@@ -138,8 +138,8 @@ static void print_pattern(TextTest *t, Pattern *pattern, Text *out)
     Plan *plan = t->mode == MODE_GRAPH ? NULL : plan_build(c, graph);
     if (t->mode == MODE_GRAPH) text_add(out, "%s", graph_print(c, graph));
     if (t->mode == MODE_PLAN) text_add(out, "%s", plan_print(c, plan));
-    if (t->mode == MODE_LOOPS) loops_print(out, lower(c, plan, 0));
-    if (t->mode == MODE_PERFORMANCE) performance(c, plan, lower(c, plan, TEST_LANES), NULL);
+    if (t->mode == MODE_LOOPS) loops_print(out, lower(c, plan, (Schedule){0}));
+    if (t->mode == MODE_PERFORMANCE) performance(c, plan, lower(c, plan, (Schedule){.lanes = TEST_LANES}), NULL);
 }
 
 static void check(TextTest *t, uint32_t source, Text *print)
