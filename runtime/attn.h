@@ -89,6 +89,10 @@ typedef struct AttnCompileOptions {       /* zeroed means: the defaults; a list 
     int f64;                              /* float tensors are f64 instead of f32 */
     int debug;                            /* line tables that point into the source */
     int no_cache;                         /* neither read nor write the cache */
+    const char *target;                   /* `cpu` (also NULL), `cuda`, or `cuda:sm_80,sm_90`: a cubin for each of
+                                             these, and PTX for what is newer than the first */
+    const char *real;                     /* float tensors are f32, f64, f16 or bf16 (these two for CUDA
+                                             alone); NULL: as `f64` says */
 } AttnCompileOptions;
 
 /* Compiles source text, or finds it compiled in the cache, and opens the result. What is wrong with the
@@ -152,6 +156,7 @@ typedef struct AttnPatternDesc {
     const char *name;
     const char *doc;             /* or NULL */
     const char *signature;       /* as written, on one or several lines */
+    DLDeviceType device;         /* kDLCPU or kDLCUDA: where tensors must lie */
     int n_indices, n_tensors, n_params;
     int n_variants;              /* code for several CPUs or fixed extents; chosen when it runs */
     const char *const *indices;
@@ -177,14 +182,15 @@ ATTN_API const AttnPatternDesc *attn_binding_pattern(const AttnBinding *binding)
 
 /* Binds a tensor by name; NULL unbinds it. Rank and element type are checked here (ATTN_STATUS_NAME,
  * _TYPE, _SHAPE), what concerns several tensors when the call is prepared. Any strides will do for inputs,
- * negative and 0 included. Memory must be the host's. A bool is one byte, 0: false (kDLBool or kDLUInt of 8
- * bits). The description is copied, the data not.
+ * negative and 0 included. Memory must be the host's, or a CUDA device's where the code is for these. A bool is
+ * one byte, 0: false (kDLBool or kDLUInt of 8 bits). The description is copied, the data not.
  *   Shapes: one extent per index of the tensor's description. Along the ambient indices of an input,
  * wherever they stand, the extent may be 1; along `heads` it may be any divisor of the extent, and each
  * head serves that many consecutive ones. */
 ATTN_API AttnStatus attn_bind(AttnBinding *binding, const char *tensor, const DLTensor *value,
                               AttnError *error);
-/* The same for a row-major array of the described type (int64_t for int tensors, one byte for bool). */
+/* The same for a row-major array of the host, of the described type (int64_t for int tensors, one byte for
+ * bool). */
 ATTN_API AttnStatus attn_bind_dense(AttnBinding *binding, const char *tensor, void *data, int rank,
                                     const int64_t *shape, AttnError *error);
 
@@ -220,6 +226,7 @@ typedef struct AttnRunOptions {   /* zeroed means: the defaults */
     void *workspace;              /* for the call, aligned to 64: then nothing is allocated */
     size_t workspace_bytes;       /* at least what attn_workspace says for the same number of threads */
     int data_checked;             /* the caller vouches for the declared ranges of int tensors */
+    void *stream;                 /* of CUDA (CUstream, cudaStream_t); NULL: the default stream */
 } AttnRunOptions;
 
 /* All checks that need no data: everything bound, extents that agree, conditions of the pattern, no
@@ -229,7 +236,8 @@ ATTN_API AttnStatus attn_prepare(AttnBinding *binding, AttnError *error);
 
 /* Bytes of memory that a run takes beside its tensors. Needs the extents, not the data: tensors may still
  * be unbound if their extents are known from others or from attn_set_extent. `options` (may be NULL) gives
- * the number of threads. */
+ * the number of threads, or the stream. For code on CUDA devices these are bytes of the device that the
+ * tensors lie on, else of the current context's, else of the first; the code is loaded into that context. */
 ATTN_API AttnStatus attn_workspace(AttnBinding *binding, const AttnRunOptions *options, size_t *bytes,
                                    AttnError *error);
 
@@ -237,6 +245,24 @@ ATTN_API AttnStatus attn_workspace(AttnBinding *binding, const AttnRunOptions *o
  * before anything is written (ATTN_STATUS_DATA names the element); a range that the pattern asks to check
  * as it runs may fail later, and outputs are then unspecified. `options` may be NULL. */
 ATTN_API AttnStatus attn_run(AttnBinding *binding, const AttnRunOptions *options, AttnError *error);
+
+/* ---- CUDA ----
+ * A library compiled for CUDA takes tensors of the device's memory (kDLCUDA), all on one device. attn_run checks
+ * all that needs no data, launches, and returns: it waits for nothing, and outputs are complete when the stream
+ * is. Values outside a range are found by the device before anything is written, but only attn_status tells.
+ * `workspace`, or what `allocate` gives, is device memory then, and `release` must let it be used until the
+ * stream has come there; without them the driver allocates it in the order of the stream. With a workspace of
+ * the caller's a run is a memset and launches, nothing else, and may be captured in a graph if
+ * attn_workspace or an earlier run has loaded the code into the context. Threads do not matter.
+ *   The context is that of `stream`, else the current one if it is of the tensors' device, else the device's
+ * primary one; it must outlive library and binding. Runs of one binding on several streams need an order among
+ * them that is the caller's: a binding for each is simpler. The driver is $ATTN_CUDA_DRIVER or libcuda.so.1;
+ * it is opened by the first run (ATTN_STATUS_DEVICE: there is none, or what it failed of). */
+
+/* Waits for `stream` and tells how the binding's last run on it went, or its last replay where it was captured:
+ * ATTN_STATUS_DATA names what was outside its range (and outputs are unspecified then), _DEVICE what the
+ * driver reports. A workspace of the caller's must still be there. Code on the host: always ATTN_OK. */
+ATTN_API AttnStatus attn_status(AttnBinding *binding, void *stream, AttnError *error);
 
 #ifdef __cplusplus
 }

@@ -135,6 +135,7 @@ void attn_binding_free(AttnBinding *b)
 {
     if (!b)
         return;
+    rt_cuda_forget(b);
     rt_free(b->tensors);
     rt_free(b->views);
     rt_free(b->is_set);
@@ -168,13 +169,30 @@ static bool on_host(DLDeviceType device)
     return device == kDLCPU || device == kDLCUDAHost || device == kDLROCMHost;
 }
 
+static AttnStatus check_place(const AttnBinding *b, const AttnTensorInfo *info, DLDevice device,
+                              AttnError *error)
+{
+    DLDeviceType type = device.device_type;
+    if (rt_on_cuda(b) && on_host(type))
+        return rt_wrong(b, error, TYPE, "%s lies in the host's memory; this code runs on a CUDA device's",
+                        info->name);
+    if (rt_on_cuda(b) && ((type != kDLCUDA && type != kDLCUDAManaged) || device.device_id < 0))
+        return rt_wrong(b, error, TYPE,
+                        "%s lies on another device (DLPack type %d, number %d); this code runs on CUDA devices",
+                        info->name, (int)type, device.device_id);
+    if (!rt_on_cuda(b) && !on_host(type))
+        return rt_wrong(b, error, TYPE,
+                        "%s lies on a device (DLPack type %d); this code runs on the host's memory",
+                        info->name, (int)type);
+    return ATTN_OK;
+}
+
 static AttnStatus check_form(const AttnBinding *b, const AttnTensorInfo *info, const DLTensor *v,
                              AttnError *error)
 {
-    if (!on_host(v->device.device_type))
-        return rt_wrong(b, error, TYPE,
-                        "%s lies on a device (DLPack type %d); this code runs on the host's memory",
-                        info->name, (int)v->device.device_type);
+    AttnStatus status = check_place(b, info, v->device, error);
+    if (status)
+        return status;
     if (v->ndim != info->rank)
         return rt_wrong(b, error, SHAPE, "%s has %d dimensions; it takes %d", info->name, v->ndim,
                         info->rank);
@@ -260,6 +278,7 @@ AttnStatus attn_bind(AttnBinding *b, const char *tensor, const DLTensor *value, 
     t->data = NULL;
     if (!value)
         return ATTN_OK;
+    t->device = value->device.device_id;
     AttnStatus status = check_form(b, info, value, error);
     if (!status)
         status = check_type(b, info, value, &t->type, error);

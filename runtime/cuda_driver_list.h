@@ -16,12 +16,16 @@ FUNCTION(cuCtxPopCurrent, "_v2", (CuContext *context))
 OPTIONAL(cuCtxGetId, "", (CuContext context, unsigned long long *id))
 OPTIONAL(cuStreamGetCtx, "", (CuStream stream, CuContext *context))
 FUNCTION(cuStreamSynchronize, "", (CuStream stream))
-FUNCTION(cuModuleLoadDataEx, "", (CuModule *module, const void *image, unsigned n_options, int *options, void **values))
+FUNCTION(cuModuleLoadDataEx, "", (CuModule *module, const void *image,
+                                 unsigned n_options, int *options, void **values))
 FUNCTION(cuModuleUnload, "", (CuModule module))
 FUNCTION(cuModuleGetFunction, "", (CuFunction *function, CuModule module, const char *name))
 FUNCTION(cuFuncSetAttribute, "", (CuFunction function, int attribute, int value))
-FUNCTION(cuOccupancyMaxActiveBlocksPerMultiprocessor, "", (int *blocks, CuFunction function, int threads, size_t shared))
-FUNCTION(cuLaunchKernel, "", (CuFunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, CuStream stream, void **parameters, void **extra))
+FUNCTION(cuOccupancyMaxActiveBlocksPerMultiprocessor, "",
+         (int *blocks, CuFunction function, int threads, size_t shared))
+FUNCTION(cuLaunchKernel, "", (CuFunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                             unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                             CuStream stream, void **parameters, void **extra))
 FUNCTION(cuMemAlloc, "_v2", (CuPointer *memory, size_t bytes))
 FUNCTION(cuMemFree, "_v2", (CuPointer memory))
 OPTIONAL(cuMemAllocAsync, "", (CuPointer *memory, size_t bytes, CuStream stream))

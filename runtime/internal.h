@@ -7,6 +7,7 @@
 #include "attn.h"
 #include "cuda_driver.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -40,6 +41,29 @@ AttnStatus rt_read_file(int fd, const char *path, char **bytes, size_t *size, At
 /* Checks that a file is a complete, undamaged module of this ABI. `path` stands in messages. */
 AttnStatus rt_elf_check(const void *file, size_t size, const char *path, AttnNote *note, AttnError *error);
 
+/* ---- cuda.c: device code, loaded once for each context ---- */
+typedef struct RtCudaCode {
+    struct RtCudaCode *next;
+    const AttnPattern *variant;
+    CuContext context;
+    unsigned long long id; /* of the context, where the driver tells: pointers are used again */
+    CuModule module;
+    CuFunction *functions; /* one per phase */
+    int *resident;         /* per phase: blocks that the device runs at once */
+    bool pools;            /* memory can be had in the order of a stream */
+} RtCudaCode;
+typedef struct RtCudaPrimary RtCudaPrimary;
+typedef struct RtCuda {
+    pthread_mutex_t lock; /* of all below; what the lists hold stays as it is until the library goes */
+    RtDriver driver;
+    RtCudaCode *codes;
+    RtCudaPrimary *primaries; /* contexts that we keep */
+} RtCuda;
+/* The binding's variant in the context of `stream`, else in the current one if it is of the tensors' device,
+ * else in that device's primary one. The context is entered; leave it by rt_driver_leave. */
+AttnStatus rt_cuda_enter(AttnBinding *b, void *stream, const RtCudaCode **code, bool *pushed, AttnError *error);
+void rt_cuda_unload(RtCuda *cuda);
+
 /* ---- library.c ---- */
 typedef struct RtKernel {
     AttnPatternDesc desc;
@@ -59,6 +83,7 @@ struct AttnLibrary {
     uint64_t checksum; /* of the file */
     int n_kernels;
     RtKernel *kernels;
+    RtCuda cuda;
 };
 /* Takes over `fd` in every case. */
 AttnStatus rt_library_open(int fd, const char *path, AttnLibrary **library, AttnError *error);
@@ -68,10 +93,19 @@ const RtKernel *rt_kernel_find(const AttnLibrary *library, const char *name);
 typedef struct RtTensor {
     char *data; /* NULL: not bound; never NULL if bound */
     AttnType type;
+    int device; /* number of the CUDA device */
     int64_t *shape, *strides;
     int64_t count; /* elements */
     int64_t low, high; /* bytes used: [data + low, data + high) */
 } RtTensor;
+/* What a binding has on a device; 0: nothing. */
+typedef struct RtDeviceMemory {
+    CuContext context; /* of `status` and `memory` */
+    CuPointer status;  /* word of runs whose workspace is not the caller's */
+    CuPointer memory;  /* workspace where memory cannot be had in the order of a stream */
+    size_t bytes;      /* of `memory` */
+    CuPointer last;    /* status word of the last run */
+} RtDeviceMemory;
 typedef enum RtState { RT_CHANGED, RT_SIZED, RT_READY } RtState;
 struct AttnBinding {
     AttnLibrary *library;
@@ -88,7 +122,10 @@ struct AttnBinding {
     AttnPlan plan;
     int64_t *numbers; /* memory of all arrays of numbers above */
     int64_t *view_strides;
+    int device; /* that the tensors lie on; -1: none is bound */
+    RtDeviceMemory on_device;
 };
+static inline bool rt_on_cuda(const AttnBinding *b) { return b->kernel->variants->cuda != NULL; }
 #define rt_name(b) ((b)->kernel->desc.name)
 /* rt_fail with the pattern's name in front. */
 #define rt_wrong(b, error, status, format, ...) \
@@ -116,8 +153,25 @@ bool rt_range(const AttnBinding *b, const char *text, int64_t *low, int64_t *hig
 bool rt_derived_extent(const AttnBinding *b, int index, int64_t *extent);
 /* The sizes and parameters that a text names: `size(c) = 7, groups = 2`. */
 void rt_describe_values(const AttnBinding *b, const char *text, char *out, size_t bytes);
-/* Says which element of an int tensor is outside its range. */
-AttnStatus rt_range_error(const AttnBinding *b, int tensor, const char *check, AttnError *error);
+/* Says which element of an int tensor is outside its range, if the host may read it. */
+AttnStatus rt_range_error(const AttnBinding *b, int tensor, bool readable, const char *check,
+                          AttnError *error);
+
+/* ---- run.c ---- */
+enum { RT_ALIGNMENT = 64 };
+bool rt_round_up(uint64_t bytes, uint64_t *rounded); /* to RT_ALIGNMENT; false: too large */
+AttnStatus rt_too_large(const AttnBinding *b, AttnError *error);
+AttnStatus rt_out_of_workspace(const AttnBinding *b, size_t bytes, AttnError *error);
+/* The caller's workspace, or what its `allocate` gives; *memory NULL: there is neither. */
+AttnStatus rt_given_memory(const AttnBinding *b, const AttnRunOptions *options, size_t bytes, char **memory,
+                           AttnError *error);
+/* What a check says that failed while generated code ran. */
+AttnStatus rt_check_failed(const AttnBinding *b, int32_t status, AttnError *error);
+
+/* ---- cuda_run.c: the same for device code ---- */
+AttnStatus rt_cuda_workspace(AttnBinding *b, const AttnRunOptions *options, size_t *bytes, AttnError *error);
+AttnStatus rt_cuda_run(AttnBinding *b, const AttnRunOptions *options, AttnError *error);
+void rt_cuda_forget(AttnBinding *b); /* gives back what the binding has on a device */
 
 /* ---- threads.c ---- */
 int rt_threads(const AttnRunOptions *options); /* the most that a run would use, >= 1 */

@@ -79,6 +79,23 @@ static AttnStatus open_compiler(const char *path, Compiler *compiler, AttnError 
                    ATTN_JIT_SYMBOL);
 }
 
+/* ---- targets ---- */
+
+/* What stands behind `cuda:`; empty: nothing. NULL: the target is another one. */
+static const char *cuda_archs(const char *target)
+{
+    if (!target || strncmp(target, "cuda", 4) != 0)
+        return NULL;
+    return !target[4] ? target + 4 : target[4] == ':' && target[5] ? target + 5 : NULL;
+}
+
+static AttnStatus check_target(const char *target, AttnError *error)
+{
+    if (!target || strcmp(target, "cpu") == 0 || cuda_archs(target))
+        return ATTN_OK;
+    return rt_fail(error, ATTN_STATUS_USAGE, "target '%s': expected cpu, cuda, or cuda:sm_80,sm_90", target);
+}
+
 /* ---- keys ---- */
 
 static void add_field(RtText *key, const char *name, const char *value, size_t length)
@@ -117,6 +134,10 @@ static void make_key(RtText *key, const char *compiler, const char *text, const 
     RtIdentity id = {0};
     rt_text_add(key, "attnc %s abi %d f64 %d debug %d\n", ATTN_VERSION, ATTN_ABI_VERSION, o->f64 != 0,
                 o->debug != 0);
+    add_text(key, "target", o->target);
+    add_text(key, "real", o->real);
+    if (cuda_archs(o->target))
+        add_text(key, "nvrtc", secure_getenv("ATTN_NVRTC"));
     rt_identity(compiler, &id);
     rt_text_add(key, "built %lld %lld %lld\n", id.size, id.seconds, id.nanoseconds);
     add_text(key, "compiler", compiler);
@@ -279,7 +300,11 @@ static AttnStatus find_or_compile(const RtCache *cache, const char *text, const 
                               .includes = o->includes,
                               .n_includes = count(o->includes),
                               .sizes = o->sizes,
-                              .n_sizes = count(o->sizes)};
+                              .n_sizes = count(o->sizes),
+                              .real = o->real};
+    const char *archs = cuda_archs(o->target);
+    request.target = archs ? "cuda" : NULL;
+    request.archs = archs && *archs ? archs : NULL;
     find_compiler(compiler);
     make_key(&key, compiler, text, path, o);
     AttnStatus status = key.failed ? rt_no_memory(error) : ATTN_OK;
@@ -299,12 +324,15 @@ AttnStatus attn_compile_string(const char *text, const char *path, const AttnCom
     if (!text || !library)
         return rt_fail(error, ATTN_STATUS_USAGE, "attn_compile_string: NULL argument");
     const AttnCompileOptions *o = options ? options : &defaults;
+    AttnStatus status = check_target(o->target, error);
+    if (status)
+        return status;
     RtCache cache = {.folder = -1};
     if (!o->no_cache && !rt_cache_open(&cache)) {
         rt_cache_close(&cache);
         return rt_no_memory(error);
     }
-    AttnStatus status = find_or_compile(&cache, text, path ? path : "<string>", o, library, error);
+    status = find_or_compile(&cache, text, path ? path : "<string>", o, library, error);
     rt_cache_close(&cache);
     return status;
 }

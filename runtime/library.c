@@ -75,6 +75,7 @@ static bool describe_kernel(RtKernel *k, const AttnPattern *p, int variants)
     k->desc = (AttnPatternDesc){.name = p->name,
                                 .doc = p->doc,
                                 .signature = p->signature,
+                                .device = p->cuda ? kDLCUDA : kDLCPU,
                                 .n_indices = p->n_indices,
                                 .n_tensors = p->n_tensors,
                                 .n_params = p->n_params,
@@ -162,6 +163,7 @@ static void unload(AttnLibrary *l)
         rt_free(l->kernels[i].params);
     }
     rt_free(l->kernels);
+    rt_cuda_unload(&l->cuda);
     if (l->handle)
         dlclose(l->handle);
     close(l->fd);
@@ -194,6 +196,7 @@ AttnStatus rt_library_open(int fd, const char *path, AttnLibrary **library, Attn
     l->fd = fd;
     l->checksum = note.checksum;
     atomic_init(&l->references, 1);
+    pthread_mutex_init(&l->cuda.lock, NULL);
     l->path = rt_copy_text(path);
     status = l->path ? load_module(l, error) : rt_no_memory(error);
     if (status)

@@ -152,6 +152,23 @@ static AttnStatus check_int_types(const AttnBinding *b, AttnError *error)
     return ATTN_OK;
 }
 
+/* Device tensors lie on one device. */
+static AttnStatus check_device(AttnBinding *b, AttnError *error)
+{
+    const AttnPattern *p = pattern_of(b);
+    const char *by = NULL;
+    b->device = -1;
+    for (int32_t i = 0; i < p->n_tensors && rt_on_cuda(b); i++) {
+        const RtTensor *t = &b->tensors[i];
+        if (by && t->data && t->device != b->device)
+            return rt_wrong(b, error, TYPE, "%s lies on CUDA device %d, but %s on device %d", by, b->device,
+                            p->tensors[i].name, t->device);
+        if (t->data)
+            b->device = t->device, by = p->tensors[i].name;
+    }
+    return ATTN_OK;
+}
+
 /* ---- variants ---- */
 
 static bool sizes_fit(const AttnBinding *b, const AttnPattern *v)
@@ -295,6 +312,8 @@ AttnStatus rt_prepare(AttnBinding *b, bool to_run, AttnError *error)
         status = check_present(b, to_run, error);
     if (!status)
         status = check_int_types(b, error);
+    if (!status)
+        status = check_device(b, error);
     if (!status)
         status = choose_variant(b, error);
     if (status)

@@ -283,12 +283,13 @@ static bool find_outside(const RtTensor *t, int rank, int64_t low, int64_t high,
     return false;
 }
 
-AttnStatus rt_range_error(const AttnBinding *b, int tensor, const char *check, AttnError *error)
+AttnStatus rt_range_error(const AttnBinding *b, int tensor, bool readable, const char *check,
+                          AttnError *error)
 {
     enum { RANK_MAX = 32 };
     const AttnTensorDesc *desc = &b->kernel->desc.tensors[tensor];
     int64_t low, high, value, subscripts[RANK_MAX];
-    bool found = desc->range && desc->rank <= RANK_MAX && rt_range(b, desc->range, &low, &high) &&
+    bool found = readable && desc->range && desc->rank <= RANK_MAX && rt_range(b, desc->range, &low, &high) &&
                  find_outside(&b->tensors[tensor], desc->rank, low, high, subscripts, &value);
     if (!found)
         return rt_wrong(b, error, DATA, "a value of %s is outside its range: %s", desc->name,
