@@ -89,8 +89,8 @@ typedef struct AttnCompileOptions {       /* zeroed means: the defaults; a list 
     int f64;                              /* float tensors are f64 instead of f32 */
     int debug;                            /* line tables that point into the source */
     int no_cache;                         /* neither read nor write the cache */
-    const char *target;                   /* `cpu` (also NULL), `cuda`, or `cuda:sm_80,sm_90`: a cubin for each of
-                                             these, and PTX for what is newer than the first */
+    const char *target;                   /* `cpu` (also NULL), `cuda`, or `cuda:sm_80,sm_90`: a cubin for
+                                             each of these, and PTX for what is newer than the first */
     const char *real;                     /* float tensors are f32, f64, f16 or bf16 (these two for CUDA
                                              alone); NULL: as `f64` says */
 } AttnCompileOptions;
@@ -182,14 +182,14 @@ ATTN_API const AttnPatternDesc *attn_binding_pattern(const AttnBinding *binding)
 
 /* Binds a tensor by name; NULL unbinds it. Rank and element type are checked here (ATTN_STATUS_NAME,
  * _TYPE, _SHAPE), what concerns several tensors when the call is prepared. Any strides will do for inputs,
- * negative and 0 included. Memory must be the host's, or a CUDA device's where the code is for these. A bool is
- * one byte, 0: false (kDLBool or kDLUInt of 8 bits). The description is copied, the data not.
+ * negative and 0 included. Memory must be the host's, or a CUDA device's for code of such. A bool is one
+ * byte, 0: false (kDLBool or kDLUInt of 8 bits). The description is copied, the data not.
  *   Shapes: one extent per index of the tensor's description. Along the ambient indices of an input,
  * wherever they stand, the extent may be 1; along `heads` it may be any divisor of the extent, and each
  * head serves that many consecutive ones. */
 ATTN_API AttnStatus attn_bind(AttnBinding *binding, const char *tensor, const DLTensor *value,
                               AttnError *error);
-/* The same for a row-major array of the host, of the described type (int64_t for int tensors, one byte for
+/* The same for a row-major array of the host of the described type (int64_t for int tensors, one byte for
  * bool). */
 ATTN_API AttnStatus attn_bind_dense(AttnBinding *binding, const char *tensor, void *data, int rank,
                                     const int64_t *shape, AttnError *error);
@@ -247,21 +247,21 @@ ATTN_API AttnStatus attn_workspace(AttnBinding *binding, const AttnRunOptions *o
 ATTN_API AttnStatus attn_run(AttnBinding *binding, const AttnRunOptions *options, AttnError *error);
 
 /* ---- CUDA ----
- * A library compiled for CUDA takes tensors of the device's memory (kDLCUDA), all on one device. attn_run checks
- * all that needs no data, launches, and returns: it waits for nothing, and outputs are complete when the stream
- * is. Values outside a range are found by the device before anything is written, but only attn_status tells.
- * `workspace`, or what `allocate` gives, is device memory then, and `release` must let it be used until the
- * stream has come there; without them the driver allocates it in the order of the stream. With a workspace of
- * the caller's a run is a memset and launches, nothing else, and may be captured in a graph if
- * attn_workspace or an earlier run has loaded the code into the context. Threads do not matter.
+ * A library compiled for CUDA takes tensors in a device's memory (kDLCUDA), all of one device. attn_run
+ * checks all that needs no data, launches, and returns: it waits for nothing, and outputs are complete when
+ * the stream is. The device finds values outside a range before anything is written; attn_status tells.
+ *   `workspace`, or what `allocate` gives, is device memory, and after `release` it must be good until the
+ * stream has come there; without them the driver allocates in the order of the stream. With a workspace of
+ * the caller's a run is a memset and launches, nothing else, and may be captured in a graph once
+ * attn_workspace or an earlier run has loaded the code into the context. Options of threads do not matter.
  *   The context is that of `stream`, else the current one if it is of the tensors' device, else the device's
- * primary one; it must outlive library and binding. Runs of one binding on several streams need an order among
- * them that is the caller's: a binding for each is simpler. The driver is $ATTN_CUDA_DRIVER or libcuda.so.1;
- * it is opened by the first run (ATTN_STATUS_DEVICE: there is none, or what it failed of). */
+ * primary one; it must outlive library and binding. Runs of one binding on several streams need an order
+ * among them that is the caller's: a binding for each is simpler. The driver is $ATTN_CUDA_DRIVER or
+ * libcuda.so.1, opened by the first run (ATTN_STATUS_DEVICE: there is none, or what it failed of). */
 
-/* Waits for `stream` and tells how the binding's last run on it went, or its last replay where it was captured:
- * ATTN_STATUS_DATA names what was outside its range (and outputs are unspecified then), _DEVICE what the
- * driver reports. A workspace of the caller's must still be there. Code on the host: always ATTN_OK. */
+/* Waits for `stream` and tells how the binding's last run on it went, or its last replay where it was
+ * captured: ATTN_STATUS_DATA names what was outside its range (outputs are unspecified then), _DEVICE what
+ * the driver reports. A workspace of the caller's must still be there. Code of the host: always ATTN_OK. */
 ATTN_API AttnStatus attn_status(AttnBinding *binding, void *stream, AttnError *error);
 
 #ifdef __cplusplus

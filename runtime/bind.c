@@ -178,7 +178,7 @@ static AttnStatus check_place(const AttnBinding *b, const AttnTensorInfo *info, 
                         info->name);
     if (rt_on_cuda(b) && ((type != kDLCUDA && type != kDLCUDAManaged) || device.device_id < 0))
         return rt_wrong(b, error, TYPE,
-                        "%s lies on another device (DLPack type %d, number %d); this code runs on CUDA devices",
+                        "%s lies on another device (DLPack type %d, number %d); this code runs on CUDA's",
                         info->name, (int)type, device.device_id);
     if (!rt_on_cuda(b) && !on_host(type))
         return rt_wrong(b, error, TYPE,

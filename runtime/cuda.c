@@ -1,7 +1,7 @@
-/* Device code: which context a call belongs to, and the images that are loaded into it, once for every variant
- * and context. Images are cubins of some architectures and PTX, which the driver compiles. (Where the
- * variant's extents are not fixed, AttnCuda.source could be compiled for them here, if NVRTC is there: images of
- * the embedded code are what load_module is handed.) */
+/* Device code: which context a call belongs to, and the images that are loaded into it, once for every
+ * variant and context. Images are cubins of some architectures and PTX, which the driver compiles. (Where the
+ * variant's extents are not fixed, AttnCuda.source could be compiled for them here, if NVRTC is there: images
+ * of the embedded code are what load_module is handed.) */
 #include "internal.h"
 
 #include <stdio.h>
@@ -19,8 +19,7 @@ static AttnStatus device_of(const RtDriver *d, CuContext context, CuDevice *devi
 {
     bool pushed;
     AttnStatus status = rt_driver_enter(d, context, &pushed, error);
-    if (status)
-        return status;
+    if (status) return status;
     status = rt_driver(d, error, cuCtxGetDevice, device);
     rt_driver_leave(d, pushed);
     return status;
@@ -30,12 +29,10 @@ static AttnStatus device_of(const RtDriver *d, CuContext context, CuDevice *devi
 static AttnStatus primary(RtCuda *c, CuDevice device, CuContext *context, AttnError *error)
 {
     RtCudaPrimary *p = c->primaries;
-    while (p && p->device != device)
-        p = p->next;
+    while (p && p->device != device) p = p->next;
     if (!p) {
         p = rt_alloc(1, sizeof *p);
-        if (!p)
-            return rt_no_memory(error);
+        if (!p) return rt_no_memory(error);
         AttnStatus status = rt_driver(&c->driver, error, cuDevicePrimaryCtxRetain, &p->context, device);
         if (status) {
             rt_free(p);
@@ -64,16 +61,15 @@ static AttnStatus find_context(const AttnBinding *b, RtCuda *c, CuStream stream,
     *context = NULL;
     AttnStatus status = named ? rt_driver(d, error, cuStreamGetCtx, stream, context)
                               : rt_driver(d, error, cuCtxGetCurrent, context);
-    if (status || (*context && b->device < 0))
-        return status;
+    if (status || (*context && b->device < 0)) return status;
     status = rt_driver(d, error, cuDeviceGet, &device, b->device < 0 ? 0 : b->device);
-    if (!status && *context)
-        status = device_of(d, *context, &other, error);
-    if (status || (*context && device == other))
-        return status;
+    if (!status && *context) status = device_of(d, *context, &other, error);
+    if (status || (*context && device == other)) return status;
     if (named)
-        return rt_wrong(b, error, USAGE, "the stream belongs to another device than the tensors, which lie on "
-                                         "device %d", b->device);
+        return rt_wrong(b, error, USAGE,
+                        "the stream belongs to another device than the tensors, which lie on "
+                        "device %d",
+                        b->device);
     return primary(c, device, context, error);
 }
 
@@ -83,8 +79,7 @@ static AttnStatus capability(const RtDriver *d, CuDevice device, uint32_t *arch,
 {
     int major = 0, minor = 0;
     AttnStatus status = rt_driver(d, error, cuDeviceGetAttribute, &major, CU_CAPABILITY_MAJOR, device);
-    if (!status)
-        status = rt_driver(d, error, cuDeviceGetAttribute, &minor, CU_CAPABILITY_MINOR, device);
+    if (!status) status = rt_driver(d, error, cuDeviceGetAttribute, &minor, CU_CAPABILITY_MINOR, device);
     *arch = (uint32_t)(10 * major + minor);
     return status;
 }
@@ -125,7 +120,8 @@ static AttnStatus load_image(const AttnBinding *b, const RtDriver *d, const Attn
     int options[] = {CU_JIT_ERRORS, CU_JIT_ERRORS_BYTES};
     void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
     CuResult result = d->cuModuleLoadDataEx(module, image->data, 2, options, values);
-    snprintf(what, sizeof what, "%s: loading the code for sm_%u (cuModuleLoadDataEx)", rt_name(b), image->arch);
+    snprintf(what, sizeof what, "%s: loading the code for sm_%u (cuModuleLoadDataEx)", rt_name(b),
+             image->arch);
     AttnStatus status = rt_driver_result(d, error, what, result);
     if (status && error && *log) {
         size_t n = strlen(error->text);
@@ -140,16 +136,12 @@ static AttnStatus load_module(const AttnBinding *b, const RtDriver *d, CuDevice 
 {
     uint32_t arch;
     AttnStatus status = capability(d, device, &arch, error);
-    if (status)
-        return status;
+    if (status) return status;
     const AttnCudaImage *cubin = choose_image(b->variant->cuda, ATTN_CUDA_CUBIN, arch);
     const AttnCudaImage *ptx = choose_image(b->variant->cuda, ATTN_CUDA_PTX, arch);
-    if (!cubin && !ptx)
-        return no_image(b, d, device, arch, error);
-    if (cubin)
-        status = load_image(b, d, cubin, module, error);
-    if (ptx && (!cubin || status == ATTN_STATUS_DEVICE))
-        status = load_image(b, d, ptx, module, error);
+    if (!cubin && !ptx) return no_image(b, d, device, arch, error);
+    if (cubin) status = load_image(b, d, cubin, module, error);
+    if (ptx && (!cubin || status == ATTN_STATUS_DEVICE)) status = load_image(b, d, ptx, module, error);
     return status;
 }
 
@@ -157,7 +149,8 @@ static AttnStatus load_module(const AttnBinding *b, const RtDriver *d, CuDevice 
 
 enum { SHARED_FREE = 48 << 10 }; /* bytes of dynamic shared memory that need not be asked for */
 
-static AttnStatus find_function(const RtDriver *d, RtCudaCode *code, int32_t i, int processors, AttnError *error)
+static AttnStatus find_function(const RtDriver *d, RtCudaCode *code, int32_t i, int processors,
+                                AttnError *error)
 {
     const AttnCudaKernel *k = &code->variant->cuda->kernels[i];
     int blocks = 0;
@@ -197,13 +190,11 @@ static void free_code(RtCudaCode *code)
 static RtCudaCode *new_code(const AttnPattern *variant)
 {
     RtCudaCode *code = rt_alloc(1, sizeof *code);
-    if (!code)
-        return NULL;
+    if (!code) return NULL;
     code->variant = variant;
     code->functions = rt_alloc((size_t)variant->n_phases, sizeof *code->functions);
     code->resident = rt_alloc((size_t)variant->n_phases, sizeof *code->resident);
-    if (code->functions && code->resident)
-        return code;
+    if (code->functions && code->resident) return code;
     free_code(code);
     return NULL;
 }
@@ -212,13 +203,10 @@ static AttnStatus load_code(const AttnBinding *b, const RtDriver *d, RtCudaCode 
 {
     CuDevice device;
     AttnStatus status = rt_driver(d, error, cuCtxGetDevice, &device);
-    if (!status)
-        status = load_module(b, d, device, &code->module, error);
-    if (status)
-        return status;
+    if (!status) status = load_module(b, d, device, &code->module, error);
+    if (status) return status;
     status = find_functions(d, device, code, error);
-    if (status)
-        d->cuModuleUnload(code->module);
+    if (status) d->cuModuleUnload(code->module);
     return status;
 }
 
@@ -227,8 +215,7 @@ static AttnStatus find_code(const AttnBinding *b, RtCuda *c, CuContext context, 
                             AttnError *error)
 {
     unsigned long long id = 0;
-    if (c->driver.cuCtxGetId)
-        c->driver.cuCtxGetId(context, &id);
+    if (c->driver.cuCtxGetId) c->driver.cuCtxGetId(context, &id);
     RtCudaCode *code = c->codes;
     while (code && (code->variant != b->variant || code->context != context || code->id != id))
         code = code->next;
@@ -253,19 +240,16 @@ static AttnStatus enter(AttnBinding *b, RtCuda *c, CuStream stream, const RtCuda
 {
     CuContext context;
     AttnStatus status = rt_driver_open(&c->driver, error);
-    if (!status)
-        status = find_context(b, c, stream, &context, error);
-    if (!status)
-        status = rt_driver_enter(&c->driver, context, pushed, error);
-    if (status)
-        return status;
+    if (!status) status = find_context(b, c, stream, &context, error);
+    if (!status) status = rt_driver_enter(&c->driver, context, pushed, error);
+    if (status) return status;
     status = find_code(b, c, context, code, error);
-    if (status)
-        rt_driver_leave(&c->driver, *pushed);
+    if (status) rt_driver_leave(&c->driver, *pushed);
     return status;
 }
 
-AttnStatus rt_cuda_enter(AttnBinding *b, void *stream, const RtCudaCode **code, bool *pushed, AttnError *error)
+AttnStatus rt_cuda_enter(AttnBinding *b, void *stream, const RtCudaCode **code, bool *pushed,
+                         AttnError *error)
 {
     RtCuda *c = &b->library->cuda;
     pthread_mutex_lock(&c->lock);

@@ -37,8 +37,7 @@ static AttnStatus find_functions(RtDriver *d, void *handle, AttnError *error)
 
 AttnStatus rt_driver_open(RtDriver *d, AttnError *error)
 {
-    if (d->handle)
-        return ATTN_OK;
+    if (d->handle) return ATTN_OK;
     void *handle = dlopen(driver_name(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!handle) {
         const char *reason = dlerror();
@@ -47,8 +46,7 @@ AttnStatus rt_driver_open(RtDriver *d, AttnError *error)
                        reason ? reason : driver_name());
     }
     AttnStatus status = find_functions(d, handle, error);
-    if (!status)
-        status = rt_driver(d, error, cuInit, 0);
+    if (!status) status = rt_driver(d, error, cuInit, 0);
     if (status)
         dlclose(handle);
     else
@@ -59,8 +57,7 @@ AttnStatus rt_driver_open(RtDriver *d, AttnError *error)
 AttnStatus rt_driver_result(const RtDriver *d, AttnError *error, const char *what, CuResult result)
 {
     const char *name = NULL, *text = NULL;
-    if (!result)
-        return ATTN_OK;
+    if (!result) return ATTN_OK;
     d->cuGetErrorName(result, &name);
     d->cuGetErrorString(result, &text);
     return rt_fail(error, result == CU_OUT_OF_MEMORY ? ATTN_STATUS_MEMORY : ATTN_STATUS_DEVICE,
@@ -72,10 +69,8 @@ AttnStatus rt_driver_enter(const RtDriver *d, CuContext context, bool *pushed, A
 {
     CuContext current = NULL;
     *pushed = false;
-    AttnStatus status = rt_driver(d, error, cuCtxGetCurrent, &current);
-    if (status || current == context)
-        return status;
-    status = rt_driver(d, error, cuCtxPushCurrent, context);
+    if (!d->cuCtxGetCurrent(&current) && current == context) return ATTN_OK;
+    AttnStatus status = rt_driver(d, error, cuCtxPushCurrent, context);
     *pushed = !status;
     return status;
 }
@@ -83,6 +78,5 @@ AttnStatus rt_driver_enter(const RtDriver *d, CuContext context, bool *pushed, A
 void rt_driver_leave(const RtDriver *d, bool pushed)
 {
     CuContext context;
-    if (pushed)
-        d->cuCtxPopCurrent(&context);
+    if (pushed) d->cuCtxPopCurrent(&context);
 }

@@ -1,4 +1,5 @@
-/* The CUDA driver, opened as the program runs: nothing of CUDA is needed to build. Not part of the interface. */
+/* The CUDA driver, opened as the program runs: nothing of CUDA is needed to build. Not part of the
+ * interface. */
 #ifndef ATTN_RUNTIME_CUDA_DRIVER_H
 #define ATTN_RUNTIME_CUDA_DRIVER_H
 
@@ -30,8 +31,8 @@ typedef struct RtDriver {
 #undef OPTIONAL
 } RtDriver;
 
-/* Opens $ATTN_CUDA_DRIVER, else libcuda.so.1, and initialises it; it stays loaded. ATTN_STATUS_DEVICE: there is
- * none, or it is too old, or has no device. */
+/* Opens $ATTN_CUDA_DRIVER, else libcuda.so.1, and initialises it; it stays loaded. ATTN_STATUS_DEVICE: there
+ * is none, or it is too old, or has no device. */
 AttnStatus rt_driver_open(RtDriver *d, AttnError *error);
 /* ATTN_OK for 0; else an error that names what was done (`q: cuMemAlloc`). */
 AttnStatus rt_driver_result(const RtDriver *d, AttnError *error, const char *what, CuResult result);

@@ -1,5 +1,6 @@
-/* The functions of the CUDA driver that we use: FUNCTION(name, suffix of its symbol, parameters), and OPTIONAL
- * ones, which older drivers lack. All return a CuResult. Their meaning: NVIDIA's CUDA Driver API manual. */
+/* The functions of the CUDA driver that we use: FUNCTION(name, suffix of its symbol, parameters), and
+ * OPTIONAL ones, which older drivers lack. All return a CuResult. Their meaning: NVIDIA's CUDA Driver API
+ * manual. */
 FUNCTION(cuInit, "", (unsigned flags))
 FUNCTION(cuGetErrorName, "", (CuResult result, const char **name))
 FUNCTION(cuGetErrorString, "", (CuResult result, const char **text))

@@ -1,8 +1,8 @@
 /* Running device code: memory, the parameter of the kernels, launches on the caller's stream, and what the
  * status word says afterwards. A run itself waits for nothing.
  *
- * Memory of a run: the status word (64 bytes), the workspace, the scratch of a grid's threads. If it is not the
- * caller's the word lies elsewhere, in memory of the binding: it must outlive the run. */
+ * Memory of a run: the status word (64 bytes), the workspace, the scratch of a grid's threads. If it is not
+ * the caller's the word lies elsewhere, in memory of the binding: it must outlive the run. */
 #include "internal.h"
 
 #include <string.h>
@@ -14,7 +14,8 @@ static const uint64_t scratch_most = UINT64_C(256) << 20; /* bytes; more threads
 
 /* ---- sizes ---- */
 
-/* Blocks for a phase: one for every `tasks` of them, but where threads need scratch no more than run at once. */
+/* Blocks for a phase: one for every `tasks` of them, but where threads need scratch no more than run at once.
+ */
 static uint64_t grid_of(const AttnBinding *b, const RtCudaCode *code, int32_t phase)
 {
     const AttnCudaKernel *k = &b->variant->cuda->kernels[phase];
@@ -36,8 +37,7 @@ static bool memory_bytes(const AttnBinding *b, const RtCudaCode *code, size_t *s
     for (int32_t i = 0; i < b->variant->n_phases; i++) {
         const AttnCudaKernel *k = &b->variant->cuda->kernels[i];
         uint64_t bytes, threads = b->plan.tasks[i] > 0 ? grid_of(b, code, i) * k->threads : 0;
-        if (k->scratch && __builtin_mul_overflow(threads, b->plan.scratch, &bytes))
-            return false;
+        if (k->scratch && __builtin_mul_overflow(threads, b->plan.scratch, &bytes)) return false;
         own = k->scratch && bytes > own ? bytes : own;
     }
     if (!rt_round_up(b->plan.workspace, &shared) || !rt_round_up(own, &own) ||
@@ -55,10 +55,8 @@ AttnStatus rt_cuda_workspace(AttnBinding *b, const AttnRunOptions *o, size_t *by
     bool pushed;
     size_t scratch;
     AttnStatus status = rt_cuda_enter(b, o->stream, &code, &pushed, error);
-    if (status)
-        return status;
-    if (!memory_bytes(b, code, &scratch, bytes))
-        status = rt_too_large(b, error);
+    if (status) return status;
+    if (!memory_bytes(b, code, &scratch, bytes)) status = rt_too_large(b, error);
     rt_driver_leave(driver_of(b), pushed);
     return status;
 }
@@ -67,10 +65,8 @@ AttnStatus rt_cuda_workspace(AttnBinding *b, const AttnRunOptions *o, size_t *by
 
 static void forget(const RtDriver *d, RtDeviceMemory *m)
 {
-    if (m->status)
-        d->cuMemFree(m->status);
-    if (m->memory)
-        d->cuMemFree(m->memory);
+    if (m->status) d->cuMemFree(m->status);
+    if (m->memory) d->cuMemFree(m->memory);
     *m = (RtDeviceMemory){0};
 }
 
@@ -78,8 +74,7 @@ void rt_cuda_forget(AttnBinding *b)
 {
     RtDeviceMemory *m = &b->on_device;
     bool pushed;
-    if (!m->context || rt_driver_enter(driver_of(b), m->context, &pushed, NULL))
-        return;
+    if (!m->context || rt_driver_enter(driver_of(b), m->context, &pushed, NULL)) return;
     forget(driver_of(b), m);
     rt_driver_leave(driver_of(b), pushed);
 }
@@ -88,8 +83,7 @@ void rt_cuda_forget(AttnBinding *b)
 static AttnStatus own_status(AttnBinding *b, CuContext context, AttnError *error)
 {
     RtDeviceMemory *m = &b->on_device;
-    if (m->context && m->context != context)
-        rt_cuda_forget(b);
+    if (m->context && m->context != context) rt_cuda_forget(b);
     m->context = context;
     return m->status ? ATTN_OK : rt_driver(driver_of(b), error, cuMemAlloc, &m->status, STATUS_BYTES);
 }
@@ -101,8 +95,7 @@ static AttnStatus kept_memory(AttnBinding *b, size_t bytes, CuPointer *memory, A
     RtDeviceMemory *m = &b->on_device;
     AttnStatus status = ATTN_OK;
     if (m->bytes < bytes) {
-        if (m->memory)
-            d->cuMemFree(m->memory);
+        if (m->memory) d->cuMemFree(m->memory);
         m->memory = 0;
         m->bytes = 0;
         status = rt_driver(d, error, cuMemAlloc, &m->memory, bytes);
@@ -118,8 +111,7 @@ static AttnStatus get_memory(AttnBinding *b, const AttnRunOptions *o, const RtCu
     char *given;
     AttnStatus status = rt_given_memory(b, o, bytes, &given, error);
     *memory = (CuPointer)(uintptr_t)given;
-    if (status || given || bytes == STATUS_BYTES)
-        return status;
+    if (status || given || bytes == STATUS_BYTES) return status;
     status = code->pools ? rt_driver(driver_of(b), error, cuMemAllocAsync, memory, bytes, o->stream)
                          : kept_memory(b, bytes, memory, error);
     return status == ATTN_STATUS_MEMORY ? rt_out_of_workspace(b, bytes, error) : status;
@@ -129,8 +121,7 @@ static AttnStatus get_memory(AttnBinding *b, const AttnRunOptions *o, const RtCu
 static AttnStatus put_memory(AttnBinding *b, const AttnRunOptions *o, const RtCudaCode *code, size_t bytes,
                              CuPointer memory, AttnError *error)
 {
-    if (o->workspace || !memory)
-        return ATTN_OK;
+    if (o->workspace || !memory) return ATTN_OK;
     if (o->release)
         o->release(o->allocate_context, (void *)(uintptr_t)memory, bytes);
     else if (code->pools)
@@ -148,15 +139,13 @@ typedef struct Arguments {
 static int count_words(const AttnPattern *p)
 {
     int n = p->n_indices + p->n_params + 4;
-    for (int32_t i = 0; i < p->n_tensors; i++)
-        n += 3 + p->tensors[i].rank;
+    for (int32_t i = 0; i < p->n_tensors; i++) n += 3 + p->tensors[i].rank;
     return n;
 }
 
 static void add(Arguments *a, const int64_t *numbers, int32_t n)
 {
-    for (int32_t i = 0; i < n; i++)
-        a->words[a->n++] = (uint64_t)numbers[i];
+    for (int32_t i = 0; i < n; i++) a->words[a->n++] = (uint64_t)numbers[i];
 }
 
 static void add_pointer(Arguments *a, CuPointer at) { a->words[a->n++] = at; }
@@ -168,8 +157,9 @@ static AttnStatus pack(const AttnBinding *b, CuPointer workspace, CuPointer scra
     const AttnPattern *p = b->variant;
     int n = count_words(p);
     if (n > WORDS_MAX)
-        return rt_wrong(b, error, DEVICE, "its %d tensors take %d bytes of a kernel's parameter, which holds %d",
-                        p->n_tensors, 8 * n, ATTN_CUDA_ARGS_BYTES);
+        return rt_wrong(b, error, DEVICE,
+                        "its %d tensors take %d bytes of a kernel's parameter, which holds %d", p->n_tensors,
+                        8 * n, ATTN_CUDA_ARGS_BYTES);
     a->n = 0;
     for (int32_t i = 0; i < p->n_tensors; i++) {
         const AttnTensor *t = &b->views[i];
@@ -195,26 +185,24 @@ static AttnStatus launch(const AttnBinding *b, const RtCudaCode *code, int32_t p
     const AttnCudaKernel *k = &b->variant->cuda->kernels[phase];
     int64_t tasks = b->plan.tasks[phase];
     void *parameters[] = {a->words};
-    if (tasks <= 0)
-        return ATTN_OK;
+    if (tasks <= 0) return ATTN_OK;
     a->words[a->n] = (uint64_t)tasks;
     unsigned grid = (unsigned)grid_of(b, code, phase);
-    return rt_driver(d, error, cuLaunchKernel, code->functions[phase], grid, 1, 1, k->threads, 1, 1, k->shared,
-                     stream, parameters, NULL);
+    return rt_driver(d, error, cuLaunchKernel, code->functions[phase], grid, 1, 1, k->threads, 1, 1,
+                     k->shared, stream, parameters, NULL);
 }
 
-static AttnStatus launch_all(AttnBinding *b, const AttnRunOptions *o, const RtCudaCode *code, CuPointer memory,
-                             size_t scratch, AttnError *error)
+static AttnStatus launch_all(AttnBinding *b, const AttnRunOptions *o, const RtCudaCode *code,
+                             CuPointer memory, size_t scratch, AttnError *error)
 {
     Arguments a;
     CuPointer word = o->workspace ? memory : b->on_device.status;
     AttnStatus status = pack(b, memory + STATUS_BYTES, memory + scratch, word, &a, error);
-    if (!status)
-        status = rt_driver(driver_of(b), error, cuMemsetD32Async, word, 0, 1, o->stream);
-    for (int32_t i = o->data_checked ? b->variant->n_data_checks : 0; i < b->variant->n_phases && !status; i++)
+    if (!status) status = rt_driver(driver_of(b), error, cuMemsetD32Async, word, 0, 1, o->stream);
+    for (int32_t i = o->data_checked ? b->variant->n_data_checks : 0; i < b->variant->n_phases && !status;
+         i++)
         status = launch(b, code, i, &a, o->stream, error);
-    if (!status)
-        b->on_device.last = word;
+    if (!status) b->on_device.last = word;
     return status;
 }
 
@@ -222,13 +210,10 @@ static AttnStatus run(AttnBinding *b, const AttnRunOptions *o, const RtCudaCode 
 {
     size_t scratch, bytes;
     CuPointer memory;
-    if (!memory_bytes(b, code, &scratch, &bytes))
-        return rt_too_large(b, error);
+    if (!memory_bytes(b, code, &scratch, &bytes)) return rt_too_large(b, error);
     AttnStatus status = o->workspace ? ATTN_OK : own_status(b, code->context, error);
-    if (!status)
-        status = get_memory(b, o, code, bytes, &memory, error);
-    if (status)
-        return status;
+    if (!status) status = get_memory(b, o, code, bytes, &memory, error);
+    if (status) return status;
     status = launch_all(b, o, code, memory, scratch, error);
     AttnStatus given_back = put_memory(b, o, code, bytes, memory, status ? NULL : error);
     return status ? status : given_back;
@@ -239,8 +224,7 @@ AttnStatus rt_cuda_run(AttnBinding *b, const AttnRunOptions *o, AttnError *error
     const RtCudaCode *code;
     bool pushed;
     AttnStatus status = rt_cuda_enter(b, o->stream, &code, &pushed, error);
-    if (status)
-        return status;
+    if (status) return status;
     status = run(b, o, code, error);
     rt_driver_leave(driver_of(b), pushed);
     return status;
@@ -255,11 +239,9 @@ static AttnStatus read_status(AttnBinding *b, void *stream, int32_t *failed, Att
     const RtCudaCode *code;
     bool pushed;
     AttnStatus status = rt_cuda_enter(b, stream, &code, &pushed, error);
-    if (status)
-        return status;
+    if (status) return status;
     status = rt_driver(d, error, cuMemcpyDtoHAsync, failed, b->on_device.last, sizeof *failed, stream);
-    if (!status)
-        status = rt_driver(d, error, cuStreamSynchronize, stream);
+    if (!status) status = rt_driver(d, error, cuStreamSynchronize, stream);
     rt_driver_leave(d, pushed);
     return status;
 }
@@ -273,8 +255,7 @@ static AttnStatus range_error(AttnBinding *b, const AttnCheckInfo *check, AttnEr
     bool pushed;
     if (copy && b->state == RT_READY && !rt_cuda_enter(b, NULL, &code, &pushed, NULL)) {
         CuPointer from = (CuPointer)(uintptr_t)on_device + (CuPointer)t->low;
-        if (!driver_of(b)->cuMemcpyDtoH(copy, from, (size_t)(t->high - t->low)))
-            t->data = copy - t->low;
+        if (!driver_of(b)->cuMemcpyDtoH(copy, from, (size_t)(t->high - t->low))) t->data = copy - t->low;
         rt_driver_leave(driver_of(b), pushed);
     }
     AttnStatus status = rt_range_error(b, check->tensor, t->data != on_device, check->text, error);
@@ -286,15 +267,11 @@ static AttnStatus range_error(AttnBinding *b, const AttnCheckInfo *check, AttnEr
 AttnStatus attn_status(AttnBinding *b, void *stream, AttnError *error)
 {
     int32_t failed = 0;
-    if (!b)
-        return rt_fail(error, ATTN_STATUS_USAGE, "attn_status: NULL argument");
-    if (!rt_on_cuda(b))
-        return ATTN_OK;
-    if (!b->on_device.last)
-        return rt_wrong(b, error, USAGE, "attn_status: the binding has not run yet");
+    if (!b) return rt_fail(error, ATTN_STATUS_USAGE, "attn_status: NULL argument");
+    if (!rt_on_cuda(b)) return ATTN_OK;
+    if (!b->on_device.last) return rt_wrong(b, error, USAGE, "attn_status: the binding has not run yet");
     AttnStatus status = read_status(b, stream, &failed, error);
-    if (status || !failed)
-        return status;
+    if (status || !failed) return status;
     if (failed > 0 && failed <= b->variant->n_checks &&
         b->variant->checks[failed - 1].kind == ATTN_CHECK_DATA_RANGE)
         return range_error(b, &b->variant->checks[failed - 1], error);

@@ -61,7 +61,8 @@ typedef struct RtCuda {
 } RtCuda;
 /* The binding's variant in the context of `stream`, else in the current one if it is of the tensors' device,
  * else in that device's primary one. The context is entered; leave it by rt_driver_leave. */
-AttnStatus rt_cuda_enter(AttnBinding *b, void *stream, const RtCudaCode **code, bool *pushed, AttnError *error);
+AttnStatus rt_cuda_enter(AttnBinding *b, void *stream, const RtCudaCode **code, bool *pushed,
+                         AttnError *error);
 void rt_cuda_unload(RtCuda *cuda);
 
 /* ---- library.c ---- */

@@ -115,6 +115,37 @@ Test(memory, running)
     cr_assert_eq(live, 0);
 }
 
+/* On a device: the module is loaded anew in every step. */
+static AttnStatus device_step(void)
+{
+    AttnLibrary *l;
+    AttnBinding *b = NULL;
+    static float x[1];
+    AttnStatus status = attn_open(fake_build("fake_cuda_module", ""), &l, &error);
+    if (status)
+        return status;
+    status = attn_binding_new(l, "large", &b, &error);
+    Fake f;
+    FAKE(&f, x, kDLFloat, 32, 1, 1);
+    f.t.device.device_type = kDLCUDA;
+    for (const char *const *name = (const char *const[]){"b", "i", "page", NULL}; *name && !status; name++)
+        status = attn_set_extent(b, *name, 1, &error);
+    size_t bytes;
+    if (!status)
+        status = attn_bind(b, "x", &f.t, &error);
+    if (!status)
+        status = attn_workspace(b, NULL, &bytes, &error);
+    attn_binding_free(b);
+    attn_close(l);
+    return status;
+}
+
+Test(memory, on_a_device)
+{
+    setenv("ATTN_CUDA_DRIVER", fake_build("fake_driver", ""), 1);
+    exhaust(device_step, 15);
+}
+
 static bool cold;
 static unsigned round_number;
 
