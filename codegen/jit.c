@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "codegen/cpu/emit.h"
+#include "codegen/cuda/cuda.h"
 #include "codegen/header.h"
 #include "codegen/link.h"
 
@@ -94,7 +95,9 @@ static const char *emit_module(Emitter *e, const BackendJob *job, Emit what)
         if (k && wants_direct(job, what) && strcmp(cpu->name, all[0].cpu->name))
             return "a direct entry (object, archive or header) is compiled for one CPU";
         const char *entry = format(job->c, "%s.%u", v->kernel->pattern->name, k);
-        all[k] = (Described){v, cpu, emit_kernel(e, v->kernel, v->fixed, cpu, entry)};
+        all[k] = (Described){v, cpu, emit_kernel(e, v->kernel, v->fixed, cpu, entry), NULL};
+        const char *error = job->target == TARGET_CUDA ? cuda_embed(job, v, &all[k].cuda) : NULL;
+        if (error) return error;
     }
     sort_cpus(all, job->variants.n);
     if (wants_direct(job, what)) emit_direct_entries(e, job, all);
@@ -144,6 +147,8 @@ static const char *write_output(Session *s, const BackendJob *job, Emit what, co
 
 static const char *compile(Session *s, const BackendJob *job, Emit what, const char *path, Text *out)
 {
+    if (job->target == TARGET_CUDA && what != EMIT_SHARED)
+        return "for CUDA there are shared objects, and --emit=loops, cuda, ptx";
     const char *error = session_begin(s, job);
     if (!error) error = emit_module(&s->emitter, job, what);
     if (error) return error;
@@ -157,6 +162,7 @@ static const char *compile(Session *s, const BackendJob *job, Emit what, const c
 static const char *emit(const BackendJob *job, Emit what, const char *path, Text *out)
 {
     if (what == EMIT_HEADER) return header_print(job, out);
+    if (what == EMIT_CUDA || what == EMIT_PTX) return cuda_emit(job, what, out);
     Session *s = NEW(job->c, Session);
     jmp_buf outer;
     memcpy(&outer, &job->c->escape, sizeof outer);

@@ -122,6 +122,34 @@ static const char *signature(Emitter *e, const Pattern *p)
     LLVMValueRef *name = NEW_ARRAY(e->c, LLVMValueRef, (count) + 1); \
     for (unsigned k = 0; k < (count); k++) name[k] = make
 
+static LLVMValueRef image_info(Emitter *e, const AttnCudaImage *image)
+{
+    LLVMValueRef bytes = private_constant(
+        e, LLVMConstStringInContext2(e->context, image->data, (size_t)image->size, true));
+    LLVMSetAlignment(bytes, 16);
+    LLVMValueRef fields[] = {emit_i32(e, image->arch), emit_i32(e, image->kind), emit_int(e, (int64_t)image->size),
+                             bytes};
+    return record(e, fields, sizeof fields / sizeof *fields);
+}
+
+static LLVMValueRef cuda_kernel_info(Emitter *e, const AttnCudaKernel *k)
+{
+    LLVMValueRef fields[] = {text(e, k->name), emit_i32(e, k->threads), emit_i32(e, k->tasks), emit_i32(e, k->shared),
+                             emit_i32(e, k->scratch)};
+    return record(e, fields, sizeof fields / sizeof *fields);
+}
+
+static LLVMValueRef cuda_info(Emitter *e, const AttnCuda *cuda)
+{
+    if (!cuda) return LLVMConstNull(e->ptr);
+    unsigned n_images = (unsigned)cuda->n_images, n_kernels = (unsigned)cuda->n_kernels;
+    TABLE(images, n_images, image_info(e, &cuda->images[k]));
+    TABLE(kernels, n_kernels, cuda_kernel_info(e, &cuda->kernels[k]));
+    LLVMValueRef fields[] = {emit_i32(e, n_images), emit_i32(e, n_kernels), array(e, images, n_images),
+                             array(e, kernels, n_kernels), text(e, cuda->source)};
+    return private_constant(e, record(e, fields, sizeof fields / sizeof *fields));
+}
+
 static LLVMValueRef pattern_info(Emitter *e, const Described *d)
 {
     const Kernel *kernel = d->variant->kernel;
@@ -146,7 +174,7 @@ static LLVMValueRef pattern_info(Emitter *e, const Described *d)
         array(e, indices, n_indices), array(e, tensors, p->tensors.n), array(e, params, p->params.n),
         array(e, checks, n_checks), array(e, fixed, n_indices),
         text(e, d->cpu->name), emit_int(e, (int64_t)d->cpu->features), d->kernel.prepare, d->kernel.phase,
-        LLVMConstNull(e->ptr)};
+        cuda_info(e, d->cuda)};
     return record(e, fields, sizeof fields / sizeof *fields);
 }
 

@@ -324,5 +324,6 @@ EmittedKernel emit_kernel(Emitter *e, const Kernel *kernel, const int64_t *fixed
     for (unsigned k = 0; k < e->n_buffers; k++) any = any || kernel->buffers.at[k].kind != BUFFER_BOUND;
     e->layout = any ? emit_layout(e) : NULL;
     LLVMValueRef prepare = emit_prepare(e);
-    return (EmittedKernel){prepare, emit_phase(e)};
+    bool cuda = e->job->target == TARGET_CUDA; /* phases are not for this processor */
+    return (EmittedKernel){prepare, cuda ? LLVMConstNull(e->ptr) : emit_phase(e)};
 }

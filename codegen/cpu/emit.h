@@ -194,7 +194,12 @@ typedef struct DirectVariant {
 void emit_direct(Emitter *e, const Cpu *cpu, const DirectVariant *variants, unsigned n); /* of one pattern */
 
 /* --- describe.c: the exported AttnModule and the note */
-typedef struct Described { const Variant *variant; const Cpu *cpu; EmittedKernel kernel; } Described;
+typedef struct Described {
+    const Variant *variant;
+    const Cpu *cpu;
+    EmittedKernel kernel;
+    const AttnCuda *cuda; /* NULL: code for CPUs */
+} Described;
 void describe_module(Emitter *e, const Described *variants, unsigned n);
 
 #endif

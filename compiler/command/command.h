@@ -19,8 +19,9 @@ typedef struct Options {
     Command command;
     const char *name;               /* of the command */
     Strings files, definitions, includes, sizes, inputs, outputs;
-    const char *pattern, *header, *cpus, *emit, *dump_after, *backend;
-    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
+    const char *pattern, *header, *cpus, *archs, *emit, *dump_after, *backend;
+    StorageType real;               /* storage type of float tensors; FLOAT: as f64 says */
+    bool cuda, f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;

@@ -5,7 +5,7 @@
 
 static const struct { const char *suffix; Emit what; } suffixes[] = {
     {".so", EMIT_SHARED}, {".o", EMIT_OBJ}, {".a", EMIT_ARCHIVE}, {".h", EMIT_HEADER}, {".ll", EMIT_LLVM},
-    {".s", EMIT_ASM},
+    {".s", EMIT_ASM}, {".cu", EMIT_CUDA}, {".ptx", EMIT_PTX},
 };
 
 static const char *const emit_names[] = {
@@ -32,7 +32,7 @@ static const char *usage(const Options *o, const char *output, Emit *what)
     if (o->outputs.n > 1) return "compile writes one output: -o once";
     if (!output && !o->emit && !o->header) return "say where to write: -o FILE.so, or --emit";
     if ((output || o->emit) && !what_to_emit(o, output, what))
-        return "the suffix of -o tells what to write: .so .o .a .h .ll .s; or use --emit";
+        return "the suffix of -o tells what to write: .so .o .a .h .ll .s .cu .ptx; or use --emit";
     if ((output || o->emit) && is_file(*what) && !output) return "--emit=obj needs -o FILE";
     return NULL;
 }
@@ -75,6 +75,7 @@ int command_compile(Compilation *c, const Options *o, const char *file)
     const char *wrong = usage(o, output, &what);
     if (wrong) return complain("%s", wrong), EXIT_USAGE;
     PipelineOptions options = pipeline_options(o, file);
+    if (what == EMIT_CUDA || what == EMIT_PTX) options.target = TARGET_CUDA;
     options.sizes = o->sizes.at;
     options.n_sizes = o->sizes.n;
     options.direct = o->header != NULL;

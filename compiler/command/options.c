@@ -11,7 +11,7 @@ enum {
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
     BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST
+    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH
 } Id;
 
 typedef struct Option {
@@ -32,6 +32,8 @@ static const Option table[] = {
     {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN},
     {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH | EXPLAIN},
     {CPU, NULL, "--cpu", true, COMPILE | RUN},
+    {TARGET, NULL, "--target", true, COMPILE},
+    {ARCH, NULL, "--arch", true, COMPILE},
     {DEBUG, "-g", "--debug", false, COMPILE | RUN},
     {EMIT, NULL, "--emit", true, COMPILE},
     {DUMP, NULL, "--dump-after", true, CHECK | COMPILE},
@@ -77,10 +79,11 @@ static const char *read_format(Options *o, const char *text)
 static const char *read_dtype(Options *o, const char *text)
 {
     o->f64 = !strcmp(text, "f64");
-    return read_word(o, "--dtype", text, "f32 f64");
+    o->real = o->f64 ? STORAGE_F64 : !strcmp(text, "f16") ? STORAGE_F16 : !strcmp(text, "bf16") ? STORAGE_BF16 : STORAGE_F32;
+    return read_word(o, "--dtype", text, "f32 f64 f16 bf16");
 }
 
-#define EMIT_NAMES "tokens ast program graph plan loops llvm asm obj"
+#define EMIT_NAMES "tokens ast program graph plan loops llvm asm cuda ptx obj"
 
 static const char *apply(Options *o, const Option *option, const char *value)
 {
@@ -96,6 +99,8 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case HEADER: o->header = value; return NULL;
     case DTYPE: return read_dtype(o, value);
     case CPU: o->cpus = value; return NULL;
+    case TARGET: o->cuda = !strcmp(value, "cuda"); return read_word(o, name, value, "cpu cuda");
+    case ARCH: o->archs = value; return NULL;
     case DEBUG: o->debug = true; return NULL;
     case EMIT: o->emit = value; return read_word(o, name, value, EMIT_NAMES);
     case DUMP: o->dump_after = value; return read_word(o, name, value, PASS_NAMES " all");
@@ -173,8 +178,11 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .n_definitions = o->definitions.n,
         .includes = o->includes.at,
         .n_includes = o->includes.n,
+        .target = o->cuda ? TARGET_CUDA : TARGET_CPU,
         .cpus = o->cpus,
+        .archs = o->archs,
         .f64 = o->f64,
+        .real = o->real,
         .debug = o->debug,
         .dump_after = o->dump_after,
         .time_passes = o->time_passes,

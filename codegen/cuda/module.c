@@ -1,0 +1,99 @@
+/* From variants to what a module embeds, and what --emit=cuda and ptx print. See cuda.h. */
+#include "codegen/cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/cuda/nvrtc.h"
+
+/* ---- architectures ---- */
+
+typedef VEC(unsigned) Archs;
+
+/* `sm_80,sm_90`, ascending and without repetitions; NULL, or what is wrong. */
+static const char *read_archs(const BackendJob *job, Archs *archs)
+{
+    const char *text = job->archs ? job->archs : "sm_80";
+    for (const char *at = text, *end; at; at = *end ? end + 1 : NULL) {
+        end = strchrnul(at, ',');
+        unsigned arch = 0;
+        int used = 0;
+        if (sscanf(at, "sm_%u%n", &arch, &used) != 1 || at + used != end || arch < 80)
+            return format(job->c, "--arch %s: expected sm_80 or later, by commas", text);
+        uint32_t k = 0;
+        while (k < archs->n && archs->at[k] < arch) k++;
+        if (k < archs->n && archs->at[k] == arch) continue;
+        PUSH(job->c, archs, arch);
+        for (uint32_t i = archs->n - 1; i > k; i--) archs->at[i] = archs->at[i - 1];
+        archs->at[k] = arch;
+    }
+    return NULL;
+}
+
+/* ---- images ---- */
+
+static const char *compile(const BackendJob *job, const Nvrtc *nvrtc, const CudaProgram *program, unsigned arch,
+                           bool ptx, NvrtcImage *image)
+{
+    NvrtcOptions options = {.arch = arch, .ptx = ptx, .lines = job->debug};
+    return nvrtc_compile(job->c, nvrtc, program->source, program->file, &options, image);
+}
+
+typedef VEC(AttnCudaImage) Images;
+
+static const char *add_image(const BackendJob *job, const Nvrtc *nvrtc, const CudaProgram *program, unsigned arch,
+                             bool ptx, Images *images)
+{
+    NvrtcImage image;
+    const char *error = compile(job, nvrtc, program, arch, ptx, &image);
+    if (error) return error;
+    uint32_t kind = ptx ? ATTN_CUDA_PTX : ATTN_CUDA_CUBIN;
+    PUSH(job->c, images, (AttnCudaImage){arch, kind, image.size, image.data});
+    return NULL;
+}
+
+const char *cuda_embed(const BackendJob *job, const Variant *variant, const AttnCuda **cuda)
+{
+    Archs archs = {0};
+    Images images = {0};
+    CudaProgram program = cuda_print(job, variant, true);
+    const char *error = read_archs(job, &archs);
+    const Nvrtc *nvrtc = error ? NULL : nvrtc_open(job->c, &error);
+    for (uint32_t k = 0; k < archs.n && !error; k++)
+        error = add_image(job, nvrtc, &program, archs.at[k], false, &images);
+    if (!error) error = add_image(job, nvrtc, &program, archs.at[0], true, &images);
+    if (error) return error;
+    AttnCuda *made = NEW(job->c, AttnCuda);
+    *made = (AttnCuda){(int32_t)images.n, (int32_t)program.n_kernels, images.at, program.kernels, program.source};
+    *cuda = made;
+    return NULL;
+}
+
+/* ---- text ---- */
+
+static const char *emit_ptx(const BackendJob *job, const CudaProgram *program, Text *out)
+{
+    Archs archs = {0};
+    NvrtcImage image;
+    const char *error = read_archs(job, &archs);
+    const Nvrtc *nvrtc = error ? NULL : nvrtc_open(job->c, &error);
+    if (!error) error = compile(job, nvrtc, program, archs.at[0], true, &image);
+    if (!error) text_add(out, "%s", image.data);
+    return error;
+}
+
+const char *cuda_emit(const BackendJob *job, Emit what, Text *out)
+{
+    const char *error = NULL;
+    for (uint32_t k = 0; k < job->variants.n && !error; k++) {
+        const Variant *v = &job->variants.at[k];
+        bool last = k + 1 == job->variants.n || job->variants.at[k + 1].kernel != v->kernel;
+        if (!last) continue;
+        CudaProgram program = cuda_print(job, v, what == EMIT_PTX);
+        if (out->n) text_add(out, "\n");
+        if (what == EMIT_PTX) error = emit_ptx(job, &program, out);
+        else text_add(out, "%s", program.source);
+    }
+    return error;
+}

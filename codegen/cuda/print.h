@@ -1,0 +1,119 @@
+/* Loops -> CUDA C, shared by the print_*.c files.
+ *   print.c            a program: prelude, parameter, kernels    print_node.c       expressions
+ *   print_args.c       the parameter of the kernels: layout,     print_statement.c  statements
+ *                      access to buffers, extents                print_share.c      what is computed once
+ *   print_name.c       names                                     prelude.c          helpers in CUDA C
+ * The program includes nothing. Its parameter is a struct, named after the pattern, whose fields runtime/abi.h
+ * describes; its methods give access to the buffers, so that kernels read as the pattern does:
+ *     s += a.q(b, h, i, d) * a.k(b, k_head, j, d);
+ * Extents are methods too, so that NVRTC's option -DSIZE_d=64 makes a constant of one. */
+#ifndef ATTN_CODEGEN_CUDA_PRINT_H
+#define ATTN_CODEGEN_CUDA_PRINT_H
+
+#include "codegen/cuda/cuda.h"
+#include "codegen/cuda/prelude.h"
+
+/* Names that a part of the program has taken. */
+typedef struct Names {
+    const struct Names *outer; /* NULL: none */
+    VEC(const char *) taken;
+} Names;
+
+/* How a name is made of a text of the pattern. Both give a C identifier that is not taken, and take it. */
+const char *name_new(Compilation *c, Names *names, const char *like);
+void name_free(Names *names, const char *name);
+const char *name_clean(Compilation *c, const char *like); /* an identifier, taken or not */
+
+/* A buffer, by its number in Kernel.buffers. */
+typedef struct PrintBuffer {
+    const Buffer *buffer;
+    const char *access;      /* method */
+    const char *data, *group, *type, *strides; /* fields of a bound one */
+    const char *element;     /* C type in memory */
+    int heads;               /* the dimension whose coordinate is divided by the group, or -1 */
+    bool written;            /* by some phase */
+    const char *head;        /* in the current kernel: variable with the divided coordinate, or NULL */
+    const Index *head_of;    /* ... of this */
+} PrintBuffer;
+
+typedef struct Printer {
+    Compilation *c;
+    const BackendJob *job;
+    const Kernel *kernel;
+    const Pattern *pattern;
+    const int64_t *fixed;    /* extents of the variant, or NULL */
+    bool lines;              /* with #line */
+    Text *out;
+    unsigned indent;
+    bool wants[HELPERS];
+    const char *real;        /* the compute type */
+    /* program */
+    Names globals, members;
+    const char *args;        /* type of the parameter */
+    unsigned n_buffers;
+    PrintBuffer *buffers;
+    uint32_t *buffer_of;     /* by Tensor.id: number + 1 */
+    const char **extents, **params; /* fields, by number */
+    const char *workspace, *scratch, *status, *tasks; /* fields */
+    VEC(const Index *) derived;     /* extents that follow from others: methods, */
+    VEC(const char *) derived_names;
+    uint8_t *facts, *bits;   /* by Node.id: exactness, width (print_node.c) */
+    /* kernel; in the methods of the parameter `inside` */
+    bool inside;
+    Names own;
+    const char **indices;    /* by Index.id: variable, or NULL */
+    const char **locals;     /* by Local.id */
+    VEC(const Index *) sizes;       /* extents in use, and their variables */
+    VEC(const char *) size_names;
+    Names sizes_taken;              /* their names: taken for the whole kernel */
+    struct Place *places;    /* by Local.id: where it is declared (print_statement.c) */
+    /* statement: print_share.c */
+    const char **memo;       /* by Node.id: the variable that holds its value */
+    uint32_t *uses;          /* by Node.id: places where it stands in what is looked at */
+    uint32_t *stamp, now;    /* by Node.id: walks */
+    VEC(uint32_t) trail;     /* ids in `memo` */
+    Span span;               /* of the statement */
+    uint32_t n_nodes;
+} Printer;
+
+/* Binding strength of what is printed, as in C. */
+typedef enum Strength {
+    BIND_ANY, BIND_CONDITIONAL, BIND_OR, BIND_AND, BIND_BITS, BIND_EQUAL, BIND_COMPARE, BIND_SHIFT, BIND_ADD,
+    BIND_MULTIPLY, BIND_UNARY, BIND_POSTFIX
+} Strength;
+
+/* ---- print.c ---- */
+void print_line(Printer *p, Span span);      /* #line, where wanted, and the indentation */
+void print_want(Printer *p, Helper helper);  /* with all that it uses itself */
+
+/* ---- print_args.c ---- */
+void print_args_init(Printer *p);
+void print_args(Printer *p);
+const char *print_element(const Printer *p, const Buffer *b);
+/* The name of an extent: a method inside the parameter, else a variable of the kernel. */
+const char *print_extent(Printer *p, const Index *index);
+const char *print_extent_method(Printer *p, const Index *index);
+
+/* ---- print_node.c ---- */
+bool print_exact(Printer *p, const Node *n);             /* a real that is kept in f64 */
+const char *print_type(Printer *p, const Node *n);       /* its C type */
+void print_node(Printer *p, const Node *n, Strength around);
+void print_as(Printer *p, const Node *n, const char *type, Strength around); /* a real, converted */
+void print_access(Printer *p, const Tensor *t, Node *const *at); /* `a.q(b, h, i, d)` */
+/* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is given
+ * a variable is printed for BIND_MULTIPLY. */
+bool print_may_fuse(Printer *p, const Node *n);
+/* How many operands are evaluated whatever the others are. */
+unsigned print_sure(const Node *n);
+
+/* ---- print_share.c ---- */
+/* Declares variables for what a statement needs more than once, ahead of it; print_forget ends its use. */
+void print_shared(Printer *p, Span span, unsigned n, Node *const *roots);
+void print_forget(Printer *p, uint32_t mark);
+
+/* ---- print_statement.c ---- */
+void print_phase_body(Printer *p, const Phase *phase);
+void print_block(Printer *p, const Block *block);
+void print_head(Printer *p, const Index *variable, Span span); /* heads that follow from a new value of it */
+
+#endif
