@@ -17,6 +17,14 @@ static const Index *bound_index(const Index *index)
 
 static bool is_input(const Tensor *t) { return t->role == ROLE_INPUT || t->role == ROLE_CAPTURE; }
 
+StorageType call_storage(const Call *call, const Tensor *t)
+{
+    if (t->type == TYPE_INT) return STORAGE_INT;
+    if (t->type == TYPE_BOOL) return STORAGE_BOOL;
+    if (t->storage != STORAGE_FLOAT) return t->storage;
+    return call->real != STORAGE_FLOAT ? call->real : call->f64 ? STORAGE_F64 : STORAGE_F32;
+}
+
 void call_init(Call *call, Compilation *c, Pattern *pattern, bool f64)
 {
     *call = (Call){.c = c, .pattern = pattern, .f64 = f64};
@@ -85,7 +93,7 @@ static const char *convert(Call *call, CallTensor *t, const Array *a)
         if (!converts(type, a, x))
             return format(call->c, "'%s' holds %ss, but element %zu of its data is %g", t->tensor->name,
                           type == TYPE_INT ? "int" : "bool", k, x);
-        if (type == TYPE_REAL) ((double *)t->data)[k] = storage_round(t->tensor, call->f64, x);
+        if (type == TYPE_REAL) ((double *)t->data)[k] = storage_round(call_storage(call, t->tensor), x);
         else if (type == TYPE_BOOL) ((uint8_t *)t->data)[k] = x != 0;
         else ((int64_t *)t->data)[k] = a->type == TYPE_INT ? ((const int64_t *)a->data)[k] : (int64_t)x;
     }

@@ -27,6 +27,7 @@ typedef struct Call {
     Compilation *c;
     Pattern *pattern;
     bool f64;
+    StorageType real;  /* of `float` tensors; FLOAT: f32, or f64 */
     int64_t *extents;  /* by Index.number; -1: not known yet */
     Scalar *params;    /* by Param.number */
     bool *param_set;
@@ -35,6 +36,7 @@ typedef struct Call {
     size_t most_reals; /* real inputs of more elements get no numbers; 0: all do */
 } Call;
 
+StorageType call_storage(const Call *call, const Tensor *t);
 void call_init(Call *call, Compilation *c, Pattern *pattern, bool f64);
 /* What is given goes before the pattern's `example`. */
 const char *call_set_size(Call *call, const char *index, int64_t extent);

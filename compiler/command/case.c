@@ -54,13 +54,16 @@ AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pat
     for (uint32_t k = 0; k < o->includes.n; k++) PUSH(c, &includes, o->includes.at[k]);
     PUSH(c, &definitions, NULL);
     PUSH(c, &includes, NULL);
+    const char *archs = o->archs ? format(c, "cuda:%s", o->archs) : "cuda";
     return (AttnCompileOptions){.pattern = pattern->name,
                                 .definitions = definitions.at,
                                 .includes = includes.at,
                                 .cpu = o->cpus,
                                 .f64 = o->f64,
                                 .debug = o->debug,
-                                .no_cache = o->no_cache};
+                                .no_cache = o->no_cache,
+                                .target = o->target == TARGET_CUDA ? archs : NULL,
+                                .real = o->real != STORAGE_FLOAT ? options_dtype(o) : NULL};
 }
 
 /* ---- what is shown ---- */

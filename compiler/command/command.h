@@ -19,9 +19,11 @@ typedef struct Options {
     Command command;
     const char *name;               /* of the command */
     Strings files, definitions, includes, sizes, inputs, outputs;
-    const char *pattern, *header, *cpus, *archs, *emit, *dump_after, *backend;
-    StorageType real;               /* storage type of float tensors; FLOAT: as f64 says */
-    bool cuda, f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
+    const char *pattern, *header, *cpus, *emit, *dump_after, *backend;
+    Target target;
+    const char *archs;              /* of CUDA; NULL: the default */
+    StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
+    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;
@@ -31,6 +33,7 @@ typedef struct Options {
 /* What stands behind the command. NULL, or what is wrong. */
 const char *options_read(Options *o, int argc, char **argv);
 PipelineOptions pipeline_options(const Options *o, const char *file);
+const char *options_dtype(const Options *o); /* what `float` is */
 
 /* ---- help.c ---- */
 void help_print(Command command); /* 0: of all */

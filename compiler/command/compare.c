@@ -64,7 +64,7 @@ static bool has_long_recurrence(const Call *call)
 
 double call_threshold(const Call *call, const CallTensor *t)
 {
-    switch (t->tensor->storage) {
+    switch (call_storage(call, t->tensor)) {
     case STORAGE_F16: return 1e-3;
     case STORAGE_BF16: return 8e-3;
     case STORAGE_F32: return 2e-6;

@@ -79,6 +79,7 @@ int command_compile(Compilation *c, const Options *o, const char *file)
     options.sizes = o->sizes.at;
     options.n_sizes = o->sizes.n;
     options.direct = o->header != NULL;
+    if (what == EMIT_CUDA || what == EMIT_PTX) options.target = TARGET_CUDA;
     Pipeline p;
     pipeline_init(&p, c, &options);
     if (what < EMIT_LLVM) {

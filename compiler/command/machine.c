@@ -1,14 +1,22 @@
-/* A call by machine code: tensors are bound through libattn as a host program would. */
+/* A call by machine code: tensors are bound through libattn as a host program would; for code of CUDA, their
+ * copies on the device. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "compiler/command/call.h"
+#include "compiler/command/device.h"
 #include "compiler/command/host.h"
 
 /* --- memory of one tensor --- */
 
-typedef struct Region { void *map; size_t map_bytes; unsigned char *data; size_t bytes; } Region;
+typedef struct Region {
+    void *map;
+    size_t map_bytes;
+    unsigned char *data;
+    size_t bytes;
+    CuPointer copy; /* on the device */
+} Region;
 
 static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -25,13 +33,6 @@ static bool region_new(Region *r, size_t bytes, CallGuard guard)
 }
 
 /* --- elements as the kernel stores them --- */
-
-static StorageType storage(const Call *call, const Tensor *t)
-{
-    if (t->type == TYPE_INT) return STORAGE_INT;
-    if (t->type == TYPE_BOOL) return STORAGE_BOOL;
-    return t->storage != STORAGE_FLOAT ? t->storage : call->f64 ? STORAGE_F64 : STORAGE_F32;
-}
 
 static size_t storage_bytes(StorageType s)
 {
@@ -82,6 +83,7 @@ typedef struct Machine {
     Call *call;
     AttnBinding *binding;
     Region *regions; /* by Tensor.number */
+    Device device;   /* open: the code runs on CUDA */
     AttnError *error;
 } Machine;
 
@@ -131,7 +133,7 @@ static DLDataType element_type(StorageType s)
 static bool bind(Machine *m, uint32_t number, const CallOptions *options)
 {
     const CallTensor *t = &m->call->tensors[number];
-    StorageType s = storage(m->call, t->tensor);
+    StorageType s = call_storage(m->call, t->tensor);
     Region *r = &m->regions[number];
     if (!region_new(r, t->n * storage_bytes(s), options->guard)) {
         m->error->status = ATTN_STATUS_MEMORY;
@@ -145,21 +147,25 @@ static bool bind(Machine *m, uint32_t number, const CallOptions *options)
     else if (packed(s)) pack(s, ordered, t->data, t->n);
     else if (r->bytes) memcpy(ordered, t->data, r->bytes);
     if (t->data) reorder(t, stride, first, storage_bytes(s), ordered, r->data, true);
-    DLTensor value = {.data = r->data, .device = {kDLCPU, 0}, .ndim = (int)t->tensor->n_dims,
+    if (m->device.context && !device_put(&m->device, &r->copy, r->data, r->bytes, m->error)) return false;
+    DLTensor value = {.data = m->device.context ? (void *)(uintptr_t)r->copy : r->data,
+                      .device = {m->device.context ? kDLCUDA : kDLCPU, 0}, .ndim = (int)t->tensor->n_dims,
                       .dtype = element_type(s), .shape = t->shape, .strides = stride,
                       .byte_offset = first * storage_bytes(s)};
     return !attn_bind(m->binding, t->tensor->name, &value, m->error);
 }
 
-static void fetch(Machine *m, const CallTensor *t, CallLayout layout, const Region *r, void *out)
+static bool fetch(Machine *m, const CallTensor *t, CallLayout layout, const Region *r, void *out)
 {
-    StorageType s = storage(m->call, t->tensor);
+    if (r->copy && !device_get(&m->device, r->data, r->copy, r->bytes, m->error)) return false;
+    StorageType s = call_storage(m->call, t->tensor);
     int64_t *stride = NEW_ARRAY(m->call->c, int64_t, t->tensor->n_dims + 1);
     size_t first = strides(t, layout, stride);
     unsigned char *ordered = arena_alloc(m->call->c, r->bytes + 1);
     reorder(t, stride, first, storage_bytes(s), ordered, r->data, false);
     if (packed(s)) unpack(s, out, ordered, t->n);
     else if (t->n) memcpy(out, ordered, r->bytes);
+    return true;
 }
 
 static bool set_param(Machine *m, const Param *p)
@@ -198,7 +204,7 @@ static bool run(Machine *m, const CallOptions *options, CallResult *result)
     while (k < (options->repeat ? options->repeat : 1)) {
         if (options->enough > 0 && k > 2 && call_now() - begin > options->enough) break;
         double start = now(options);
-        if (attn_run(m->binding, &run, m->error)) return false;
+        if (attn_run(m->binding, &run, m->error) || attn_status(m->binding, NULL, m->error)) return false;
         double seconds = now(options) - start;
         if (options->times) options->times[k] = seconds;
         if (!k++ || seconds < result->seconds) result->seconds = seconds;
@@ -206,7 +212,7 @@ static bool run(Machine *m, const CallOptions *options, CallResult *result)
     if (options->ran) *options->ran = k;
     for (uint32_t k = 0; k < m->call->pattern->tensors.n; k++) {
         void *out = result->data[k];
-        if (out) fetch(m, &m->call->tensors[k], options->layout, &m->regions[k], out);
+        if (out && !fetch(m, &m->call->tensors[k], options->layout, &m->regions[k], out)) return false;
     }
     return true;
 }
@@ -223,9 +229,13 @@ const char *call_machine(Call *call, AttnLibrary *library, const CallOptions *op
             result->data[k] = arena_alloc(call->c, t->n * type_bytes(t->tensor->type) + 1);
     }
     bool ok = !attn_binding_new(library, call->pattern->name, &m.binding, m.error);
+    if (ok && attn_binding_pattern(m.binding)->device == kDLCUDA) ok = device_open(&m.device, m.error);
     ok = ok && bind_all(&m, options) && run(&m, options, result);
     attn_binding_free(m.binding);
-    for (uint32_t k = 0; k < n; k++)
+    for (uint32_t k = 0; k < n; k++) {
+        if (m.regions[k].copy) device_free(&m.device, m.regions[k].copy);
         if (m.regions[k].map) munmap(m.regions[k].map, m.regions[k].map_bytes);
+    }
+    device_close(&m.device);
     return ok ? NULL : m.error->text;
 }

@@ -170,6 +170,7 @@ int command_measure(Compilation *c, const Options *o, const char *file)
     const char *wrong = case_pattern(&m->p, file, &m->pattern);
     if (wrong) return complain("%s", wrong);
     call_init(&m->call, c, m->pattern, o->f64);
+    m->call.real = o->real;
     wrong = case_sizes(&m->call, o);
     if (!wrong) wrong = case_inputs(&m->call, o);
     if (!wrong) wrong = call_complete(&m->call, (uint64_t)o->seed, false);

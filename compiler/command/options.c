@@ -32,8 +32,8 @@ static const Option table[] = {
     {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN},
     {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH | EXPLAIN},
     {CPU, NULL, "--cpu", true, COMPILE | RUN},
-    {TARGET, NULL, "--target", true, COMPILE},
-    {ARCH, NULL, "--arch", true, COMPILE},
+    {TARGET, NULL, "--target", true, COMPILE | RUN | BENCH},
+    {ARCH, NULL, "--arch", true, COMPILE | RUN | BENCH},
     {DEBUG, "-g", "--debug", false, COMPILE | RUN},
     {EMIT, NULL, "--emit", true, COMPILE},
     {DUMP, NULL, "--dump-after", true, CHECK | COMPILE},
@@ -79,8 +79,22 @@ static const char *read_format(Options *o, const char *text)
 static const char *read_dtype(Options *o, const char *text)
 {
     o->f64 = !strcmp(text, "f64");
-    o->real = o->f64 ? STORAGE_F64 : !strcmp(text, "f16") ? STORAGE_F16 : !strcmp(text, "bf16") ? STORAGE_BF16 : STORAGE_F32;
+    o->real = !strcmp(text, "f16") ? STORAGE_F16 : !strcmp(text, "bf16") ? STORAGE_BF16 : STORAGE_FLOAT;
     return read_word(o, "--dtype", text, "f32 f64 f16 bf16");
+}
+
+const char *options_dtype(const Options *o)
+{
+    return o->real == STORAGE_F16 ? "f16" : o->real == STORAGE_BF16 ? "bf16" : o->f64 ? "f64" : "f32";
+}
+
+/* `cuda:sm_80,sm_90` names architectures, too. */
+static const char *read_target(Options *o, const char *text)
+{
+    bool named = !strncmp(text, "cuda:", 5) && text[5];
+    o->target = named || !strcmp(text, "cuda") ? TARGET_CUDA : TARGET_CPU;
+    if (named) o->archs = text + 5;
+    return named ? NULL : read_word(o, "--target", text, "cpu cuda cuda:sm_80");
 }
 
 #define EMIT_NAMES "tokens ast program graph plan loops llvm asm cuda ptx obj"
@@ -99,14 +113,14 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case HEADER: o->header = value; return NULL;
     case DTYPE: return read_dtype(o, value);
     case CPU: o->cpus = value; return NULL;
-    case TARGET: o->cuda = !strcmp(value, "cuda"); return read_word(o, name, value, "cpu cuda");
+    case TARGET: return read_target(o, value);
     case ARCH: o->archs = value; return NULL;
     case DEBUG: o->debug = true; return NULL;
     case EMIT: o->emit = value; return read_word(o, name, value, EMIT_NAMES);
     case DUMP: o->dump_after = value; return read_word(o, name, value, PASS_NAMES " all");
     case TIMES: o->time_passes = true; return NULL;
     case DIAGNOSTICS: return read_format(o, value);
-    case BACKEND: o->backend = value; return read_word(o, name, value, "cpu loops interpreter");
+    case BACKEND: o->backend = value; return read_word(o, name, value, "cpu cuda loops interpreter");
     case THREADS: return read_number(o, name, value, 1, &o->threads);
     case SEED: return read_number(o, name, value, INT64_MIN, &o->seed);
     case VERIFY: o->check = true; return NULL;
@@ -144,7 +158,7 @@ static const Option *find(const char *word, const char **value)
     return NULL;
 }
 
-const char *options_read(Options *o, int argc, char **argv)
+static const char *read_words(Options *o, int argc, char **argv)
 {
     bool only_files = false;
     for (int k = 0; k < argc; k++) {
@@ -169,6 +183,22 @@ const char *options_read(Options *o, int argc, char **argv)
     return NULL;
 }
 
+static bool is(const char *option, const char *value) { return option && !strcmp(option, value); }
+
+const char *options_read(Options *o, int argc, char **argv)
+{
+    const char *wrong = read_words(o, argc, argv);
+    if (wrong) return wrong;
+    if (is(o->emit, "cuda") || is(o->emit, "ptx") || is(o->backend, "cuda")) o->target = TARGET_CUDA;
+    if (o->target == TARGET_CUDA && is(o->backend, "cpu")) return "--backend cpu is for --target cpu";
+    if (o->target == TARGET_CUDA && o->cpus) return "--cpu is for --target cpu; --arch sm_80 names GPUs";
+    if (o->target == TARGET_CPU && o->archs) return "--arch is for --target cuda; --cpu names CPUs";
+    if (o->target == TARGET_CPU && o->real != STORAGE_FLOAT)
+        return format(o->c, "--dtype %s is for --target cuda; for CPUs declare tensors as %s", options_dtype(o),
+                      options_dtype(o));
+    return NULL;
+}
+
 PipelineOptions pipeline_options(const Options *o, const char *file)
 {
     return (PipelineOptions){
@@ -178,7 +208,7 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .n_definitions = o->definitions.n,
         .includes = o->includes.at,
         .n_includes = o->includes.n,
-        .target = o->cuda ? TARGET_CUDA : TARGET_CPU,
+        .target = o->target,
         .cpus = o->cpus,
         .archs = o->archs,
         .f64 = o->f64,

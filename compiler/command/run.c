@@ -62,6 +62,7 @@ static const char *prepare(Run *r, const char *file)
     const char *wrong = case_pattern(&r->p, file, &r->pattern);
     if (wrong) return wrong;
     call_init(&r->call, r->c, r->pattern, r->o->f64);
+    r->call.real = r->o->real;
     wrong = case_sizes(&r->call, r->o);
     if (!wrong) wrong = case_inputs(&r->call, r->o);
     if (!wrong) wrong = check_outputs(r);
@@ -90,7 +91,7 @@ static const char *run_machine(Run *r, CallResult *result)
 
 static const char *run_backend(Run *r, const char *backend, CallResult *result)
 {
-    if (!strcmp(backend, "cpu")) return run_machine(r, result);
+    if (!strcmp(backend, "cpu") || !strcmp(backend, "cuda")) return run_machine(r, result);
     double start = call_now();
     if (!strcmp(backend, "interpreter")) {
         Graph *graph = pipeline_graph(&r->p, r->pattern);
@@ -109,7 +110,7 @@ static void print_call(const Run *r, const char *backend)
     Text text = {.c = r->c};
     text_add(&text, "%s", "");
     case_print(&text, &r->call);
-    printf("%s, %s, %s\n  %s\n", r->pattern->name, backend, r->o->f64 ? "f64" : "f32", text.at);
+    printf("%s, %s, %s\n  %s\n", r->pattern->name, backend, options_dtype(r->o), text.at);
 }
 
 static void print_output(const CallTensor *t, const void *data)
@@ -134,13 +135,8 @@ static void print_results(const Run *r, const char *backend, const CallResult *r
 /* Bytes of a float in a .npy file: bf16, which NumPy lacks, is written as f32. */
 static int float_bytes(const Run *r, const Tensor *t)
 {
-    switch (t->storage) {
-    case STORAGE_F64: return 8;
-    case STORAGE_F16: return 2;
-    case STORAGE_F32:
-    case STORAGE_BF16: return 4;
-    default: return r->o->f64 ? 8 : 4;
-    }
+    StorageType s = call_storage(&r->call, t);
+    return s == STORAGE_F64 ? 8 : s == STORAGE_F16 ? 2 : 4;
 }
 
 static const char *write_outputs(Run *r, const CallResult *result)
@@ -183,7 +179,7 @@ static const char *check(Run *r, const CallResult *result, bool *fine)
 int command_run(Compilation *c, const Options *o, const char *file)
 {
     PipelineOptions options = pipeline_options(o, file);
-    const char *backend = o->backend ? o->backend : "cpu";
+    const char *backend = o->backend ? o->backend : o->target == TARGET_CUDA ? "cuda" : "cpu";
     Run *r = NEW(c, Run);
     *r = (Run){.c = c, .o = o};
     pipeline_init(&r->p, c, &options);

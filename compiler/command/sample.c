@@ -101,10 +101,8 @@ static const char *distribution(const Call *call, const Tensor *t, Distribution 
 
 /* --- numbers --- */
 
-double storage_round(const Tensor *t, bool f64, double x)
+double storage_round(StorageType s, double x)
 {
-    StorageType s = t->storage;
-    if (s == STORAGE_FLOAT) s = f64 ? STORAGE_F64 : STORAGE_F32;
     if (s == STORAGE_F64 || x != x) return x;
     if (s == STORAGE_F16) return (double)(_Float16)x;
     float f = (float)x;
@@ -174,7 +172,7 @@ static void store(const Call *call, CallTensor *t, const double *from)
 {
     for (size_t k = 0; k < t->n; k++) {
         switch (t->tensor->type) {
-        case TYPE_REAL: ((double *)t->data)[k] = storage_round(t->tensor, call->f64, from[k]); break;
+        case TYPE_REAL: ((double *)t->data)[k] = storage_round(call_storage(call, t->tensor), from[k]); break;
         case TYPE_INT: ((int64_t *)t->data)[k] = scalar_truncate(from[k]); break;
         case TYPE_BOOL: ((uint8_t *)t->data)[k] = from[k] != 0; break;
         }

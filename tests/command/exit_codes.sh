@@ -36,7 +36,12 @@ expect 2 "check has no option --output" check window.attn -o x
 expect 2 "needs a value" check window.attn -p
 expect 2 "takes no value" run window.attn --check=yes
 expect 2 "takes one file" run window.attn two.attn
-expect 2 "expected one of f32 f64" run window.attn --dtype f16
+expect 2 "expected one of f32 f64 f16 bf16" run window.attn --dtype f17
+expect 2 "--dtype f16 is for --target cuda" run window.attn --dtype f16
+expect 2 "expected one of cpu cuda" run window.attn --target gpu
+expect 2 "--arch is for --target cuda" run window.attn --arch sm_80
+expect 2 "--cpu is for --target cpu" run window.attn --target cuda --cpu x86-64
+expect 2 "--backend cpu is for --target cpu" run window.attn --target cuda --backend cpu
 expect 2 "expected a number from 1" run window.attn --threads 0
 expect 2 "say where to write" compile window.attn
 expect 2 "--emit=obj needs -o" compile window.attn --emit=obj

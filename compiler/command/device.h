@@ -1,0 +1,22 @@
+/* The memory of the first CUDA device, for `attnc run` and `bench` of code for CUDA: nothing else of CUDA is
+ * needed than its driver. */
+#ifndef ATTN_COMMAND_DEVICE_H
+#define ATTN_COMMAND_DEVICE_H
+
+#include "runtime/cuda_driver.h"
+
+typedef struct Device {
+    RtDriver driver;
+    CuDevice device;
+    CuContext context; /* the primary one, current; NULL: not open */
+} Device;
+
+/* False: *error says why. Once for every thread. */
+bool device_open(Device *d, AttnError *error);
+void device_close(Device *d);
+/* A copy on the device; bytes 0: memory 0. */
+bool device_put(const Device *d, CuPointer *memory, const void *from, size_t bytes, AttnError *error);
+bool device_get(const Device *d, void *to, CuPointer memory, size_t bytes, AttnError *error);
+void device_free(const Device *d, CuPointer memory);
+
+#endif
