@@ -4,6 +4,7 @@
 
 #include <llvm/Config/llvm-config.h>
 
+#include "codegen/cuda/nvrtc.h"
 #include "codegen/jit.h"
 #include "compiler/pipeline.h"
 #include "runtime/abi.h"
@@ -78,6 +79,8 @@ static void run(Pipeline *p, const AttnJitRequest *request, AttnJitResult *resul
     bool ok = pipeline_job(p, &job);
     if (ok) ok = pipeline_generate(p, attn_backend(), &job, EMIT_SHARED, request->output, NULL);
     result->status = ok ? ATTN_JIT_OK : p->status == PIPELINE_SOURCE ? ATTN_JIT_SOURCE : ATTN_JIT_FAILED;
+    const Nvrtc *nvrtc = ok && job.target == TARGET_CUDA ? nvrtc_open(p->c, &p->error) : NULL;
+    result->nvrtc = nvrtc ? copy(nvrtc_path(nvrtc)) : NULL;
     const char *text = result_text(p);
     result->text = copy(text);
     if (!give_files(p, result) || (text && !result->text)) result->status = ATTN_JIT_FAILED;

@@ -205,6 +205,7 @@ typedef enum AttnJitStatus { ATTN_JIT_OK, ATTN_JIT_SOURCE, ATTN_JIT_FAILED } Att
 typedef struct AttnJitResult {
     int32_t status;                 /* AttnJitStatus; SOURCE: text or options; FAILED: anything else */
     char *text;                     /* diagnostics, the reason, or warnings where all went well; or NULL */
+    char *nvrtc;                    /* path of the CUDA compiler that was used, or NULL */
     AttnJitFile *files;             /* all that were looked for, the main source apart */
     int32_t n_files;
 } AttnJitResult;

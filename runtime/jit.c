@@ -163,10 +163,11 @@ static void free_result(AttnJitResult *result)
     for (int32_t i = 0; i < result->n_files; i++)
         free(result->files[i].path);
     free(result->files);
+    free(result->nvrtc);
     free(result->text);
 }
 
-/* What went in beside the key: used files, and LLVM itself, which is another library than the compiler. */
+/* What went in beside the key: used files, and LLVM and NVRTC, which are other libraries than the compiler. */
 static void list_dependencies(const Compiler *compiler, const AttnJitResult *result, RtText *list)
 {
     Dl_info info;
@@ -175,6 +176,8 @@ static void list_dependencies(const Compiler *compiler, const AttnJitResult *res
         rt_depend_file(list, &result->files[i]);
     if (llvm && dladdr(llvm, &info) && info.dli_fname)
         rt_depend_library(list, info.dli_fname);
+    if (result->nvrtc)
+        rt_depend_library(list, result->nvrtc);
 }
 
 static AttnStatus call_compiler(const Compiler *compiler, const AttnJitRequest *request, RtText *made_from,

@@ -111,6 +111,8 @@ const Nvrtc *nvrtc_open(Compilation *c, const char **error)
     return missing ? NULL : n;
 }
 
+const char *nvrtc_path(const Nvrtc *n) { return n->path; }
+
 const char *nvrtc_version(Compilation *c, const Nvrtc *n)
 {
     int major = 0, minor = 0;

@@ -14,6 +14,7 @@ typedef struct Nvrtc Nvrtc;
 
 /* Stays open until the process ends. NULL, and why. */
 const Nvrtc *nvrtc_open(Compilation *c, const char **error);
+const char *nvrtc_path(const Nvrtc *n);
 /* `NVRTC 13.0 (/usr/local/cuda/lib64/libnvrtc.so.13)`. */
 const char *nvrtc_version(Compilation *c, const Nvrtc *n);
 

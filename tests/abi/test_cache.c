@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static AttnError error;
-static char root[512], folder[600], log_path[600];
+static char root[512], folder[600], log_path[600], nvrtc[600];
 
 /* An empty cache of this test's own. */
 static void set_up(void)
@@ -29,6 +29,10 @@ static void set_up(void)
     setenv("FAKE_LOG", log_path, 1);
     setenv("FAKE_MODULE", fake_module(), 1);
     setenv("ATTN_JIT", fake_build("fake_jit", ""), 1);
+    snprintf(nvrtc, sizeof nvrtc, "%s/nvrtc", root);
+    fake_write(nvrtc, "1", 1);
+    setenv("FAKE_NVRTC", nvrtc, 1);
+    unsetenv("ATTN_NVRTC");
     unsetenv("ATTN_CACHE_SIZE");
 }
 
@@ -55,10 +59,10 @@ static bool cached(const char *text, const AttnCompileOptions *options)
     return hit;
 }
 
-static const char *remark_of(const char *text)
+static const char *remark_of(const char *text, const AttnCompileOptions *options)
 {
     static char remark[256];
-    AttnLibrary *l = get(text, NULL);
+    AttnLibrary *l = get(text, options);
     snprintf(remark, sizeof remark, "%s", attn_library_desc(l).remark ? attn_library_desc(l).remark : "");
     attn_close(l);
     return remark;
@@ -126,6 +130,9 @@ Test(cache, every_option_counts, .init = set_up)
         {.cpu = "x86-64-v3"},
         {.f64 = 1},
         {.debug = 1},
+        {.target = "cuda"},
+        {.target = "cuda:sm_90"},
+        {.target = "cuda", .real = "f16"},
     };
     enum { N = sizeof options / sizeof *options };
     for (int i = 0; i < N; i++)
@@ -133,6 +140,35 @@ Test(cache, every_option_counts, .init = set_up)
     for (int i = 0; i < N; i++)
         cr_assert(cached("one", &options[i]), "options %d", i);
     cr_assert_eq(compiled(), N);
+}
+
+Test(cache, targets, .init = set_up)
+{
+    cr_assert_str_eq(remark_of("target 1", NULL), "target -, -, -");
+    cr_assert_str_eq(remark_of("target 2", &(AttnCompileOptions){.target = "cpu"}), "target -, -, -");
+    cr_assert_str_eq(remark_of("target", &(AttnCompileOptions){.target = "cuda"}), "target cuda, -, -");
+    AttnCompileOptions options = {.target = "cuda:sm_80,sm_90", .real = "bf16"};
+    cr_assert_str_eq(remark_of("target", &options), "target cuda, sm_80,sm_90, bf16");
+    static const char *const wrong[] = {"gpu", "cuda:", "cudasm_80", ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        AttnLibrary *l;
+        options.target = wrong[i];
+        EXPECT(USAGE, &error, "expected cpu, cuda, or cuda:sm_80,sm_90",
+               attn_compile_string("one", NULL, &options, &l, &error));
+    }
+}
+
+/* The CUDA compiler: the one named, and what its file is. */
+Test(cache, nvrtc, .init = set_up)
+{
+    AttnCompileOptions cuda = {.target = "cuda"};
+    cr_assert(!cached("one", &cuda) && cached("one", &cuda));
+    fake_write(nvrtc, "22", 2);
+    cr_assert(!cached("one", &cuda) && cached("one", &cuda));
+    cr_assert(!cached("one", NULL) && cached("one", NULL));
+    setenv("ATTN_NVRTC", "/another", 1);
+    cr_assert(!cached("one", &cuda) && cached("one", &cuda));
+    cr_assert(cached("one", NULL));
 }
 
 Test(cache, the_place_of_the_source_counts, .init = set_up)
@@ -191,8 +227,8 @@ Test(cache, what_the_compiler_says, .init = set_up)
     EXPECT(COMPILER, &error, "left no", attn_compile_string("nothing", NULL, NULL, &l, &error));
     EXPECT(FILE, &error, "not a shared object", attn_compile_string("rubbish", NULL, NULL, &l, &error));
     cr_assert_eq(l, (void *)1);
-    cr_assert_str_eq(remark_of("warn"), "a warning");
-    cr_assert_str_eq(remark_of("fine"), "");
+    cr_assert_str_eq(remark_of("warn", NULL), "a warning");
+    cr_assert_str_eq(remark_of("fine", NULL), "");
     cr_assert_eq(each_file("", NULL, NULL), 4, "failures leave nothing behind");
     setenv("ATTN_JIT", "/nowhere/libattn_jit.so", 1);
     EXPECT(COMPILER, &error, "cannot open the compiler: /nowhere/libattn_jit.so",
@@ -287,13 +323,13 @@ Test(cache, belongs_to_the_owner_alone, .init = set_up)
     each_file("", expect_private, NULL);
     for (mode_t mode = 0; mode < 2; mode++) {
         chmod(folder, mode ? 0720 : 0702);
-        cr_assert(strstr(remark_of("one"), "others may write to the folder"));
+        cr_assert(strstr(remark_of("one", NULL), "others may write to the folder"));
         cr_assert(!cached("one", NULL));
     }
     chmod(folder, 0700);
     cr_assert(cached("one", NULL));
     if (geteuid() == 0 && chown(folder, 1, 1) == 0)
-        cr_assert(strstr(remark_of("one"), "belongs to another user"));
+        cr_assert(strstr(remark_of("one", NULL), "belongs to another user"));
 }
 
 Test(cache, does_not_follow_a_link, .init = set_up)
@@ -302,19 +338,19 @@ Test(cache, does_not_follow_a_link, .init = set_up)
     snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", root);
     mkdir(elsewhere, 0700);
     cr_assert_eq(symlink(elsewhere, folder), 0);
-    cr_assert(strstr(remark_of("one"), "no cache"));
+    cr_assert(strstr(remark_of("one", NULL), "no cache"));
 }
 
 Test(cache, without_a_folder, .init = set_up)
 {
     setenv("XDG_CACHE_HOME", log_path, 1); /* a file */
-    cr_assert(strstr(remark_of("one"), "no cache"));
+    cr_assert(strstr(remark_of("one", NULL), "no cache"));
     setenv("XDG_CACHE_HOME", "relative", 1);
     setenv("HOME", root, 1);
     cr_assert(!cached("one", NULL));
     cr_assert(cached("one", NULL), "~/.cache instead");
     unsetenv("HOME");
-    cr_assert(strstr(remark_of("one"), "neither XDG_CACHE_HOME nor HOME"));
+    cr_assert(strstr(remark_of("one", NULL), "neither XDG_CACHE_HOME nor HOME"));
     setenv("TMPDIR", "/nowhere", 1);
     AttnLibrary *l;
     EXPECT(IO, &error, "/nowhere", attn_compile_string("one", NULL, NULL, &l, &error));
@@ -325,7 +361,7 @@ Test(cache, can_be_turned_off, .init = set_up)
     cr_assert(!cached("one", &(AttnCompileOptions){.no_cache = 1}));
     cr_assert_eq(each_file("", NULL, NULL), 0);
     setenv("ATTN_CACHE_SIZE", "0", 1);
-    cr_assert(strstr(remark_of("one"), "ATTN_CACHE_SIZE is 0"));
+    cr_assert(strstr(remark_of("one", NULL), "ATTN_CACHE_SIZE is 0"));
     cr_assert_eq(each_file("", NULL, NULL), 0);
     setenv("ATTN_CACHE_SIZE", "1G", 1);
     cr_assert(!cached("one", NULL));
