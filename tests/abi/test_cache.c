@@ -432,7 +432,7 @@ Test(cache, a_full_disk_is_remarked, .init = set_up)
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = {LARGE / 2, LARGE / 2};
     setrlimit(RLIMIT_FSIZE, &limit);
-    cr_assert(strstr(remark_of(text), "cannot write to the cache"));
+    cr_assert(strstr(remark_of(text, NULL), "cannot write to the cache"));
     cr_assert_eq(each_file(".key", NULL, NULL), 0);
     cr_assert_eq(each_file("tmp-", NULL, NULL), 0);
     free(text);
