@@ -9,25 +9,42 @@
 
 /* ---- architectures ---- */
 
-typedef VEC(unsigned) Archs;
+/* As NVIDIA's tools name them: sm_80 is a cubin, compute_80 PTX. */
+typedef struct Archs {
+    VEC(unsigned) cubins; /* ascending */
+    unsigned ptx;
+} Archs;
 
-/* `sm_80,sm_90`, ascending and without repetitions; NULL, or what is wrong. */
+static void add_cubin(Compilation *c, Archs *archs, unsigned arch)
+{
+    uint32_t k = 0;
+    while (k < archs->cubins.n && archs->cubins.at[k] < arch) k++;
+    if (k < archs->cubins.n && archs->cubins.at[k] == arch) return;
+    PUSH(c, &archs->cubins, arch);
+    for (uint32_t i = archs->cubins.n - 1; i > k; i--) archs->cubins.at[i] = archs->cubins.at[i - 1];
+    archs->cubins.at[k] = arch;
+}
+
+static bool read_arch(const char *at, const char *end, const char *form, unsigned *arch)
+{
+    int used = 0;
+    return sscanf(at, form, arch, &used) == 1 && at + used == end && *arch >= 80;
+}
+
+/* `sm_80,sm_90`; PTX is of the lowest unless `compute_80` names another, which may stand alone. NULL, or what is
+ * wrong. */
 static const char *read_archs(const BackendJob *job, Archs *archs)
 {
     const char *text = job->archs ? job->archs : "sm_80";
     for (const char *at = text, *end; at; at = *end ? end + 1 : NULL) {
-        end = strchrnul(at, ',');
         unsigned arch = 0;
-        int used = 0;
-        if (sscanf(at, "sm_%u%n", &arch, &used) != 1 || at + used != end || arch < 80)
-            return format(job->c, "--arch %s: expected sm_80 or later, by commas", text);
-        uint32_t k = 0;
-        while (k < archs->n && archs->at[k] < arch) k++;
-        if (k < archs->n && archs->at[k] == arch) continue;
-        PUSH(job->c, archs, arch);
-        for (uint32_t i = archs->n - 1; i > k; i--) archs->at[i] = archs->at[i - 1];
-        archs->at[k] = arch;
+        end = strchrnul(at, ',');
+        if (read_arch(at, end, "sm_%u%n", &arch)) add_cubin(job->c, archs, arch);
+        else if (read_arch(at, end, "compute_%u%n", &arch)) archs->ptx = arch;
+        else
+            return format(job->c, "--arch %s: expected sm_80 or later, by commas; compute_80 for PTX", text);
     }
+    if (!archs->ptx) archs->ptx = archs->cubins.at[0];
     return NULL;
 }
 
@@ -60,9 +77,9 @@ const char *cuda_embed(const BackendJob *job, const Variant *variant, const Attn
     CudaProgram program = cuda_print(job, variant, true);
     const char *error = read_archs(job, &archs);
     const Nvrtc *nvrtc = error ? NULL : nvrtc_open(job->c, &error);
-    for (uint32_t k = 0; k < archs.n && !error; k++)
-        error = add_image(job, nvrtc, &program, archs.at[k], false, &images);
-    if (!error) error = add_image(job, nvrtc, &program, archs.at[0], true, &images);
+    for (uint32_t k = 0; k < archs.cubins.n && !error; k++)
+        error = add_image(job, nvrtc, &program, archs.cubins.at[k], false, &images);
+    if (!error) error = add_image(job, nvrtc, &program, archs.ptx, true, &images);
     if (error) return error;
     AttnCuda *made = NEW(job->c, AttnCuda);
     *made = (AttnCuda){(int32_t)images.n, (int32_t)program.n_kernels, images.at, program.kernels, program.source};
@@ -78,7 +95,7 @@ static const char *emit_ptx(const BackendJob *job, const CudaProgram *program, T
     NvrtcImage image;
     const char *error = read_archs(job, &archs);
     const Nvrtc *nvrtc = error ? NULL : nvrtc_open(job->c, &error);
-    if (!error) error = compile(job, nvrtc, program, archs.at[0], true, &image);
+    if (!error) error = compile(job, nvrtc, program, archs.ptx, true, &image);
     if (!error) text_add(out, "%s", image.data);
     return error;
 }
