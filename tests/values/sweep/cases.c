@@ -73,6 +73,7 @@ unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index,
 static void add(Compilation *c, Cases *cases, Case a)
 {
     a.optional = cases->n % 2 == 0; /* in turn */
+    a.number = cases->n;
     PUSH(c, cases, a);
 }
 
@@ -146,9 +147,25 @@ static void make_positive(CallTensor *t)
     for (size_t k = 0; t->tensor->type == TYPE_REAL && k < t->n; k++) data[k] = fabs(data[k]);
 }
 
-const char *cases_apply(Call *call, const Case *a, uint64_t seed)
+static int64_t small_extent(const Pattern *pattern, const Index *index)
+{
+    return index->ambient ? 2 : is_short(pattern, index) ? 5 : 13;
+}
+
+static const char *make_small(Call *call)
 {
     const char *wrong = NULL;
+    for (uint32_t k = 0; !wrong && k < call->pattern->indices.n; k++) {
+        const Index *index = call->pattern->indices.at[k];
+        int64_t extent = example_extent(call->c, call->pattern, index), most = small_extent(call->pattern, index);
+        wrong = call_set_size(call, index->name, extent < most ? extent : most);
+    }
+    return wrong;
+}
+
+const char *cases_apply(Call *call, const Case *a, uint64_t seed)
+{
+    const char *wrong = a->small ? make_small(call) : NULL;
     for (unsigned k = 0; !wrong && k < 2 && a->index[k]; k++)
         wrong = call_set_size(call, a->index[k]->name, a->extent[k]);
     if (!wrong) wrong = call_complete(call, seed, a->optional);

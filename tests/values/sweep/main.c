@@ -3,15 +3,28 @@
  * begins at one in a second pass with other strides. What the interpreter refuses (a condition, a declared
  * range) must be refused for the same reason.
  *
- *     values_sweep FILE.attn [PATTERN]     ATTN_TEST_FULL=1: two extents at a time, several seeds */
+ *     values_sweep [--cuda] FILE.attn [PATTERN]   ATTN_TEST_FULL=1: two extents at a time, several seeds
+ *
+ * --cuda: PTX on the CUDA device, f16 and bf16 too, at smaller sizes; exit code 77 where there is no driver
+ * or no NVRTC. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compiler/pipeline.h"
+#include "runtime/cuda_driver.h"
 #include "sweep.h"
 
-enum { ORACLE_OPERATIONS = 20000000 }; /* most that a case may cost */
+enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 1000000 }; /* most that a case may cost */
+enum { SKIPPED = 77 };
+
+/* What `float` is, in groups that run on the same numbers. */
+typedef struct Real { const char *name; bool f64; StorageType real; } Real;
+enum { F32, F64, F16, BF16, REALS };
+static const Real reals[REALS] = {{"f32", false, STORAGE_FLOAT},
+                                  {"f64", true, STORAGE_FLOAT},
+                                  {"f16", false, STORAGE_F16},
+                                  {"bf16", false, STORAGE_BF16}};
 
 typedef struct Counts { unsigned compared, refused, large, close, failed; } Counts;
 
@@ -20,7 +33,7 @@ typedef struct Sweep {
     Compilation *c;          /* of the pattern */
     Pattern *pattern;
     Graph *graph;
-    bool full;
+    bool full, cuda, small;
     uint64_t seed;
     Counts counts;
 } Sweep;
@@ -30,6 +43,7 @@ typedef struct Trial {
     Sweep *s;
     const Case *a;
     Call *call;
+    const Real *type;
     AttnLibrary *library;
     const char *fixed;       /* `i=17,64`, or NULL: extents at run time */
     const CallResult *reference;
@@ -42,9 +56,9 @@ static void fail(Trial *t, const CallOptions *o, const char *text)
     static const char *const guards[] = {"", ", pages unreadable after", ", pages unreadable before"};
     static const char *const layouts[] = {"", ", transposed", ", backwards"};
     if (t->s->counts.failed++ >= 20) return;
-    printf("FAILED: %s\n  attnc run %s -p %s %s --dtype %s --threads %d --seed %llu --check%s%s%s%s%s\n",
-           text, t->s->file, t->s->pattern->name, cases_options(t->call->c, t->a),
-           t->call->f64 ? "f64" : "f32", o->threads, (unsigned long long)t->s->seed, guards[o->guard],
+    printf("FAILED: %s\n  attnc run %s%s -p %s %s --dtype %s --threads %d --seed %llu --check%s%s%s%s%s\n",
+           text, t->s->cuda ? "--target cuda " : "", t->s->file, t->s->pattern->name,
+           cases_options(t->call->c, t->a), t->type->name, o->threads, (unsigned long long)t->s->seed, guards[o->guard],
            layouts[o->layout], t->fixed ? " (code for " : "", t->fixed ? t->fixed : "", t->fixed ? ")" : "");
 }
 
@@ -126,6 +140,10 @@ static void run(Trial *t, CallOptions o)
 
 static void run_orders(Trial *t)
 {
+    if (t->s->cuda && !t->s->full) {
+        run(t, (CallOptions){.threads = 1, .layout = (CallLayout)(t->a->number % 3)});
+        return;
+    }
     if (!t->a->all_orders && !t->s->full) {
         run(t, (CallOptions){.threads = 1, .guard = GUARD_END});
         run(t, (CallOptions){.threads = 2, .guard = GUARD_BEGIN, .layout = LAYOUT_TRANSPOSED});
@@ -139,9 +157,10 @@ static void run_orders(Trial *t)
 
 /* --- one case --- */
 
-typedef struct Code { AttnLibrary *library[2]; const char *fixed; } Code; /* f32, f64 */
+typedef struct Code { AttnLibrary *library[REALS]; const char *fixed; } Code; /* NULL: not wanted */
 
-static void try_case(Sweep *s, const Case *a, const Code *code)
+/* `reals` from `first` on, of which all that have code run on the same numbers. */
+static void try_reals(Sweep *s, const Case *a, const Code *code, int first, int n)
 {
     Compilation c;
     compilation_init(&c);
@@ -155,17 +174,19 @@ static void try_case(Sweep *s, const Case *a, const Code *code)
         return;
     }
     call_init(&call, &c, s->pattern, false); /* f64 runs on the numbers of f32 */
-    call.limit = ORACLE_OPERATIONS;
+    call.real = reals[first].real;
+    call.limit = s->cuda && !s->full ? CUDA_OPERATIONS : ORACLE_OPERATIONS;
     const char *wrong = cases_apply(&call, a, s->seed);
     if (!wrong) t.refusal = oracle_results(&call, s->graph, &reference);
     bool large = t.refusal && strstr(t.refusal, "more operations than allowed");
     if (wrong || (t.refusal && !strncmp(t.refusal, "internal error", 14)))
         fail(&t, &(CallOptions){0}, wrong ? wrong : t.refusal);
     else if (large) s->counts.large++;
-    else for (int f64 = 0; f64 < 2; f64++) {
-        call.f64 = f64 != 0;
-        t.library = code->library[f64];
-        run_orders(&t);
+    else for (int k = first; k < first + n; k++) {
+        call.f64 = reals[k].f64;
+        t.type = &reals[k];
+        t.library = code->library[k];
+        if (t.library) run_orders(&t);
     }
     s->counts.compared += !t.refusal && t.close <= 0;
     s->counts.close += t.close > 0;
@@ -173,27 +194,41 @@ static void try_case(Sweep *s, const Case *a, const Code *code)
     compilation_free(&c);
 }
 
+static void try_case(Sweep *s, const Case *a, const Code *code)
+{
+    Case own = *a;
+    own.small = s->small;
+    try_reals(s, &own, code, F32, 2);
+    if (code->library[F16]) try_reals(s, &own, code, F16, 1);
+    if (code->library[BF16]) try_reals(s, &own, code, BF16, 1);
+}
+
 /* --- one pattern --- */
 
-static bool compile(Sweep *s, const char *const *sizes, Code *code)
+static bool wanted(const Sweep *s, int type)
 {
-    static AttnError error;
-    for (int f64 = 0; f64 < 2; f64++) {
-        AttnCompileOptions o = {.pattern = s->pattern->name, .sizes = sizes, .f64 = f64};
-        if (!attn_compile_file(s->file, &o, &code->library[f64], &error)) continue;
-        printf("FAILED: %s does not compile%s%s:\n%s\n", s->pattern->name, code->fixed ? " with --size " : "",
-               code->fixed ? code->fixed : "", error.text);
-        s->counts.failed++;
-        if (f64) attn_close(code->library[0]);
-        return false;
-    }
-    return true;
+    return s->cuda ? s->full || type != F64 : type <= F64;
 }
 
 static void close_code(Code *code)
 {
-    attn_close(code->library[0]);
-    attn_close(code->library[1]);
+    for (int k = 0; k < REALS; k++) attn_close(code->library[k]);
+}
+
+static bool compile(Sweep *s, const char *const *sizes, Code *code)
+{
+    static AttnError error;
+    for (int k = 0; k < REALS; k++) {
+        AttnCompileOptions o = {.pattern = s->pattern->name, .sizes = sizes, .real = reals[k].name,
+                                .target = s->cuda ? "cuda:compute_80" : NULL};
+        if (!wanted(s, k) || !attn_compile_file(s->file, &o, &code->library[k], &error)) continue;
+        printf("FAILED: %s does not compile%s%s, %s:\n%s\n", s->pattern->name,
+               code->fixed ? " with --size " : "", code->fixed ? code->fixed : "", reals[k].name, error.text);
+        s->counts.failed++;
+        close_code(code);
+        return false;
+    }
+    return true;
 }
 
 static void sweep_fixed(Sweep *s, const Index *index)
@@ -221,14 +256,31 @@ static void sweep_run_time(Sweep *s)
     close_code(&code);
 }
 
-static unsigned sweep_pattern(const char *file, Pipeline *p, Pattern *pattern)
+/* Are small extents such as the pattern takes? */
+static bool takes_small(const Sweep *s)
 {
-    Sweep s = {.file = file, .c = p->c, .pattern = pattern, .graph = pipeline_graph(p, pattern)};
+    Compilation c;
+    Call call;
+    CallResult result;
+    compilation_init(&c);
+    bool taken = !setjmp(c.escape);
+    if (taken) {
+        call_init(&call, &c, s->pattern, false);
+        taken = !cases_apply(&call, &(Case){.small = true}, 1) && !oracle_results(&call, s->graph, &result);
+    }
+    compilation_free(&c);
+    return taken;
+}
+
+static unsigned sweep_pattern(const char *file, bool cuda, Pipeline *p, Pattern *pattern)
+{
+    Sweep s = {.file = file, .c = p->c, .cuda = cuda, .pattern = pattern, .graph = pipeline_graph(p, pattern)};
+    s.small = cuda && takes_small(&s);
     const char *full = getenv("ATTN_TEST_FULL");
     s.full = full && *full && strcmp(full, "0");
     for (s.seed = 1; s.seed <= (s.full ? 3 : 1); s.seed++) {
         sweep_run_time(&s);
-        for (uint32_t k = 0; k < pattern->indices.n; k++) sweep_fixed(&s, pattern->indices.at[k]);
+        for (uint32_t k = 0; k < pattern->indices.n && (!cuda || s.full); k++) sweep_fixed(&s, pattern->indices.at[k]);
     }
     Counts n = s.counts;
     if (!n.compared) printf("FAILED: %s: nothing was compared\n", pattern->name), n.failed++;
@@ -239,13 +291,26 @@ static unsigned sweep_pattern(const char *file, Pipeline *p, Pattern *pattern)
     return n.failed;
 }
 
-int main(int argc, char **argv)
+/* Why nothing can run on a CUDA device, or NULL. */
+static const char *lacks_cuda(void)
 {
-    if (argc < 2 || argc > 3) return fprintf(stderr, "usage: %s FILE.attn [PATTERN]\n", argv[0]), 2;
+    static AttnError error;
+    RtDriver driver = {0};
+    AttnCompileOptions o = {.target = "cuda:compute_80"};
+    AttnLibrary *library;
+    static const char text[] = "pattern p()\n    over b: x[i] -> y[i]\n{\n    y = x\n}\n";
+    if (rt_driver_open(&driver, &error)) return error.text;
+    AttnStatus status = attn_compile_string(text, NULL, &o, &library, &error);
+    if (!status) attn_close(library);
+    return status == ATTN_STATUS_COMPILER ? error.text : NULL;
+}
+
+static int sweep_file(const char *file, const char *pattern, bool cuda)
+{
     Compilation c;
     compilation_init(&c);
-    if (setjmp(c.escape)) return printf("%s: %s\n", argv[1], c.fatal), 1;
-    PipelineOptions o = {.path = argv[1], .pattern = argc > 2 ? argv[2] : NULL};
+    if (setjmp(c.escape)) return printf("%s: %s\n", file, c.fatal), 1;
+    PipelineOptions o = {.path = file, .pattern = pattern};
     Pipeline p;
     pipeline_init(&p, &c, &o);
     unsigned failed = 0;
@@ -254,7 +319,17 @@ int main(int argc, char **argv)
         failed = 1;
     }
     for (uint32_t k = 0; p.program && k < p.program->patterns.n; k++)
-        failed += sweep_pattern(argv[1], &p, p.program->patterns.at[k]);
+        failed += sweep_pattern(file, cuda, &p, p.program->patterns.at[k]);
     compilation_free(&c);
     return failed ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    int at = argc > 1 && !strcmp(argv[1], "--cuda") ? 2 : 1;
+    if (argc <= at || argc > at + 2)
+        return fprintf(stderr, "usage: values_sweep [--cuda] FILE.attn [PATTERN]\n"), 2;
+    const char *lacks = at == 2 ? lacks_cuda() : NULL;
+    if (lacks) return printf("skipped: %s\n", lacks), SKIPPED;
+    return sweep_file(argv[at], argc > at + 1 ? argv[at + 1] : NULL, at == 2);
 }

@@ -19,6 +19,8 @@ typedef struct Case {
     Binding binding;
     bool optional;           /* optional tensors are bound too */
     bool all_orders;         /* threads, guards and layouts are crossed */
+    bool small;              /* extents that are not given are at most those of small_extent() */
+    unsigned number;         /* in its list */
 } Case;
 typedef VEC(Case) Cases;
 
