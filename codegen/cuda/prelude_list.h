@@ -55,22 +55,30 @@ HELPER(LEAST,
 "__device__ inline int64 least(int64 x, int64 y) { return x < y ? x : y; }\n")
 HELPER(MOST,
 "__device__ inline int64 most(int64 x, int64 y) { return x > y ? x : y; }\n")
+HELPER(QUOTIENT,
+"// x / y for y > 0. Without calls, which would spill registers; seldom is more than the first line needed.\n"
+"__device__ inline uint64 quotient(uint64 x, uint64 y)\n"
+"{\n"
+"    if (((x | y) >> 32) == 0) return (unsigned)x / (unsigned)y;\n"
+"    uint64 q = 0, r = 0;\n"
+"    for (int bit = 63; bit >= 0; bit--) {\n"
+"        const bool carry = r >> 63;\n"
+"        r = r << 1 | (x >> bit & 1);\n"
+"        if (carry || r >= y) r -= y, q |= (uint64)1 << bit;\n"
+"    }\n"
+"    return q;\n"
+"}\n")
 HELPER(FLOOR_DIV,
 "// Rounded towards minus infinity; x / 0 is 0.\n"
 "__device__ inline int64 floor_div(int64 x, int64 y)\n"
 "{\n"
-"    if (y == 0 || y == -1) return y ? (int64)(0 - (uint64)x) : 0;\n"
-"    int64 q = x / y;\n"
-"    return q - ((x ^ y) < 0 && q * y != x);\n"
+"    if (y == 0) return 0;\n"
+"    const uint64 n = x < 0 ? 0 - (uint64)x : x, m = y < 0 ? 0 - (uint64)y : y, q = quotient(n, m);\n"
+"    return (x ^ y) >= 0 ? (int64)q : (int64)(0 - q) - (q * m != n);\n"
 "}\n")
 HELPER(FLOOR_MOD,
 "// The remainder of that; x % 0 is x.\n"
-"__device__ inline int64 floor_mod(int64 x, int64 y)\n"
-"{\n"
-"    if (y == 0 || y == -1) return y ? 0 : x;\n"
-"    int64 r = x % y;\n"
-"    return r && (r ^ y) < 0 ? r + y : r;\n"
-"}\n")
+"__device__ inline int64 floor_mod(int64 x, int64 y) { return (int64)((uint64)x - (uint64)floor_div(x, y) * (uint64)y); }\n")
 HELPER(WRAP,
 "// Integers that may wrap.\n"
 "__device__ inline int64 wrap_add(int64 x, int64 y) { return (int64)((uint64)x + (uint64)y); }\n"

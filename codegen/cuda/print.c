@@ -47,6 +47,8 @@ static void print_equation(Printer *p, Span span)
 void print_want(Printer *p, Helper helper)
 {
     p->wants[helper] = true;
+    if (helper == HELP_FLOOR_MOD) p->wants[HELP_FLOOR_DIV] = true;
+    if (p->wants[HELP_FLOOR_DIV]) p->wants[HELP_QUOTIENT] = true;
     if (helper == HELP_CHECKED) p->wants[HELP_FAIL] = p->wants[HELP_LEAST] = p->wants[HELP_MOST] = true;
 }
 
@@ -91,7 +93,7 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_phase_body(p, phase);
     p->out = out;
     print_kernel_comment(p, phase);
-    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d) %s(const %s a)\n{\n", THREADS, name, p->args);
+    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s a)\n{\n", THREADS, name, p->args);
     if (!phase->data_check) text_add(out, "    if (*a.%s) return;\n", p->status);
     for (uint32_t k = 0; k < p->sizes.n; k++)
         text_add(out, "    const int64 %s = a.%s;\n", p->size_names.at[k], print_extent_method(p, p->sizes.at[k]));

@@ -2,7 +2,8 @@
  *   print.c            a program: prelude, parameter, kernels    print_node.c       expressions
  *   print_args.c       the parameter of the kernels: layout,     print_statement.c  statements
  *                      access to buffers, extents                print_share.c      what is computed once
- *   print_name.c       names                                     prelude.c          helpers in CUDA C
+ *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
+ *   prelude.c          helpers in CUDA C
  * The program includes nothing. Its parameter is a struct, named after the pattern, whose fields runtime/abi.h
  * describes; its methods give access to the buffers, so that kernels read as the pattern does:
  *     s += a.q(b, h, i, d) * a.k(b, k_head, j, d);
@@ -54,6 +55,7 @@ typedef struct Printer {
     PrintBuffer *buffers;
     uint32_t *buffer_of;     /* by Tensor.id: number + 1 */
     const char **extents, **params; /* fields, by number */
+    const char **methods;    /* of the extents */
     const char *workspace, *scratch, *status, *tasks; /* fields */
     VEC(const Index *) derived;     /* extents that follow from others: methods, */
     VEC(const char *) derived_names;
@@ -72,6 +74,8 @@ typedef struct Printer {
     uint32_t *uses;          /* by Node.id: places where it stands in what is looked at */
     uint32_t *stamp, now;    /* by Node.id: walks */
     VEC(uint32_t) trail;     /* ids in `memo` */
+    IndexSet bound;          /* variables that have a value */
+    bool eager;              /* lazy operands may be evaluated */
     Span span;               /* of the statement */
     uint32_t n_nodes;
 } Printer;
@@ -109,7 +113,12 @@ unsigned print_sure(const Node *n);
 /* ---- print_share.c ---- */
 /* Declares variables for what a statement needs more than once, ahead of it; print_forget ends its use. */
 void print_shared(Printer *p, Span span, unsigned n, Node *const *roots);
+void print_declared(Printer *p, Node *n); /* a variable for one node */
 void print_forget(Printer *p, uint32_t mark);
+
+/* ---- print_invariant.c ---- */
+/* Declares variables for what changes with none of the loops in `body`; repeated: the body itself is a loop's. */
+void print_invariants(Printer *p, const Block *body, bool repeated, Span span);
 
 /* ---- print_statement.c ---- */
 void print_phase_body(Printer *p, const Phase *phase);

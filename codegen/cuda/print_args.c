@@ -60,30 +60,35 @@ void print_args_init(Printer *p)
     p->buffers = NEW_ARRAY(c, PrintBuffer, p->n_buffers + 1);
     p->buffer_of = NEW_ARRAY(c, uint32_t, c->next_tensor + 1);
     p->extents = NEW_ARRAY(c, const char *, pattern->indices.n + 1);
+    p->methods = NEW_ARRAY(c, const char *, pattern->indices.n + 1);
     p->params = NEW_ARRAY(c, const char *, pattern->params.n + 1);
     p->workspace = name_new(c, &p->members, "workspace");
     p->scratch = name_new(c, &p->members, "scratch");
     p->status = name_new(c, &p->members, "status");
     p->tasks = name_new(c, &p->members, "tasks");
     for (unsigned k = 0; k < p->n_buffers; k++) init_buffer(p, k);
-    for (unsigned k = 0; k < pattern->indices.n; k++)
+    for (unsigned k = 0; k < pattern->indices.n; k++) {
         p->extents[k] = name_new(c, &p->members, format(c, "size_%s", pattern->indices.at[k]->name));
+        p->methods[k] = name_new(c, &p->members, format(c, "extent_%s", pattern->indices.at[k]->name));
+    }
     for (unsigned k = 0; k < pattern->params.n; k++)
         p->params[k] = name_new(c, &p->members, pattern->params.at[k]->name);
 }
 
 /* ---- extents ---- */
 
+/* The index that tells the extent: itself if it follows from others. */
 static const Index *bound_index(const Index *index)
 {
+    while (index->extent && index->extent->op == N_SIZE) index = index->extent->index;
     return !index->extent && index->root ? index->root : index;
 }
 
-/* A literal where the variant fixes it. */
 const char *print_extent_method(Printer *p, const Index *index)
 {
     index = bound_index(index);
-    if (!index->extent) return format(p->c, "extent_%s()", name_clean(p->c, index->name));
+    if (!index->extent) return format(p->c, "%s()", p->methods[index->number]);
+    if (index->extent->op == N_INT) return format(p->c, "%lld", (long long)index->extent->integer);
     for (uint32_t k = 0; k < p->derived.n; k++)
         if (p->derived.at[k]->extent == index->extent) return format(p->c, "%s()", p->derived_names.at[k]);
     const char *name = name_new(p->c, &p->members, format(p->c, "extent_%s", index->name));
@@ -96,7 +101,7 @@ const char *print_extent(Printer *p, const Index *index)
 {
     index = bound_index(index);
     const char *method = print_extent_method(p, index);
-    if (p->inside) return method;
+    if (p->inside || (index->extent && index->extent->op == N_INT)) return method;
     for (uint32_t k = 0; k < p->sizes.n; k++)
         if (p->sizes.at[k] == index || (index->extent && p->sizes.at[k]->extent == index->extent))
             return p->size_names.at[k];
@@ -125,7 +130,7 @@ static void print_extents(Printer *p)
     text_add(p->out, "\n    // Extents.\n");
     for (unsigned k = 0; k < pattern->indices.n; k++) {
         const char *name = name_clean(p->c, pattern->indices.at[k]->name);
-        text_add(p->out, "    __device__ int64 extent_%s() const { return SIZE_%s; }\n", name, name);
+        text_add(p->out, "    __device__ int64 %s() const { return SIZE_%s; }\n", p->methods[k], name);
     }
     for (uint32_t k = 0; k < p->derived.n; k++) { /* grows as it goes */
         print_want(p, HELP_MOST);

@@ -255,7 +255,7 @@ static unsigned find_bits(Printer *p, const Node *n)
     case N_INT: return 64 - (unsigned)__builtin_clzll(literal | 1);
     case N_INDEX: return n->index->extent ? bits_of(p, n->index->extent) : SIZE_BITS;
     case N_SIZE: return SIZE_BITS;
-    case N_PARAM: return n->param->bounded ? SIZE_BITS + 1 : ANY_BITS;
+    case N_PARAM:
     case N_LOCAL: return PLACE_BITS; /* positions and counts */
     case N_READ: return n->tensor->hi ? SIZE_BITS : ANY_BITS;
     case N_ADD:

@@ -35,7 +35,7 @@ static void count(Printer *p, const Node *n)
 
 static const char *name_of(Printer *p, const Node *n)
 {
-    const char *like = n->op == N_READ ? n->tensor->name : n->type == TYPE_BOOL ? "holds" : n->type == TYPE_INT ? "n" : "x";
+    const char *like = n->op == N_READ ? n->tensor->name : n->type == TYPE_BOOL ? "holds" : n->type == TYPE_INT ? "n" : n->op == N_SQRT ? "root" : "value";
     return name_new(p->c, &p->own, like);
 }
 
@@ -50,7 +50,7 @@ void print_forget(Printer *p, uint32_t mark)
     while (p->trail.n > mark) p->memo[p->trail.at[--p->trail.n]] = NULL;
 }
 
-static void declare(Printer *p, Node *n)
+void print_declared(Printer *p, Node *n)
 {
     const char *name = name_of(p, n), *type = print_type(p, n);
     print_line(p, p->span);
@@ -89,7 +89,7 @@ static void share_common(Printer *p, const Node *n)
     for (uint32_t k = 0; k < both.n; k++)
         if (is_costly(both.at[k]) || size_of(p, both.at[k], 2) > 2) {
             print_shared(p, p->span, 1, &both.at[k]);
-            if (!p->memo[both.at[k]->id]) declare(p, both.at[k]);
+            if (!p->memo[both.at[k]->id]) print_declared(p, both.at[k]);
         }
 }
 
@@ -154,15 +154,14 @@ static bool is_worth_a_name(const Printer *p, const Node *n)
 static void share(Printer *p, Node *n)
 {
     if (n->n_args == 0 || p->memo[n->id]) return;
-    for (unsigned k = 0; k < print_sure(n); k++) share(p, n->args[k]);
-    if (p->memo[n->id]) return;
-    if (is_lazy(n) && has_large_side(p, n)) {
+    for (unsigned k = 0; k < (p->eager ? n->n_args : print_sure(n)); k++) share(p, n->args[k]);
+    if (!p->eager && is_lazy(n) && has_large_side(p, n)) {
         uint32_t *uses = p->uses;
         p->uses = NEW_ARRAY(p->c, uint32_t, p->n_nodes + 1);
         branch(p, n);
         p->uses = uses;
     } else if (is_worth_a_name(p, n)) {
-        declare(p, n);
+        print_declared(p, n);
     }
 }
 

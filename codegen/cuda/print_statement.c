@@ -213,14 +213,20 @@ static void print_body(Printer *p, const Block *block, uint32_t mark)
 
 static void print_for(Printer *p, const Statement *s, uint32_t mark)
 {
+    IndexSet bound = p->bound;
     const char *outer = p->indices[s->variable->id], *name = name_new(p->c, &p->own, s->variable->name);
     print_for_head(p, s, name);
     p->indices[s->variable->id] = name;
     uint32_t names = p->own.taken.n;
     p->indent++;
+    print_forget(p, mark);
     print_head(p, s->variable, s->span);
+    set_add(&p->bound, s->variable->id);
+    print_invariants(p, &s->body, false, s->span);
+    print_block(p, &s->body);
+    print_forget(p, mark);
     p->indent--;
-    print_body(p, &s->body, mark);
+    p->bound = bound;
     p->own.taken.n = names;
     p->indices[s->variable->id] = outer;
     forget_heads(p, s->variable);
@@ -390,7 +396,10 @@ static void print_tasks(Printer *p, const Phase *phase)
         for (unsigned i = phase->n_tasks; --i > k;) text_add(p->out, " / %s", print_extent(p, phase->tasks[i]));
         text_add(p->out, k ? " %% %s;\n" : ";\n", k ? print_extent(p, phase->tasks[k]) : "");
     }
-    for (unsigned k = 0; k < phase->n_tasks; k++) print_head(p, phase->tasks[k], span);
+    for (unsigned k = 0; k < phase->n_tasks; k++) {
+        print_head(p, phase->tasks[k], span);
+        set_add(&p->bound, phase->tasks[k]->id);
+    }
 }
 
 void print_phase_body(Printer *p, const Phase *phase)
@@ -399,8 +408,13 @@ void print_phase_body(Printer *p, const Phase *phase)
     memset(p->locals, 0, sizeof *p->locals * (p->kernel->n_locals + 1));
     note_heads(p, &phase->body);
     place_locals(p, &phase->body);
+    p->bound = (IndexSet){{0}};
+    print_forget(p, 0);
+    print_invariants(p, &phase->body, true, (Span){0});
     print_tasks(p, phase);
+    print_invariants(p, &phase->body, false, (Span){0});
     print_block(p, &phase->body);
+    print_forget(p, 0);
     p->indent--;
     print_line(p, (Span){0});
     text_add(p->out, "}\n");
