@@ -200,7 +200,7 @@ static Space space_of(const Decoder *d, const Operand *o)
     case M_LOCAL: return LOCAL;
     case M_CONST: return CONSTANT;
     case M_PARAM: case M_PARAM_FUNC: case M_PARAM_ENTRY: /* those of device functions lie in local memory */
-        return base && base->kind == VARIABLE ? base->space : PARAM;
+        return base && base->kind == VARIABLE ? base->space : d->f->entry ? PARAM : LOCAL;
     default: return GENERIC;
     }
 }

@@ -84,7 +84,13 @@ static double small_to_double(uint64_t bits, unsigned exponent, unsigned mantiss
     return sign * ldexp((double)(m + (1 << mantissa)), (int)(e - bias - (int64_t)mantissa));
 }
 
-double half_to_double(uint64_t bits) { return small_to_double(bits & 0xffff, 5, 10); }
+double half_to_double(uint64_t bits)
+{
+    uint32_t sign = (uint32_t)(bits & 0x8000) << 16, magnitude = (uint32_t)bits & 0x7fff;
+    bool normal = magnitude >= 0x400 && magnitude < 0x7c00;
+    if (normal || !magnitude) return as_float(sign | (normal ? (magnitude << 13) + 0x38000000 : 0)); /* often */
+    return small_to_double(bits & 0xffff, 5, 10);
+}
 double bfloat_to_double(uint64_t bits) { return as_float((bits & 0xffff) << 16); }
 
 static double round_whole(double x, Modifier how)
@@ -100,7 +106,7 @@ static double round_whole(double x, Modifier how)
 
 static bool overflow_is_infinite(bool negative, Modifier round)
 {
-    return round == M_RN || round == M_RNA || (round == M_RP && !negative) || (round == M_RM && negative);
+    return round == M_NONE || round == M_RN || round == M_RNA || (round == M_RP && !negative) || (round == M_RM && negative);
 }
 
 /* Exponent and mantissa of a finite number; larger than any of the type where it overflows. */
