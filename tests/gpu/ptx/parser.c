@@ -106,7 +106,7 @@ static Symbol *variable(Parser *p, Space space)
         if (lexer_accept_word(&p->l, ".align")) align = (uint32_t)lexer_integer(&p->l);
         else if (lexer_accept_word(&p->l, ".v2")) vector = 2;
         else if (lexer_accept_word(&p->l, ".v4")) vector = 4;
-        else if ((t = type_word(p))) continue;
+        else if (!t && (t = type_word(p))) continue;
         else if (!lexer_accept_word(&p->l, ".ptr") && !lexer_accept_word(&p->l, ".global") &&
                  !lexer_accept_word(&p->l, ".shared") && !lexer_accept_word(&p->l, ".const") &&
                  !lexer_accept_word(&p->l, ".local") && !lexer_accept_word(&p->l, ".managed"))
