@@ -61,6 +61,7 @@ HELPER(QUOTIENT,
 "{\n"
 "    if (((x | y) >> 32) == 0) return (unsigned)x / (unsigned)y;\n"
 "    uint64 q = 0, r = 0;\n"
+"#pragma unroll 1\n"
 "    for (int bit = 63; bit >= 0; bit--) {\n"
 "        const bool carry = r >> 63;\n"
 "        r = r << 1 | (x >> bit & 1);\n"

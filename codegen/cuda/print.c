@@ -93,8 +93,9 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_phase_body(p, phase);
     p->out = out;
     print_kernel_comment(p, phase);
-    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s a)\n{\n", THREADS, name, p->args);
-    if (!phase->data_check) text_add(out, "    if (*a.%s) return;\n", p->status);
+    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n", THREADS, name, p->args);
+    if (!phase->data_check) text_add(out, "    if (*args.%s) return;\n", p->status);
+    text_add(out, "    const %s a(args);\n", p->view);
     for (uint32_t k = 0; k < p->sizes.n; k++)
         text_add(out, "    const int64 %s = a.%s;\n", p->size_names.at[k], print_extent_method(p, p->sizes.at[k]));
     text_add(out, "%s}\n", body.at);
@@ -134,6 +135,7 @@ static void begin(Printer *p, const BackendJob *job, const Variant *v, bool line
     p->stamp = NEW_ARRAY(c, uint32_t, p->n_nodes + 1);
     p->indices = NEW_ARRAY(c, const char *, (c->next_index > MAX_INDICES ? c->next_index : MAX_INDICES) + 1);
     p->locals = NEW_ARRAY(c, const char *, v->kernel->n_locals + 1);
+    p->view = name_new(c, &p->globals, p->pattern->name);
     p->args = name_new(c, &p->globals, format(c, "%s_args", p->pattern->name));
     print_args_init(p);
 }

@@ -29,7 +29,8 @@ const char *name_clean(Compilation *c, const char *like); /* an identifier, take
 typedef struct PrintBuffer {
     const Buffer *buffer;
     const char *access;      /* method */
-    const char *data, *group, *type, *strides; /* fields of a bound one */
+    const char *data;        /* field: where it begins */
+    const char *group, *type, *strides; /* fields of a bound one */
     const char *element;     /* C type in memory */
     int heads;               /* the dimension whose coordinate is divided by the group, or -1 */
     bool written;            /* by some phase */
@@ -50,7 +51,7 @@ typedef struct Printer {
     const char *real;        /* the compute type */
     /* program */
     Names globals, members;
-    const char *args;        /* type of the parameter */
+    const char *args, *view; /* types: of the parameter; of what kernels make of it */
     unsigned n_buffers;
     PrintBuffer *buffers;
     uint32_t *buffer_of;     /* by Tensor.id: number + 1 */

@@ -1,4 +1,5 @@
-/* The parameter of the kernels: a struct as runtime/abi.h lays it out, whose methods know where elements lie.
+/* The parameter of the kernels: a struct as runtime/abi.h lays it out; and a struct made of it that knows extents,
+ * where buffers begin and where their elements lie.
  *
  * Ensures: offsets of workspace and scratch buffers are those that the host's prepare counts with: in the order of
  * Kernel.buffers, each padded to 64 bytes. A thread's scratch is interleaved with that of the others, element by
@@ -41,8 +42,8 @@ static void init_buffer(Printer *p, unsigned number)
     b->written = !input;
     for (unsigned d = 0; input && d < t->n_dims && b->heads < 0; d++)
         if (t->dims[d]->heads) b->heads = (int)d;
-    if (!bound) return;
     b->data = name_new(c, &p->members, format(c, "%s_data", t->name));
+    if (!bound) return;
     b->group = name_new(c, &p->members, format(c, "%s_group", t->name));
     b->type = name_new(c, &p->members, format(c, "%s_type", t->name));
     b->strides = name_new(c, &p->members, format(c, "%s_strides", t->name));
@@ -90,11 +91,11 @@ const char *print_extent_method(Printer *p, const Index *index)
     if (!index->extent) return format(p->c, "%s()", p->methods[index->number]);
     if (index->extent->op == N_INT) return format(p->c, "%lld", (long long)index->extent->integer);
     for (uint32_t k = 0; k < p->derived.n; k++)
-        if (p->derived.at[k]->extent == index->extent) return format(p->c, "%s()", p->derived_names.at[k]);
+        if (p->derived.at[k]->extent == index->extent) return p->derived_names.at[k];
     const char *name = name_new(p->c, &p->members, format(p->c, "extent_%s", index->name));
     PUSH(p->c, &p->derived, index);
     PUSH(p->c, &p->derived_names, name);
-    return format(p->c, "%s()", name);
+    return name;
 }
 
 const char *print_extent(Printer *p, const Index *index)
@@ -127,16 +128,9 @@ static void print_extent_macros(Printer *p)
 static void print_extents(Printer *p)
 {
     const Pattern *pattern = p->pattern;
-    text_add(p->out, "\n    // Extents.\n");
     for (unsigned k = 0; k < pattern->indices.n; k++) {
         const char *name = name_clean(p->c, pattern->indices.at[k]->name);
         text_add(p->out, "    __device__ int64 %s() const { return SIZE_%s; }\n", p->methods[k], name);
-    }
-    for (uint32_t k = 0; k < p->derived.n; k++) { /* grows as it goes */
-        print_want(p, HELP_MOST);
-        text_add(p->out, "    __device__ int64 %s() const { return most(", p->derived_names.at[k]);
-        print_node(p, p->derived.at[k]->extent, BIND_ANY);
-        text_add(p->out, ", 0); }\n");
     }
 }
 
@@ -165,7 +159,7 @@ static void print_fields(Printer *p)
     const Pattern *pattern = p->pattern;
     IndexList derived = emit_derived_indices(p->c, pattern);
     for (unsigned k = 0; k < p->n_buffers; k++)
-        if (p->buffers[k].data) print_bound_fields(p, &p->buffers[k]);
+        if (p->buffers[k].buffer->kind == BUFFER_BOUND) print_bound_fields(p, &p->buffers[k]);
     for (unsigned k = 0; k < pattern->indices.n; k++) text_add(p->out, "    int64 %s;\n", p->extents[k]);
     for (unsigned k = 0; k < derived.n; k++)
         text_add(p->out, "    int64 %s; // follows from others\n",
@@ -184,32 +178,65 @@ static const char *kept_extent(Printer *p, const Buffer *b, unsigned d)
     return b->ring == (int)d ? format(p->c, "%u", b->ring_depth) : print_extent_method(p, b->tensor->dims[d]);
 }
 
-/* `start_of_total`: bytes ahead of a buffer of its kind. */
-static const char *start_of(Printer *p, const PrintBuffer *b)
+/* `at` bytes ahead of each. */
+static void print_starts(Printer *p, BufferKind kind, const char *base)
 {
-    return format(p->c, "start_of_%s", b->access);
-}
-
-static void print_starts(Printer *p, BufferKind kind, const char *comment)
-{
-    const PrintBuffer *before = NULL;
+    bool first = true;
     for (unsigned k = 0; k < p->n_buffers; k++) {
         const PrintBuffer *b = &p->buffers[k];
         if (b->buffer->kind != kind) continue;
-        if (!before) text_add(p->out, "\n    // %s\n", comment);
-        text_add(p->out, "    __device__ int64 %s() const { return ", start_of(p, b));
-        if (before) {
-            print_want(p, HELP_PADDED);
-            text_add(p->out, "%s() + padded(%s_bytes())", start_of(p, before), before->access);
-        } else {
-            text_add(p->out, "0");
-        }
-        text_add(p->out, "; }\n    __device__ int64 %s_bytes() const { return (int64)sizeof(%s)", b->access, b->element);
+        if (first) text_add(p->out, "        at = 0; // bytes\n");
+        first = false;
+        print_want(p, HELP_PADDED);
+        text_add(p->out, "        %s = (%s *)(%s + at%s);\n", b->data, b->element, base,
+                 kind == BUFFER_SCRATCH ? " * threads()" : "");
+        text_add(p->out, "        at += padded((int64)sizeof(%s)", b->element);
         for (unsigned d = 0; d < b->buffer->tensor->n_dims; d++)
             text_add(p->out, " * %s", kept_extent(p, b->buffer, d));
-        text_add(p->out, "; }\n");
-        before = b;
+        text_add(p->out, ");\n");
     }
+}
+
+/* Extents that follow from others: more may turn up as they are printed. */
+static void print_derived(Printer *p)
+{
+    for (uint32_t k = 0; k < p->derived.n; k++) {
+        print_want(p, HELP_MOST);
+        text_add(p->out, "        %s = most(", p->derived_names.at[k]);
+        print_node(p, p->derived.at[k]->extent, BIND_ANY);
+        text_add(p->out, ", 0);\n");
+    }
+}
+
+static bool has_dense(const Printer *p)
+{
+    for (unsigned k = 0; k < p->n_buffers; k++)
+        if (p->buffers[k].buffer->kind != BUFFER_BOUND) return true;
+    return false;
+}
+
+/* Fields for what follows from the parameter, and how it does. */
+static void print_constructor(Printer *p)
+{
+    Text starts = {.c = p->c}, derived = {.c = p->c}, *out = p->out;
+    p->out = &starts;
+    print_starts(p, BUFFER_WORKSPACE, p->workspace);
+    print_starts(p, BUFFER_SCRATCH, p->scratch);
+    p->out = &derived;
+    print_derived(p);
+    p->out = out;
+    for (unsigned k = 0; k < p->n_buffers; k++) {
+        const PrintBuffer *b = &p->buffers[k];
+        if (b->buffer->kind == BUFFER_BOUND) continue;
+        text_add(out, "    %s *%s; // ", b->element, b->data);
+        print_shape(p, b->buffer->tensor);
+        text_add(out, b->buffer->kind == BUFFER_SCRATCH ? " of this thread; threads are interleaved\n" : "\n");
+    }
+    for (uint32_t k = 0; k < p->derived.n; k++) text_add(out, "    int64 %s;\n", p->derived_names.at[k]);
+    text_add(out, "\n    __device__ %s(const %s &args) : %s(args)\n    {\n", p->view, p->args, p->args);
+    text_add(out, "%s", derived.at ? derived.at : "");
+    if (has_dense(p)) text_add(out, "        int64 %s", starts.at + strlen("        "));
+    text_add(out, "    }\n\n");
 }
 
 static void print_coordinate(Printer *p, const Buffer *b, unsigned d, const char *name)
@@ -249,14 +276,14 @@ static void print_bound_element(Printer *p, const PrintBuffer *b, const char **a
 
 static void print_dense_element(Printer *p, const PrintBuffer *b, const char **at)
 {
+    unsigned n = b->buffer->tensor->n_dims;
     bool scratch = b->buffer->kind == BUFFER_SCRATCH;
-    text_add(p->out, "((%s *)(%s + %s()%s))[", b->element, scratch ? p->scratch : p->workspace, start_of(p, b),
-             scratch ? " * threads()" : "");
-    if (scratch && b->buffer->tensor->n_dims > 1) text_add(p->out, "(");
-    if (!scratch || b->buffer->tensor->n_dims) print_dense_offset(p, b->buffer, at);
-    if (scratch && b->buffer->tensor->n_dims > 1) text_add(p->out, ")");
-    if (scratch) text_add(p->out, b->buffer->tensor->n_dims ? " * threads() + thread()]" : "thread()]");
-    else text_add(p->out, "]");
+    text_add(p->out, "%s[", b->data);
+    if (scratch && n > 1) text_add(p->out, "(");
+    if (!scratch || n) print_dense_offset(p, b->buffer, at);
+    if (scratch && n > 1) text_add(p->out, ")");
+    if (scratch) text_add(p->out, n ? " * threads() + thread()" : "thread()");
+    text_add(p->out, "]");
 }
 
 static const char *result_type(Printer *p, const PrintBuffer *b)
@@ -279,7 +306,7 @@ static void print_accessor(Printer *p, const PrintBuffer *b)
         text_add(p->out, "%s%s %s", d ? ", " : "", ring ? "uint64" : "int64", at[d]);
     }
     text_add(p->out, ") const { return ");
-    if (b->data) print_bound_element(p, b, at);
+    if (b->buffer->kind == BUFFER_BOUND) print_bound_element(p, b, at);
     else print_dense_element(p, b, at);
     text_add(p->out, "; }\n");
 }
@@ -288,16 +315,15 @@ void print_args(Printer *p)
 {
     p->inside = true;
     print_extent_macros(p);
-    text_add(p->out, "\n// The parameter of every kernel. Strides count elements; consecutive heads, `group` of them, share one.\n");
+    text_add(p->out, "\n// The parameter of every kernel. Strides count elements; so many consecutive heads, the group, share one.\n");
     text_add(p->out, "struct %s {\n", p->args);
     print_fields(p);
+    text_add(p->out, "};\n\n// With what follows from it.\nstruct %s : %s {\n", p->view, p->args);
     Text methods = {.c = p->c}, *out = p->out;
     p->out = &methods; /* they may need extents, which are printed first */
-    print_starts(p, BUFFER_WORKSPACE, "The workspace: where its buffers begin, and their bytes.");
-    print_starts(p, BUFFER_SCRATCH, "The scratch of a thread, likewise; threads are interleaved.");
-    text_add(p->out, "\n    // Elements.\n");
     for (unsigned k = 0; k < p->n_buffers; k++) print_accessor(p, &p->buffers[k]);
     p->out = out;
+    print_constructor(p);
     print_extents(p);
     text_add(p->out, "%s};\n", methods.at);
     p->inside = false;

@@ -6,7 +6,7 @@
 
 /* Words of CUDA C++, and what the prelude and NVRTC define. */
 static const char reserved[] =
-    " a alignas alignof and and_eq any_int asm atomicCAS auto bf16 bitand bitor blockDim blockIdx bool break case"
+    " a args alignas alignof and and_eq any_int asmomicCAS auto bf16 bitand bitor blockDim blockIdx bool break case"
     " catch ceil ceilf char checked class compl concept const consteval constexpr constinit const_cast continue"
     " co_await co_return co_yield decltype default delete do double dynamic_cast else enum erf erff exp exp2"
     " exp2f expf explicit expm1 expm1f export extern f16 fabs fabsf fail false float floor floorf floor_div"
