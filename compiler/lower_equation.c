@@ -53,7 +53,7 @@ void lower_equation(Lower *l, Equation *e, const IndexSet *bound)
     inner = set_and(&inner, &all);
     IndexSet outer = set_minus(&all, &inner);
     Index *dims[MAX_INDICES];
-    l->span = t->span;
+    l->span = e->body->span.to ? e->body->span : t->span;
     Branch given;
     branch_open(l, &given, t->optional ? node_given(l->c, t) : node_bool(l->c, true));
     Nest outside, inside;

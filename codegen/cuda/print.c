@@ -33,7 +33,6 @@ static void print_comment(Printer *p, const char *before, const char *text, cons
 /* The lines of the source that hold an equation. */
 static void print_equation(Printer *p, Span span)
 {
-    if (!span.to) return;
     const Source *source = &p->c->sources.at[span.source];
     const char *from = source->text + span.from, *to = source->text + span.to;
     while (from > source->text && from[-1] != '\n') from--;
@@ -65,6 +64,22 @@ static void print_prelude(Printer *p)
 
 /* ---- kernels ---- */
 
+typedef VEC(Span) Spans;
+
+/* The equations that statements compute, in their order. */
+static void collect_spans(Compilation *c, const Block *block, Spans *spans)
+{
+    for (uint32_t k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        bool known = s->kind == S_FOR || s->kind == S_IF || !s->span.to;
+        for (uint32_t i = 0; i < spans->n && !known; i++)
+            known = spans->at[i].source == s->span.source && spans->at[i].from == s->span.from;
+        if (!known) PUSH(c, spans, s->span);
+        collect_spans(c, &s->body, spans);
+        collect_spans(c, &s->otherwise, spans);
+    }
+}
+
 static void print_kernel_comment(Printer *p, const Phase *phase)
 {
     text_add(p->out, "\n// %s: ", phase->name);
@@ -72,8 +87,9 @@ static void print_kernel_comment(Printer *p, const Phase *phase)
     else text_add(p->out, "one thread");
     for (unsigned k = 0; k < phase->n_tasks; k++) text_add(p->out, "%s%s", k ? ", " : "", phase->tasks[k]->name);
     text_add(p->out, ".\n");
-    const Block *body = &phase->body;
-    if (body->n) print_equation(p, body->at[0]->span);
+    Spans spans = {0};
+    collect_spans(p->c, &phase->body, &spans);
+    for (uint32_t k = 0; k < spans.n; k++) print_equation(p, spans.at[k]);
 }
 
 static void begin_kernel(Printer *p)
@@ -81,6 +97,7 @@ static void begin_kernel(Printer *p)
     p->own = (Names){.outer = &p->sizes_taken};
     p->sizes_taken = (Names){.outer = &p->globals};
     p->sizes.n = p->size_names.n = 0;
+    for (unsigned k = 0; k < p->n_buffers; k++) p->buffers[k].used = false;
     p->indent = 1;
 }
 
@@ -95,16 +112,16 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_kernel_comment(p, phase);
     text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n", THREADS, name, p->args);
     if (!phase->data_check) text_add(out, "    if (*args.%s) return;\n", p->status);
-    text_add(out, "    const %s a(args);\n", p->view);
+    text_add(out, "    const %s io(args);\n", p->view);
     for (uint32_t k = 0; k < p->sizes.n; k++)
-        text_add(out, "    const int64 %s = a.%s;\n", p->size_names.at[k], print_extent_method(p, p->sizes.at[k]));
+        text_add(out, "    const int64 %s = io.%s;\n", p->size_names.at[k], print_extent_method(p, p->sizes.at[k]));
     text_add(out, "%s}\n", body.at);
 }
 
 static bool uses_scratch(const Printer *p)
 {
     for (unsigned k = 0; k < p->n_buffers; k++)
-        if (p->buffers[k].buffer->kind == BUFFER_SCRATCH) return true;
+        if (p->buffers[k].used && p->buffers[k].buffer->kind == BUFFER_SCRATCH) return true;
     return false;
 }
 
@@ -115,8 +132,8 @@ static const AttnCudaKernel *print_kernels(Printer *p)
     for (unsigned k = 0; k < n; k++) {
         const Phase *phase = &p->kernel->phases.at[k];
         const char *name = name_new(p->c, &p->globals, format(p->c, "%s_%s", p->pattern->name, phase->name));
-        kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
         print_phase(p, phase, name);
+        kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
     }
     return kernels;
 }

@@ -6,7 +6,7 @@
  *   prelude.c          helpers in CUDA C
  * The program includes nothing. Its parameter is a struct, named after the pattern, whose fields runtime/abi.h
  * describes; its methods give access to the buffers, so that kernels read as the pattern does:
- *     s += a.q(b, h, i, d) * a.k(b, k_head, j, d);
+ *     s += io.q(b, h, i, d) * io.k(b, k_head, j, d);
  * Extents are methods too, so that NVRTC's option -DSIZE_d=64 makes a constant of one. */
 #ifndef ATTN_CODEGEN_CUDA_PRINT_H
 #define ATTN_CODEGEN_CUDA_PRINT_H
@@ -34,6 +34,7 @@ typedef struct PrintBuffer {
     const char *element;     /* C type in memory */
     int heads;               /* the dimension whose coordinate is divided by the group, or -1 */
     bool written;            /* by some phase */
+    bool used;               /* by the current kernel */
     const char *head;        /* in the current kernel: variable with the divided coordinate, or NULL */
     const Index *head_of;    /* ... of this */
 } PrintBuffer;
@@ -75,7 +76,8 @@ typedef struct Printer {
     uint32_t *uses;          /* by Node.id: places where it stands in what is looked at */
     uint32_t *stamp, now;    /* by Node.id: walks */
     VEC(uint32_t) trail;     /* ids in `memo` */
-    IndexSet bound;          /* variables that have a value */
+    IndexSet bound;          /* variables that have a value, */
+    IndexSet whole;          /* and those that take no coordinate outside of their index */
     bool eager;              /* lazy operands may be evaluated */
     Span span;               /* of the statement */
     uint32_t n_nodes;
@@ -95,6 +97,7 @@ void print_want(Printer *p, Helper helper);  /* with all that it uses itself */
 void print_args_init(Printer *p);
 void print_args(Printer *p);
 const char *print_element(const Printer *p, const Buffer *b);
+const Index *print_bound_index(const Index *index); /* the one that tells its extent */
 /* The name of an extent: a method inside the parameter, else a variable of the kernel. */
 const char *print_extent(Printer *p, const Index *index);
 const char *print_extent_method(Printer *p, const Index *index);
@@ -104,7 +107,7 @@ bool print_exact(Printer *p, const Node *n);             /* a real that is kept 
 const char *print_type(Printer *p, const Node *n);       /* its C type */
 void print_node(Printer *p, const Node *n, Strength around);
 void print_as(Printer *p, const Node *n, const char *type, Strength around); /* a real, converted */
-void print_access(Printer *p, const Tensor *t, Node *const *at); /* `a.q(b, h, i, d)` */
+void print_access(Printer *p, const Tensor *t, Node *const *at); /* `io.q(b, h, i, d)` */
 /* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is given
  * a variable is printed for BIND_MULTIPLY. */
 bool print_may_fuse(Printer *p, const Node *n);

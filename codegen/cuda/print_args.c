@@ -79,7 +79,7 @@ void print_args_init(Printer *p)
 /* ---- extents ---- */
 
 /* The index that tells the extent: itself if it follows from others. */
-static const Index *bound_index(const Index *index)
+const Index *print_bound_index(const Index *index)
 {
     while (index->extent && index->extent->op == N_SIZE) index = index->extent->index;
     return !index->extent && index->root ? index->root : index;
@@ -87,7 +87,7 @@ static const Index *bound_index(const Index *index)
 
 const char *print_extent_method(Printer *p, const Index *index)
 {
-    index = bound_index(index);
+    index = print_bound_index(index);
     if (!index->extent) return format(p->c, "%s()", p->methods[index->number]);
     if (index->extent->op == N_INT) return format(p->c, "%lld", (long long)index->extent->integer);
     for (uint32_t k = 0; k < p->derived.n; k++)
@@ -100,7 +100,7 @@ const char *print_extent_method(Printer *p, const Index *index)
 
 const char *print_extent(Printer *p, const Index *index)
 {
-    index = bound_index(index);
+    index = print_bound_index(index);
     const char *method = print_extent_method(p, index);
     if (p->inside || (index->extent && index->extent->op == N_INT)) return method;
     for (uint32_t k = 0; k < p->sizes.n; k++)
@@ -294,21 +294,28 @@ static const char *result_type(Printer *p, const PrintBuffer *b)
     return t->type == TYPE_BOOL ? "bool " : format(p->c, "%s ", p->real);
 }
 
+/* On one line where that is short. */
 static void print_accessor(Printer *p, const PrintBuffer *b)
 {
+    enum { LINE = 110 };
     const Tensor *t = b->buffer->tensor;
     Names own = {.outer = &p->members};
+    Text head = {.c = p->c}, body = {.c = p->c}, *out = p->out;
     const char *at[MAX_INDICES];
+    p->out = &head;
     text_add(p->out, "    __device__ %s%s(", result_type(p, b), b->access);
     for (unsigned d = 0; d < t->n_dims; d++) {
         at[d] = name_new(p->c, &own, t->dims[d]->name);
         bool ring = b->buffer->ring == (int)d;
         text_add(p->out, "%s%s %s", d ? ", " : "", ring ? "uint64" : "int64", at[d]);
     }
-    text_add(p->out, ") const { return ");
+    text_add(p->out, ") const");
+    p->out = &body;
     if (b->buffer->kind == BUFFER_BOUND) print_bound_element(p, b, at);
     else print_dense_element(p, b, at);
-    text_add(p->out, "; }\n");
+    p->out = out;
+    bool one_line = head.n + body.n + strlen(" { return ; }") <= LINE;
+    text_add(out, one_line ? "%s { return %s; }\n" : "%s\n    {\n        return %s;\n    }\n", head.at, body.at);
 }
 
 void print_args(Printer *p)

@@ -55,6 +55,9 @@ const char *print_type(Printer *p, const Node *n)
 
 static bool is_double(const char *type) { return type[0] == 'd'; }
 
+enum { ANY_BITS = 63, SIZE_BITS = 31, PLACE_BITS = 40 };
+static unsigned bits_of(Printer *p, const Node *n);
+
 /* ---- pieces ---- */
 
 static void open(Printer *p, Strength own, Strength around)
@@ -111,9 +114,10 @@ void print_as(Printer *p, const Node *n, const char *type, Strength around)
         print_node(p, n, around);
         return;
     }
+    bool once = n->op == N_TO_REAL && !p->memo[n->id] && n->args[0]->type == TYPE_INT && bits_of(p, n->args[0]) < 53;
     open(p, BIND_UNARY, around);
     text_add(p->out, "(%s)", type);
-    print_node(p, n, BIND_UNARY);
+    print_node(p, once ? n->args[0] : n, BIND_UNARY); /* an int that a double holds exactly */
     shut(p, BIND_UNARY, around);
 }
 
@@ -155,13 +159,14 @@ static void print_head_coordinate(Printer *p, const PrintBuffer *b, const Node *
         return;
     }
     print_node(p, at, BIND_MULTIPLY);
-    text_add(p->out, " / a.%s", b->group);
+    text_add(p->out, " / io.%s", b->group);
 }
 
 void print_access(Printer *p, const Tensor *t, Node *const *at)
 {
-    const PrintBuffer *b = buffer_of(p, t);
-    text_add(p->out, "a.%s(", b->access);
+    PrintBuffer *b = &p->buffers[p->buffer_of[t->id] - 1];
+    b->used = true;
+    text_add(p->out, "io.%s(", b->access);
     for (unsigned d = 0; d < t->n_dims; d++) {
         if (d) text_add(p->out, ", ");
         if (b->heads == (int)d) print_head_coordinate(p, b, at[d]);
@@ -170,14 +175,33 @@ void print_access(Printer *p, const Tensor *t, Node *const *at)
     text_add(p->out, ")");
 }
 
+/* Is this coordinate a variable that takes values of the dimension alone? */
+static bool is_sure(const Printer *p, const Node *at, const Index *dim)
+{
+    if (at->op != N_INDEX || !set_has(&p->whole, at->index->id)) return false;
+    return print_bound_index(at->index) == print_bound_index(dim) ||
+           (dim->extent && at->index->extent == dim->extent);
+}
+
+static bool needs_guards(const Printer *p, const Node *n)
+{
+    bool needs = false;
+    for (unsigned d = 0; n->guarded && d < n->n_args; d++)
+        needs = needs || !is_sure(p, n->args[d], n->tensor->dims[d]);
+    return needs;
+}
+
 /* `inside(x, size)`: 0 <= x < size in one comparison. */
 static void print_guards(Printer *p, const Node *n)
 {
+    bool first = true;
+    print_want(p, HELP_INSIDE);
     for (unsigned d = 0; d < n->n_args; d++) {
-        if (d) text_add(p->out, " && ");
-        text_add(p->out, "inside(");
+        if (is_sure(p, n->args[d], n->tensor->dims[d])) continue;
+        text_add(p->out, "%sinside(", first ? "" : " && ");
         print_node(p, n->args[d], BIND_ANY);
         text_add(p->out, ", %s)", print_extent(p, n->tensor->dims[d]));
+        first = false;
     }
 }
 
@@ -186,17 +210,16 @@ static void print_read(Printer *p, const Node *n, Strength around)
     const PrintBuffer *b = buffer_of(p, n->tensor);
     const char *type = print_type(p, n);
     bool converts = b->written && n->type == TYPE_REAL && strcmp(b->element, type);
-    bool guarded = n->guarded && n->n_args > 0;
+    bool guarded = needs_guards(p, n);
     Strength own = guarded ? BIND_CONDITIONAL : converts ? BIND_UNARY : BIND_POSTFIX;
     open(p, own, around);
     if (guarded) {
-        print_want(p, HELP_INSIDE);
         print_guards(p, n);
         text_add(p->out, " ? ");
     }
     if (converts) text_add(p->out, "(%s)", type);
     print_access(p, n->tensor, n->args);
-    if (guarded) text_add(p->out, n->type == TYPE_BOOL ? " : false" : n->type == TYPE_INT ? " : 0" : " : (%s)0", type);
+    if (guarded) text_add(p->out, n->type == TYPE_BOOL ? " : false" : n->type == TYPE_INT ? " : 0" : is_double(type) ? " : 0.0" : " : 0.0f");
     shut(p, own, around);
 }
 
@@ -232,7 +255,7 @@ static void print_bool(Printer *p, const Node *n, Strength around)
     case N_STOP: print_node(p, n->args[0], around); return;
     case N_GIVEN:
         open(p, BIND_EQUAL, around);
-        text_add(p->out, "a.%s != nullptr", buffer_of(p, n->tensor)->data);
+        text_add(p->out, "io.%s != nullptr", buffer_of(p, n->tensor)->data);
         shut(p, BIND_EQUAL, around);
         return;
     default: BUG(p->c, "no bool operation %s", op_name(n->op));
@@ -240,10 +263,6 @@ static void print_bool(Printer *p, const Node *n, Strength around)
 }
 
 /* ---- ints ---- */
-
-enum { ANY_BITS = 63, SIZE_BITS = 31, PLACE_BITS = 40 };
-
-static unsigned bits_of(Printer *p, const Node *n);
 
 static unsigned find_bits(Printer *p, const Node *n)
 {
@@ -381,7 +400,7 @@ static void print_check(Printer *p, const Node *n)
         print_node(p, n->args[k], BIND_ANY);
         text_add(p->out, ", ");
     }
-    text_add(p->out, "a.%s, %u)", p->status, n->check + 1);
+    text_add(p->out, "io.%s, %u)", p->status, n->check + 1);
 }
 
 /* ---- reals ---- */
@@ -494,7 +513,7 @@ static void print_if(Printer *p, const Node *n, Strength around)
 
 static void print_param(Printer *p, const Param *x, Strength around)
 {
-    const char *where = p->inside ? "" : "a.";
+    const char *where = p->inside ? "" : "io.";
     if (x->type != TYPE_BOOL) {
         text_add(p->out, "%s%s", where, p->params[x->number]);
         return;

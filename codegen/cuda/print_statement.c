@@ -141,7 +141,7 @@ void print_head(Printer *p, const Index *variable, Span span)
         if (b->head_of != variable) continue;
         b->head = name_new(p->c, &p->own, format(p->c, "%s_head", b->access));
         print_line(p, span);
-        text_add(p->out, "const int64 %s = %s / a.%s;\n", b->head, p->indices[variable->id], b->group);
+        text_add(p->out, "const int64 %s = %s / io.%s;\n", b->head, p->indices[variable->id], b->group);
     }
 }
 
@@ -211,9 +211,22 @@ static void print_body(Printer *p, const Block *block, uint32_t mark)
     p->indent--;
 }
 
+/* Is n certainly not above the extent of the variable? */
+static bool is_below_extent(const Index *variable, const Node *n)
+{
+    if (n->op == N_MIN) return is_below_extent(variable, n->args[0]) || is_below_extent(variable, n->args[1]);
+    return n == variable->extent || (n->op == N_SIZE && print_bound_index(n->index) == print_bound_index(variable));
+}
+
+static bool is_not_negative(const Node *n)
+{
+    if (n->op == N_MAX) return is_not_negative(n->args[0]) || is_not_negative(n->args[1]);
+    return n->op == N_INT && n->integer >= 0;
+}
+
 static void print_for(Printer *p, const Statement *s, uint32_t mark)
 {
-    IndexSet bound = p->bound;
+    IndexSet bound = p->bound, whole = p->whole;
     const char *outer = p->indices[s->variable->id], *name = name_new(p->c, &p->own, s->variable->name);
     print_for_head(p, s, name);
     p->indices[s->variable->id] = name;
@@ -222,11 +235,14 @@ static void print_for(Printer *p, const Statement *s, uint32_t mark)
     print_forget(p, mark);
     print_head(p, s->variable, s->span);
     set_add(&p->bound, s->variable->id);
+    set_remove(&p->whole, s->variable->id);
+    if (is_not_negative(s->lo) && is_below_extent(s->variable, s->hi)) set_add(&p->whole, s->variable->id);
     print_invariants(p, &s->body, false, s->span);
     print_block(p, &s->body);
     print_forget(p, mark);
     p->indent--;
     p->bound = bound;
+    p->whole = whole;
     p->own.taken.n = names;
     p->indices[s->variable->id] = outer;
     forget_heads(p, s->variable);
@@ -274,7 +290,7 @@ static void print_assigned(Printer *p, const Statement *s, const char *type)
                                           ? addend(v, v->args[0])
                                           : NULL;
     text_add(p->out, more ? " += " : " = ");
-    if (more) print_as(p, more, type, BIND_MULTIPLY);
+    if (more) print_as(p, more, type, print_may_fuse(p, more) ? BIND_MULTIPLY : BIND_ANY);
     else print_as(p, v, type, print_may_fuse(p, v) ? BIND_MULTIPLY : BIND_ANY);
     text_add(p->out, ";\n");
 }
@@ -303,7 +319,7 @@ static void print_require(Printer *p, const Statement *s)
     print_line(p, s->span);
     text_add(p->out, "if (!");
     print_node(p, s->condition, BIND_UNARY);
-    text_add(p->out, ") fail(a.%s, %u);\n", p->status, s->check + 1);
+    text_add(p->out, ") fail(io.%s, %u);\n", p->status, s->check + 1);
 }
 
 static void print_statement(Printer *p, const Statement *s, bool declare, uint32_t mark)
@@ -388,7 +404,7 @@ static void print_tasks(Printer *p, const Phase *phase)
     }
     const char *task = one ? names[0] : "task";
     print_line(p, span);
-    text_add(p->out, "for (int64 %s = thread(); %s < a.%s; %s += threads()) {\n", task, task, p->tasks, task);
+    text_add(p->out, "for (int64 %s = thread(); %s < io.%s; %s += threads()) {\n", task, task, p->tasks, task);
     p->indent++;
     for (unsigned k = 0; k < phase->n_tasks && !one; k++) {
         print_line(p, span);
@@ -399,6 +415,7 @@ static void print_tasks(Printer *p, const Phase *phase)
     for (unsigned k = 0; k < phase->n_tasks; k++) {
         print_head(p, phase->tasks[k], span);
         set_add(&p->bound, phase->tasks[k]->id);
+        set_add(&p->whole, phase->tasks[k]->id);
     }
 }
 
@@ -408,7 +425,7 @@ void print_phase_body(Printer *p, const Phase *phase)
     memset(p->locals, 0, sizeof *p->locals * (p->kernel->n_locals + 1));
     note_heads(p, &phase->body);
     place_locals(p, &phase->body);
-    p->bound = (IndexSet){{0}};
+    p->bound = p->whole = (IndexSet){{0}};
     print_forget(p, 0);
     print_invariants(p, &phase->body, true, (Span){0});
     print_tasks(p, phase);
