@@ -14,8 +14,8 @@ typedef struct Program {
     PtxModule *module;
     uint64_t out;
     const PtxFunction *function;
-    const char *error;      /* of the last run, "" where there was none */
-    bool expected;          /* that error was asked for */
+    const char *error; /* of the last run, "" where there was none */
+    bool expected;     /* that error was asked for */
     unsigned wrong, line;
 } Program;
 
@@ -57,7 +57,8 @@ static void directive_run(Program *p, const char *text)
 
 static void directive_error(Program *p, const char *text)
 {
-    if (!p->error || !strstr(p->error, text)) complain(p, "this is not in the error: ", p->error ? p->error : "");
+    if (!p->error || !strstr(p->error, text))
+        complain(p, "this is not in the error: ", p->error ? p->error : "");
     p->expected = true;
 }
 
@@ -80,7 +81,8 @@ static void directive_out(Program *p, const char *text)
             return;
         }
         if (words[first] != want)
-            complain(p, "another number: ", format(p->c, "out[%lu] is 0x%x, not 0x%x", first, words[first], want));
+            complain(
+                p, "another number: ", format(p->c, "out[%lu] is 0x%x, not 0x%x", first, words[first], want));
         at = end;
     }
 }
@@ -89,9 +91,13 @@ static void directive_out(Program *p, const char *text)
 static void directive_count(Program *p, const char *text)
 {
     PtxCounters c = ptx_counters(p->function);
-    const struct { const char *name; PtxTraffic t; } traffic[] = {
-        {"global_load", c.global_load}, {"global_store", c.global_store},
-        {"shared_load", c.shared_load}, {"shared_store", c.shared_store}};
+    const struct {
+        const char *name;
+        PtxTraffic t;
+    } traffic[] = {{"global_load", c.global_load},
+                   {"global_store", c.global_store},
+                   {"shared_load", c.shared_load},
+                   {"shared_store", c.shared_store}};
     const char *equal = strstr(text, " = "), *is = NULL;
     int length = equal ? (int)(equal - text) : 0;
     for (size_t k = 0; k < 4; k++)
@@ -101,14 +107,21 @@ static void directive_count(Program *p, const char *text)
     for (PtxClass k = 0; k < PTX_CLASSES && !is; k++)
         if ((int)strlen(ptx_class_name(k)) == length && !strncmp(text, ptx_class_name(k), (size_t)length))
             is = format(p->c, "%u %u", (unsigned)c.warps[k], (unsigned)c.threads[k]);
-    if (!equal || !is) complain(p, "no such count: ", text);
-    else if (strcmp(is, equal + 3)) complain(p, "another count: ", format(p->c, "%.*s = %s", length, text, is));
+    if (!equal || !is)
+        complain(p, "no such count: ", text);
+    else if (strcmp(is, equal + 3))
+        complain(p, "another count: ", format(p->c, "%.*s = %s", length, text, is));
 }
 
 static void directive(Program *p, const char *text)
 {
-    static const struct { const char *name; void (*run)(Program *, const char *); } list[] = {
-        {"run ", directive_run}, {"error ", directive_error}, {"out ", directive_out}, {"count ", directive_count}};
+    static const struct {
+        const char *name;
+        void (*run)(Program *, const char *);
+    } list[] = {{"run ", directive_run},
+                {"error ", directive_error},
+                {"out ", directive_out},
+                {"count ", directive_count}};
     for (size_t k = 0; k < sizeof list / sizeof *list; k++)
         if (!strncmp(text, list[k].name, strlen(list[k].name))) list[k].run(p, text + strlen(list[k].name));
 }

@@ -1,5 +1,6 @@
-/* Where the elements of matrices are: mma in every shape and type, ldmatrix and stmatrix, each element by itself,
- * against the tables of the PTX ISA (sections on warp-level matrix fragments) and a plain matrix product. */
+/* Where the elements of matrices are: mma in every shape and type, ldmatrix and stmatrix, each element by
+ * itself, against the tables of the PTX ISA (sections on warp-level matrix fragments) and a plain matrix
+ * product. */
 #include "ptx/ptx.h"
 
 #include <criterion/criterion.h>
@@ -11,9 +12,9 @@ enum { LANES = 32, ROWS = 16, COLUMNS = 8, MAX_K = 32 };
 
 typedef struct Shape {
     const char *opcode;
-    unsigned k, bits;       /* of an element of a and b */
-    int kind;               /* 'f': f16, 'b': bf16, 't': tf32, 's': s8, 'u': u8, 'e': e4m3, '5': e5m2 */
-    bool half_sum;          /* c and d are f16 */
+    unsigned k, bits; /* of an element of a and b */
+    int kind;         /* 'f': f16, 'b': bf16, 't': tf32, 's': s8, 'u': u8, 'e': e4m3, '5': e5m2 */
+    bool half_sum;    /* c and d are f16 */
 } Shape;
 
 static const Shape shapes[] = {
@@ -31,7 +32,9 @@ static const Shape shapes[] = {
 };
 
 /* Small whole numbers, exact in every type. */
-typedef struct Matrices { int a[ROWS][MAX_K], b[MAX_K][COLUMNS], c[ROWS][COLUMNS]; } Matrices;
+typedef struct Matrices {
+    int a[ROWS][MAX_K], b[MAX_K][COLUMNS], c[ROWS][COLUMNS];
+} Matrices;
 
 static uint32_t half_bits(float x)
 {
@@ -50,7 +53,8 @@ static uint32_t float_bits(float x)
 
 static uint32_t encode(int kind, int v)
 {
-    static const uint8_t e4m3[] = {0x00, 0x38, 0x40, 0x44, 0x48}, e5m2[] = {0x00, 0x3c, 0x40, 0x42, 0x44}; /* 0 .. 4 */
+    static const uint8_t e4m3[] = {0x00, 0x38, 0x40, 0x44, 0x48},
+                         e5m2[] = {0x00, 0x3c, 0x40, 0x42, 0x44}; /* 0 .. 4 */
     switch (kind) {
     case 'f': return half_bits((float)v);
     case 'b': return float_bits((float)v) >> 16;
@@ -84,9 +88,12 @@ static void place_b(const Shape *s, unsigned lane, unsigned i, unsigned *row, un
 {
     unsigned in = lane % 4;
     *column = lane >> 2;
-    if (s->bits == 16) *row = in * 2 + (i & 1) + (i >= 2 ? 8 : 0);
-    else if (s->bits == 32) *row = i == 0 ? in : in + 4;
-    else *row = in * 4 + (i & 3) + (i >= 4 ? 16 : 0);
+    if (s->bits == 16)
+        *row = in * 2 + (i & 1) + (i >= 2 ? 8 : 0);
+    else if (s->bits == 32)
+        *row = i == 0 ? in : in + 4;
+    else
+        *row = in * 4 + (i & 3) + (i >= 4 ? 16 : 0);
 }
 
 static void place_c(unsigned lane, unsigned i, unsigned *row, unsigned *column)
@@ -96,7 +103,12 @@ static void place_c(unsigned lane, unsigned i, unsigned *row, unsigned *column)
 }
 
 /* ---- One mma ---- */
-typedef struct Machine { PtxDevice *device; PtxModule *module; uint32_t *words; uint64_t address; } Machine;
+typedef struct Machine {
+    PtxDevice *device;
+    PtxModule *module;
+    uint32_t *words;
+    uint64_t address;
+} Machine;
 enum { WORDS = 4096, A = 0, B = 4, C = 8, D = 12, LANE_WORDS = 16 }; /* words of a lane */
 
 static Machine machine(const char *text)
@@ -121,7 +133,8 @@ static void end(Machine *m)
     ptx_device_free(m->device);
 }
 
-#define HEAD ".version 8.4\n.target sm_89\n.address_size 64\n.visible .entry k(.param .u64 p)\n{\n" \
+#define HEAD                                                                                     \
+    ".version 8.4\n.target sm_89\n.address_size 64\n.visible .entry k(.param .u64 p)\n{\n"       \
     ".reg .b32 %%r<32>; .reg .b64 %%rd<4>;\nld.param.u64 %%rd0, [p];\nmov.u32 %%r30, %%tid.x;\n" \
     "mul.wide.u32 %%rd1, %%r30, 64;\nadd.s64 %%rd0, %%rd0, %%rd1;\n"
 
@@ -130,8 +143,10 @@ static const char *const vectors[] = {"", "{%r~}", "{%r~, %r~}", "", "{%r~, %r~,
 static void write_vector(char *out, unsigned n, unsigned first) /* {%r4, %r5} */
 {
     for (const char *at = vectors[n]; *at; at++)
-        if (*at == '~') out += sprintf(out, "%u", first++);
-        else *out++ = *at;
+        if (*at == '~')
+            out += sprintf(out, "%u", first++);
+        else
+            *out++ = *at;
     *out = 0;
 }
 
@@ -143,10 +158,12 @@ static Machine mma_machine(const Shape *s)
     write_vector(b, n, B);
     write_vector(c, s->half_sum ? 2 : 4, C);
     write_vector(d, s->half_sum ? 2 : 4, D);
-    snprintf(text, sizeof text, HEAD "ld.global.v4.u32 {%%r0, %%r1, %%r2, %%r3}, [%%rd0];\n"
-             "ld.global.v4.u32 {%%r4, %%r5, %%r6, %%r7}, [%%rd0+16];\n"
-             "ld.global.v4.u32 {%%r8, %%r9, %%r10, %%r11}, [%%rd0+32];\n%s %s, %s, %s, %s;\n"
-             "st.global.v4.u32 [%%rd0+48], {%%r12, %%r13, %%r14, %%r15};\nret;\n}\n", s->opcode, d, a, b, c);
+    snprintf(text, sizeof text,
+             HEAD "ld.global.v4.u32 {%%r0, %%r1, %%r2, %%r3}, [%%rd0];\n"
+                  "ld.global.v4.u32 {%%r4, %%r5, %%r6, %%r7}, [%%rd0+16];\n"
+                  "ld.global.v4.u32 {%%r8, %%r9, %%r10, %%r11}, [%%rd0+32];\n%s %s, %s, %s, %s;\n"
+                  "st.global.v4.u32 [%%rd0+48], {%%r12, %%r13, %%r14, %%r15};\nret;\n}\n",
+             s->opcode, d, a, b, c);
     return machine(text);
 }
 
@@ -172,8 +189,10 @@ static void fill(const Machine *m, const Shape *s, const Matrices *x)
         for (unsigned i = 0; i < 4; i++) {
             place_c(lane, i, &row, &column);
             int v = x->c[row][column];
-            if (s->half_sum) put(w + C, 16, i, half_bits((float)v));
-            else w[C + i] = s->kind == 's' || s->kind == 'u' ? (uint32_t)v : float_bits((float)v);
+            if (s->half_sum)
+                put(w + C, 16, i, half_bits((float)v));
+            else
+                w[C + i] = s->kind == 's' || s->kind == 'u' ? (uint32_t)v : float_bits((float)v);
         }
     }
 }
@@ -188,10 +207,11 @@ static void compare(const Machine *m, const Shape *s, const Matrices *x)
             for (unsigned k = 0; k < s->k; k++) sum += x->a[row][k] * x->b[k][column];
             const uint32_t *d = m->words + lane * LANE_WORDS + D;
             uint32_t is = s->half_sum ? d[i / 2] >> 16 * (i & 1) & 0xffff : d[i];
-            uint32_t want = s->half_sum ? half_bits((float)sum)
-                            : s->kind == 's' || s->kind == 'u' ? (uint32_t)sum : float_bits((float)sum);
-            cr_assert(is == want, "%s: row %u, column %u (lane %u, element %u): 0x%x, not 0x%x", s->opcode, row, column,
-                      lane, i, is, want);
+            uint32_t want = s->half_sum                        ? half_bits((float)sum)
+                            : s->kind == 's' || s->kind == 'u' ? (uint32_t)sum
+                                                               : float_bits((float)sum);
+            cr_assert(is == want, "%s: row %u, column %u (lane %u, element %u): 0x%x, not 0x%x", s->opcode,
+                      row, column, lane, i, is, want);
         }
 }
 
@@ -245,22 +265,29 @@ Test(fragments, mma)
 
 /* ---- Matrices of 8 x 8 halves ---- */
 
-/* Lane l writes 16 bytes, 8 halves, of row 31 - l, into shared memory; ldmatrix gets the rows in that order. */
+/* Lane l writes 16 bytes, 8 halves, of row 31 - l, into shared memory; ldmatrix gets the rows in that order.
+ */
 static Machine matrix_machine(unsigned n, bool trans, unsigned stride, bool store)
 {
     char text[2048], registers[64];
     write_vector(registers, n, 8);
     const char *t = trans ? ".trans" : "";
-    snprintf(text, sizeof text, HEAD ".shared .align 16 .b8 s[8192];\nmov.u32 %%r29, s;\nsub.u32 %%r28, 31, %%r30;\n"
+    snprintf(text, sizeof text,
+             HEAD
+             ".shared .align 16 .b8 s[8192];\nmov.u32 %%r29, s;\nsub.u32 %%r28, 31, %%r30;\n"
              "mad.lo.u32 %%r27, %%r28, %u, %%r29;\nmov.u32 %%r8, 0;\nmov.u32 %%r9, 0;\nmov.u32 %%r10, 0;\n"
              "mov.u32 %%r11, 0;\nld.global.v4.u32 {%%r0, %%r1, %%r2, %%r3}, [%%rd0];\n"
-             "st.shared.v4.u32 [%%r27], {%%r0, %%r1, %%r2, %%r3};\nbar.sync 0;\n", stride);
+             "st.shared.v4.u32 [%%r27], {%%r0, %%r1, %%r2, %%r3};\nbar.sync 0;\n",
+             stride);
     char *at = text + strlen(text);
     if (store)
-        sprintf(at, "ld.global.v4.u32 {%%r8, %%r9, %%r10, %%r11}, [%%rd0+32];\n"
+        sprintf(at,
+                "ld.global.v4.u32 {%%r8, %%r9, %%r10, %%r11}, [%%rd0+32];\n"
                 "stmatrix.sync.aligned.m8n8.x%u%s.shared.b16 [%%r27], %s;\nbar.sync 0;\n"
-                "ld.shared.v4.u32 {%%r8, %%r9, %%r10, %%r11}, [%%r27];\n", n, t, registers);
-    else sprintf(at, "ldmatrix.sync.aligned.m8n8.x%u%s.shared.b16 %s, [%%r27];\n", n, t, registers);
+                "ld.shared.v4.u32 {%%r8, %%r9, %%r10, %%r11}, [%%r27];\n",
+                n, t, registers);
+    else
+        sprintf(at, "ldmatrix.sync.aligned.m8n8.x%u%s.shared.b16 %s, [%%r27];\n", n, t, registers);
     strcat(text, "st.global.v4.u32 [%rd0+32], {%r8, %r9, %r10, %r11};\nret;\n}\n");
     return machine(text);
 }
@@ -276,7 +303,8 @@ static uint32_t pair_of(unsigned m, unsigned lane, bool trans)
 Test(fragments, ldmatrix)
 {
     static const unsigned strides[] = {16, 128, 144};
-    static const uint64_t cycles[] = {1, 8, 1}; /* of 8 rows: side by side; in the same banks; shifted by 16 bytes */
+    static const uint64_t cycles[] = {
+        1, 8, 1}; /* of 8 rows: side by side; in the same banks; shifted by 16 bytes */
     for (unsigned n = 1; n <= 4; n *= 2)
         for (unsigned trans = 0; trans < 2; trans++)
             for (unsigned k = 0; k < 3; k++) {

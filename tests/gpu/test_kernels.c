@@ -1,5 +1,6 @@
-/* What NVRTC makes of CUDA C, run by the interpreter: attention with tensor cores against a plain one in double,
- * with its counts; the same with mistakes, which must be found; functions of libdevice against those of libm. */
+/* What NVRTC makes of CUDA C, run by the interpreter: attention with tensor cores against a plain one in
+ * double, with its counts; the same with mistakes, which must be found; functions of libdevice against those
+ * of libm. */
 #include "codegen/cuda/nvrtc.h"
 #include "ptx/ptx.h"
 
@@ -9,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Kernels { Compilation c; PtxDevice *device; PtxModule *module; } Kernels;
+typedef struct Kernels {
+    Compilation c;
+    PtxDevice *device;
+    PtxModule *module;
+} Kernels;
 
 static const char *read_source(Compilation *c, const char *name)
 {
@@ -51,8 +56,17 @@ static void end(Kernels *k)
 
 /* ---- Attention ---- */
 enum { HEADS = 2, MAX_D = 128 };
-typedef struct Arguments { uint64_t q, k, v, o; int n; float scale; } Arguments;
-typedef struct Attention { int n, d; bool bfloat; Arguments p; uint16_t *q, *k, *v, *o; } Attention;
+typedef struct Arguments {
+    uint64_t q, k, v, o;
+    int n;
+    float scale;
+} Arguments;
+typedef struct Attention {
+    int n, d;
+    bool bfloat;
+    Arguments p;
+    uint16_t *q, *k, *v, *o;
+} Attention;
 
 static uint16_t encode(bool bfloat, float x)
 {
@@ -95,7 +109,8 @@ static Attention attention(Kernels *k, int n, int d, bool bfloat)
 
 static bool launch(Kernels *k, const Attention *a)
 {
-    PtxLaunch l = {ptx_find(k->module, "flash"), {(uint32_t)(a->n + 63) / 64, HEADS, 1}, {128, 1, 1}, 0, &a->p};
+    PtxLaunch l = {
+        ptx_find(k->module, "flash"), {(uint32_t)(a->n + 63) / 64, HEADS, 1}, {128, 1, 1}, 0, &a->p};
     cr_assert(ptx_params_size(l.function) == sizeof a->p);
     return ptx_launch(k->device, &l);
 }
@@ -107,14 +122,16 @@ static void row_of(const Attention *a, size_t head, int i, double *y)
     for (int j = 0; j <= i; j++) {
         weight[j] = 0;
         for (size_t z = 0; z < d; z++)
-            weight[j] += decode(a->bfloat, a->q[base + (size_t)i * d + z]) * decode(a->bfloat, a->k[base + (size_t)j * d + z]);
+            weight[j] += decode(a->bfloat, a->q[base + (size_t)i * d + z]) *
+                         decode(a->bfloat, a->k[base + (size_t)j * d + z]);
         weight[j] /= sqrt(a->d);
         most = fmax(most, weight[j]);
     }
     memset(y, 0, d * sizeof *y);
     for (int j = 0; j <= i; j++) sum += weight[j] = exp(weight[j] - most);
     for (int j = 0; j <= i; j++)
-        for (size_t z = 0; z < d; z++) y[z] += weight[j] / sum * decode(a->bfloat, a->v[base + (size_t)j * d + z]);
+        for (size_t z = 0; z < d; z++)
+            y[z] += weight[j] / sum * decode(a->bfloat, a->v[base + (size_t)j * d + z]);
 }
 
 static double relative_error(const Attention *a)
@@ -143,21 +160,23 @@ static void check_counts(const Kernels *k, const Attention *a)
 {
     PtxCounters c = ptx_counters(ptx_find(k->module, "flash"));
     uint64_t tiles = visited(a->n), d = (uint64_t)a->d;
-    cr_expect(c.warps[PTX_MMA] == tiles * 4 * 2 * (64 / 8) * (d / 16));     /* 4 warps, 2 products */
+    cr_expect(c.warps[PTX_MMA] == tiles * 4 * 2 * (64 / 8) * (d / 16)); /* 4 warps, 2 products */
     cr_expect(c.mma_flops == tiles * 2 * 2 * 64 * 64 * d);
     cr_expect(c.shared_load.units == c.shared_load.ideal && c.shared_load.requests > 0);
     cr_expect(c.shared_store.units == c.shared_store.ideal);
     cr_expect(c.global_load.units == c.global_load.ideal);
     uint64_t blocks = HEADS * ((uint64_t)(a->n + 63) / 64);
-    cr_expect(c.warps[PTX_ASYNC] == (blocks + 2 * tiles) * 64 * d / 8 / 32); /* Q once, K and V of each tile once */
-    if (a->n % 64 == 0) cr_expect(c.threads[PTX_EXP] == tiles * (64 * 64 + 2 * 128)); /* and 2 a thread to rescale */
+    cr_expect(c.warps[PTX_ASYNC] ==
+              (blocks + 2 * tiles) * 64 * d / 8 / 32); /* Q once, K and V of each tile once */
+    if (a->n % 64 == 0)
+        cr_expect(c.threads[PTX_EXP] == tiles * (64 * 64 + 2 * 128)); /* and 2 a thread to rescale */
 }
 
 static void check_flash(int n, int d, bool bfloat, unsigned arch)
 {
     Kernels k;
     char before[64];
-    snprintf(before, sizeof before, "#define D %d\n%s", d, bfloat ? "#define BF16" : "");
+    snprintf(before, sizeof before, "#define D %d\n#define TYPE \"%s\"", d, bfloat ? "bf16" : "f16");
     if (compile(&k, "flash.cu", before, arch)) {
         Attention a = attention(&k, n, d, bfloat);
         cr_assert(launch(&k, &a), "%s", ptx_error(k.device));
@@ -177,26 +196,36 @@ Test(kernels, flash_sm_100) { check_flash(65, 64, false, 100); }
 static void check_mistake(const char *definition, const char *words, bool fails)
 {
     Kernels k;
-    if (compile(&k, "flash.cu", definition, 80)) {
+    char before[128];
+    snprintf(before, sizeof before, "#define D 64\n#define TYPE \"f16\"\n#define %s", definition);
+    if (compile(&k, "flash.cu", before, 80)) {
         Attention a = attention(&k, 200, 64, false);
         cr_expect(launch(&k, &a) != fails, "%s", definition);
         cr_expect(strstr(ptx_error(k.device), words), "%s: %s", definition, ptx_error(k.device));
         PtxCounters c = ptx_counters(ptx_find(k.module, "flash"));
-        if (!fails) cr_expect(c.shared_load.units == 8 * c.shared_load.ideal); /* all rows in the same banks */
+        if (!fails)
+            cr_expect(c.shared_load.units == 8 * c.shared_load.ideal); /* all rows in the same banks */
     }
     end(&k);
 }
 
-Test(kernels, no_barrier) { check_mistake("#define NO_BARRIER", "a cp.async is under way", true); }
-Test(kernels, no_wait) { check_mistake("#define NO_WAIT", "a cp.async is under way", true); }
-Test(kernels, no_bound) { check_mistake("#define NO_BOUND", "out of bounds", true); }
-Test(kernels, no_swizzle) { check_mistake("#define NO_SWIZZLE", "", false); }
+Test(kernels, no_barrier) { check_mistake("NO_BARRIER", "a cp.async is under way", true); }
+Test(kernels, no_wait) { check_mistake("NO_WAIT", "a cp.async is under way", true); }
+Test(kernels, no_bound) { check_mistake("NO_BOUND", "out of bounds", true); }
+Test(kernels, no_swizzle) { check_mistake("NO_SWIZZLE", "", false); }
 
 /* ---- Functions ---- */
-#define FLOATS(X) X(expf) X(logf) X(sinf) X(cosf) X(tanf) X(tanhf) X(sqrtf) X(erff) X(erfcf) X(exp2f) X(log2f) X(log1pf) \
-    X(expm1f) X(floorf) X(ceilf) X(truncf) X(rintf) X(roundf) X(fabsf) X(asinf) X(acosf) X(atanf) X(sinhf) X(cbrtf)
-#define DOUBLES(X) X(exp) X(log) X(sin) X(cos) X(tanh) X(sqrt) X(erf) X(exp2) X(log2) X(log1p) X(expm1) X(floor) X(ceil) \
-    X(trunc) X(rint) X(round) X(fabs) X(atan) X(cbrt)
+#define FLOATS(X)                                                                                    \
+    X(expf)                                                                                          \
+    X(logf)                                                                                          \
+    X(sinf) X(cosf) X(tanf) X(tanhf) X(sqrtf) X(erff) X(erfcf) X(exp2f) X(log2f) X(log1pf) X(expm1f) \
+        X(floorf) X(ceilf) X(truncf) X(rintf) X(roundf) X(fabsf) X(asinf) X(acosf) X(atanf) X(sinhf) \
+            X(cbrtf)
+#define DOUBLES(X)                                                                                           \
+    X(exp)                                                                                                   \
+    X(log)                                                                                                   \
+    X(sin) X(cos) X(tanh) X(sqrt) X(erf) X(exp2) X(log2) X(log1p) X(expm1) X(floor) X(ceil) X(trunc) X(rint) \
+        X(round) X(fabs) X(atan) X(cbrt)
 
 enum { N = 300 };
 
@@ -221,13 +250,18 @@ static double distance(double is, double want, int bits)
 static void check_function(Kernels *k, const char *name, bool is_float, double f(double))
 {
     size_t size = is_float ? 4 : 8;
-    struct { uint64_t x, y; int n; } p = {ptx_alloc(k->device, N * size), ptx_alloc(k->device, N * size), N};
+    struct {
+        uint64_t x, y;
+        int n;
+    } p = {ptx_alloc(k->device, N * size), ptx_alloc(k->device, N * size), N};
     float *x = ptx_bytes(k->device, p.x, 4), *y = ptx_bytes(k->device, p.y, 4);
     double *x64 = ptx_bytes(k->device, p.x, 8), *y64 = ptx_bytes(k->device, p.y, 8);
     srand(5);
     for (int i = 0; i < N; i++)
-        if (is_float) x[i] = (float)input(i);
-        else x64[i] = input(i);
+        if (is_float)
+            x[i] = (float)input(i);
+        else
+            x64[i] = input(i);
     PtxLaunch l = {ptx_find(k->module, format(&k->c, "k_%s", name)), {3, 1, 1}, {128, 1, 1}, 0, &p};
     cr_assert(ptx_launch(k->device, &l), "%s", ptx_error(k->device));
     for (int i = 0; i < N; i++) {
@@ -244,7 +278,8 @@ static void check_function(Kernels *k, const char *name, bool is_float, double f
 #define FUNCTIONS "#define FUNCTIONS(X) " FLOATS(NAMED_FLOAT) DOUBLES(NAMED_DOUBLE)
 
 static double by_double(float f(float), double x) { return (double)f((float)x); }
-#define WRAP(f) static double double_##f(double x) { return by_double(f, x); }
+#define WRAP(f) \
+    static double double_##f(double x) { return by_double(f, x); }
 FLOATS(WRAP)
 
 Test(kernels, math)
@@ -262,7 +297,11 @@ Test(kernels, math)
 }
 
 /* ---- A struct as the parameter, local arrays, a call ---- */
-typedef struct Polynomial { uint64_t x, y; int64_t n, strides[4]; int32_t steps, unused; } Polynomial;
+typedef struct Polynomial {
+    uint64_t x, y;
+    int64_t n, strides[4];
+    int32_t steps, unused;
+} Polynomial;
 
 Test(kernels, polynomial)
 {

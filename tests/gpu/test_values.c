@@ -81,9 +81,9 @@ static bool mentions(const char *text, const char *opcode)
 
 Test(values, complete)
 {
-    static const char *const files[] = {"values/integer.txt", "values/float.txt", "values/half.txt",
+    static const char *const files[] = {"values/integer.txt", "values/float.txt",     "values/half.txt",
                                         "values/convert.txt", "programs/control.ptx", "programs/memory.ptx",
-                                        "programs/lanes.ptx", "programs/shared.ptx", "test_fragments.c"};
+                                        "programs/lanes.ptx", "programs/shared.ptx",  "test_fragments.c"};
     static const char *const opcodes[] = {
 #define OP(name, ...) #name,
 #include "ptx/opcode_list.h"

@@ -18,9 +18,12 @@ static uint64_t float_in(Type t, double x)
     _Float16 half = (_Float16)x;
     float single = (float)x;
     uint64_t bits = 0;
-    if (t == T_f64) memcpy(&bits, &x, sizeof x);
-    else if (t == T_f16) memcpy(&bits, &half, sizeof half);
-    else memcpy(&bits, &single, sizeof single);
+    if (t == T_f64)
+        memcpy(&bits, &x, sizeof x);
+    else if (t == T_f16)
+        memcpy(&bits, &half, sizeof half);
+    else
+        memcpy(&bits, &single, sizeof single);
     return t == T_bf16 ? bits >> 16 : bits;
 }
 
@@ -33,8 +36,10 @@ static bool read_number(Compilation *c, const char *text, Type t, Number *n)
     if (n->literal) return true;
     char *end;
     bool fraction = type_kind(n->type) == FLOAT && strncmp(text, "0x", 2) && strncmp(text, "-0x", 3);
-    if (fraction) n->bits = float_in(n->type, strtod(text, &end));
-    else n->bits = (uint64_t)strtoll(text, &end, 0);
+    if (fraction)
+        n->bits = float_in(n->type, strtod(text, &end));
+    else
+        n->bits = (uint64_t)strtoll(text, &end, 0);
     if (!fraction && !*end && text[0] != '-') n->bits = strtoull(text, &end, 0);
     n->bits = keep_bits(n->bits, type_bits(n->type) == 1 ? 1 : type_bits(n->type));
     return n->type && end != text && !*end;
@@ -100,25 +105,30 @@ static void write_operand(Text *out, const Number *n, unsigned k)
 {
     if (n->literal) return;
     text_add(out, ".reg .%s a%u; ", register_type(n->type), k);
-    if (n->type == T_pred) text_add(out, "setp.ne.u32 a%u, %u, 0; ", k, (unsigned)n->bits);
-    else text_add(out, "mov.%s a%u, 0x%llx; ", register_type(n->type), k, (unsigned long long)n->bits);
+    if (n->type == T_pred)
+        text_add(out, "setp.ne.u32 a%u, %u, 0; ", k, (unsigned)n->bits);
+    else
+        text_add(out, "mov.%s a%u, 0x%llx; ", register_type(n->type), k, (unsigned long long)n->bits);
 }
 
 static void write_case(Text *out, const Case *t, uint32_t k)
 {
     text_add(out, "{ ");
     for (unsigned n = 0; n < t->n_operands; n++) write_operand(out, &t->operands[n], n);
-    for (unsigned n = 0; n < t->n_results; n++) text_add(out, ".reg .%s d%u; ", register_type(t->results[n].type), n);
+    for (unsigned n = 0; n < t->n_results; n++)
+        text_add(out, ".reg .%s d%u; ", register_type(t->results[n].type), n);
     text_add(out, "%s d0%s", t->opcode, t->n_results == 2 ? "|d1" : "");
     for (unsigned n = 0; n < t->n_operands; n++)
-        if (t->operands[n].literal) text_add(out, ", %s", t->operands[n].text);
-        else text_add(out, ", a%u", n);
+        if (t->operands[n].literal)
+            text_add(out, ", %s", t->operands[n].text);
+        else
+            text_add(out, ", a%u", n);
     text_add(out, "; ");
     for (unsigned n = 0; n < t->n_results; n++) {
         Type type = t->results[n].type;
         if (type == T_pred) text_add(out, ".reg .b32 s%u; selp.b32 s%u, 1, 0, d%u; ", n, n, n);
-        text_add(out, "st.global.%s [%%rd0+%u], %c%u; ", type == T_pred ? "b32" : register_type(type), 16 * k + 8 * n,
-                 type == T_pred ? 's' : 'd', n);
+        text_add(out, "st.global.%s [%%rd0+%u], %c%u; ", type == T_pred ? "b32" : register_type(type),
+                 16 * k + 8 * n, type == T_pred ? 's' : 'd', n);
     }
     text_add(out, "}\n");
 }
@@ -126,8 +136,9 @@ static void write_case(Text *out, const Case *t, uint32_t k)
 const char *values_module(Compilation *c, const Cases *cases)
 {
     Text out = {.c = c};
-    text_add(&out, ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry values(.param .u64 out)\n{\n"
-                   ".reg .b64 %%rd<1>;\nld.param.u64 %%rd0, [out];\n");
+    text_add(&out,
+             ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry values(.param .u64 out)\n{\n"
+             ".reg .b64 %%rd<1>;\nld.param.u64 %%rd0, [out];\n");
     for (uint32_t k = 0; k < cases->n; k++) write_case(&out, &cases->at[k], k);
     text_add(&out, "ret;\n}\n");
     return out.at;

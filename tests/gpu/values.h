@@ -1,8 +1,8 @@
 /* Instructions with numbers and what they give: one a line,
  *   OPCODE OPERAND, ... = RESULT, ...      exactly, bit by bit; `nan`: any NaN
  *   OPCODE OPERAND, ... ~ RESULT           a float, within 2^-20 of it
- * A number has the last type of the opcode (a result the first), or the one after a colon: `3:u32`. `#7` stands as
- * it is in the instruction. Decimal fractions, `inf` and `nan` are floats. `//` begins a comment. */
+ * A number has the last type of the opcode (a result the first), or the one after a colon: `3:u32`. `#7`
+ * stands as it is in the instruction. Decimal fractions, `inf` and `nan` are floats. `//` begins a comment. */
 #ifndef ATTN_TESTS_GPU_VALUES_H
 #define ATTN_TESTS_GPU_VALUES_H
 

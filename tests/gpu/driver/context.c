@@ -36,15 +36,19 @@ const char *ptxLastError(void) { return driver.text; }
 
 uint64_t ptxCalls(const char *what)
 {
-    return !strcmp(what, "launches") ? driver.launches : !strcmp(what, "waits") ? driver.waits
-           : !strcmp(what, "allocations") ? driver.allocations : driver.copies;
+    return !strcmp(what, "launches")      ? driver.launches
+           : !strcmp(what, "waits")       ? driver.waits
+           : !strcmp(what, "allocations") ? driver.allocations
+                                          : driver.copies;
 }
 
 CUresult cuInit(unsigned flags)
 {
     pthread_mutex_lock(&driver.lock);
     if (!driver.device) driver.device = ptx_device_new();
-    return driver_leave(flags ? CUDA_ERROR_INVALID_VALUE : driver.device ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY);
+    return driver_leave(flags           ? CUDA_ERROR_INVALID_VALUE
+                        : driver.device ? CUDA_SUCCESS
+                                        : CUDA_ERROR_OUT_OF_MEMORY);
 }
 
 CUresult cuDriverGetVersion(int *version)
@@ -56,7 +60,8 @@ CUresult cuDriverGetVersion(int *version)
 static const char *result_name(CUresult error)
 {
     switch (error) {
-#define RESULT(number, name, text) case CUDA_##name: return "CUDA_" #name;
+#define RESULT(number, name, text) \
+    case CUDA_##name: return "CUDA_" #name;
 #include "result_list.h"
 #undef RESULT
     }
@@ -66,7 +71,8 @@ static const char *result_name(CUresult error)
 static const char *result_text(CUresult error)
 {
     switch (error) {
-#define RESULT(number, name, text) case CUDA_##name: return text;
+#define RESULT(number, name, text) \
+    case CUDA_##name: return text;
 #include "result_list.h"
 #undef RESULT
     }
@@ -87,7 +93,10 @@ CUresult cuGetErrorString(CUresult error, const char **text)
     return *text ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-static const struct { const char *name; void *function; } functions[] = {
+static const struct {
+    const char *name;
+    void *function;
+} functions[] = {
 #define FUNCTION(name, ...) {#name, (void *)name},
 #include "function_list.h"
 #undef FUNCTION
@@ -131,27 +140,39 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device)
 static int attribute_value(int attribute)
 {
     switch (attribute) {
-    case 1: case 2: case 3: return 1024;   /* threads of a block, in x, in y */
-    case 4: return 64;                     /* in z */
-    case 5: return INT32_MAX;              /* blocks of a grid in x */
-    case 6: case 7: return 65535;
-    case 8: return 48 * 1024;              /* shared memory of a block */
-    case 9: return 64 * 1024;              /* constant memory */
-    case 10: return 32;                    /* lanes of a warp */
-    case 12: case 82: return 65536;        /* registers of a block, of a multiprocessor */
-    case 13: return 1410000;               /* kHz */
+    case 1:
+    case 2:
+    case 3: return 1024;      /* threads of a block, in x, in y */
+    case 4: return 64;        /* in z */
+    case 5: return INT32_MAX; /* blocks of a grid in x */
+    case 6:
+    case 7: return 65535;
+    case 8: return 48 * 1024; /* shared memory of a block */
+    case 9: return 64 * 1024; /* constant memory */
+    case 10: return 32;       /* lanes of a warp */
+    case 12:
+    case 82: return 65536;   /* registers of a block, of a multiprocessor */
+    case 13: return 1410000; /* kHz */
     case 16: return (int)driver_setting("ATTN_PTX_SMS", 4);
-    case 31: case 41: case 95: case 115: return 1; /* concurrent kernels, unified addresses, cooperative, pools */
-    case 36: return 1215000;               /* memory, kHz */
-    case 37: return 5120;                  /* bus, bits */
-    case 38: return 40 << 20;              /* second cache */
-    case 39: return 2048;                  /* threads of a multiprocessor */
+    case 31:
+    case 41:
+    case 95:
+    case 115: return 1;       /* concurrent kernels, unified addresses, cooperative, pools */
+    case 36: return 1215000;  /* memory, kHz */
+    case 37: return 5120;     /* bus, bits */
+    case 38: return 40 << 20; /* second cache */
+    case 39: return 2048;     /* threads of a multiprocessor */
     case 75: return (int)driver_arch() / 10;
     case 76: return (int)driver_arch() % 10;
-    case 81: return (driver_arch() == 80 ? 164 : driver_arch() < 90 ? 100 : 228) * 1024; /* shared memory, SM */
-    case 97: return (driver_arch() == 80 ? 163 : driver_arch() < 90 ? 99 : 227) * 1024; /* of a block, on request */
+    case 81:
+        return (driver_arch() == 80 ? 164 : driver_arch() < 90 ? 100 : 228) * 1024; /* shared memory, SM */
+    case 97:
+        return (driver_arch() == 80  ? 163
+                : driver_arch() < 90 ? 99
+                                     : 227) *
+               1024;                                                       /* of a block, on request */
     case 106: return driver_arch() == 80 || driver_arch() >= 90 ? 32 : 24; /* blocks of a multiprocessor */
-    case 111: return 1024;                 /* shared memory that is reserved in a block */
+    case 111: return 1024; /* shared memory that is reserved in a block */
     default: return 0;
     }
 }
@@ -282,7 +303,10 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags)
     return event ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-CUresult cuStreamGetCtx(CUstream stream, CUcontext *context) { return (void)stream, cuCtxGetCurrent(context); }
+CUresult cuStreamGetCtx(CUstream stream, CUcontext *context)
+{
+    return (void)stream, cuCtxGetCurrent(context);
+}
 
 CUresult cuStreamIsCapturing(CUstream stream, int *status)
 {

@@ -1,8 +1,8 @@
-/* A CUDA driver whose device is the PTX interpreter: libcuda_ptx.so has the functions of the driver API that a
- * runtime needs, under their documented names and signatures, so that a host program takes the same road with
- * a GPU and without one ($ATTN_CUDA_DRIVER names it).
+/* A CUDA driver whose device is the PTX interpreter: libcuda_ptx.so has the functions of the driver API that
+ * a runtime needs, under their documented names and signatures, so that a host program takes the same road
+ * with a GPU and without one ($ATTN_CUDA_DRIVER names it).
  *
- * Everything runs at once and in order; streams and events are only handles. Device memory is filled with FF bytes.
+ * Everything runs at once and in order; streams and events are only handles. Memory begins as FF bytes.
  * Modules are PTX text: a cubin is answered with CUDA_ERROR_NO_BINARY_FOR_GPU. A launch that the interpreter
  * ends returns CUDA_ERROR_ILLEGAL_ADDRESS, as do all later calls that wait or copy, until the primary
  * context is released; ptxLastError and cuGetErrorString say what happened.
@@ -46,7 +46,6 @@ typedef struct Driver {
     uint64_t launches, waits, allocations, copies; /* calls */
 } Driver;
 extern Driver driver;
-
 
 #define EXPORT __attribute__((visibility("default")))
 CUresult driver_enter(void);        /* takes the lock; an error where there was no cuInit */

@@ -64,5 +64,6 @@ FUNCTION(cuFuncSetAttribute, CUfunction function, int attribute, int value)
 FUNCTION(cuFuncGetAttribute, int *value, int attribute, CUfunction function)
 FUNCTION(cuFuncSetCacheConfig, CUfunction function, int config)
 FUNCTION(cuOccupancyMaxActiveBlocksPerMultiprocessor, int *n, CUfunction function, int threads, size_t shared)
-FUNCTION(cuLaunchKernel, CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-         unsigned block_y, unsigned block_z, unsigned shared, CUstream stream, void **params, void **extra)
+FUNCTION(cuLaunchKernel, CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, CUstream stream,
+         void **params, void **extra)

@@ -54,8 +54,9 @@ static CUresult copy(CUdeviceptr to, bool to_device, CUdeviceptr from, bool from
 {
     CUresult r = driver_enter_context();
     driver.copies++;
-    if (!r && bytes && ((to_device && !ptx_bytes(driver.device, to, bytes)) ||
-                        (from_device && !ptx_bytes(driver.device, from, bytes))))
+    if (!r && bytes &&
+        ((to_device && !ptx_bytes(driver.device, to, bytes)) ||
+         (from_device && !ptx_bytes(driver.device, from, bytes))))
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r && bytes) memmove((void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes);
     return driver_leave(r);
@@ -71,7 +72,10 @@ CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t bytes)
     return copy((CUdeviceptr)(uintptr_t)to, false, from, true, bytes);
 }
 
-CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes) { return copy(to, true, from, true, bytes); }
+CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes)
+{
+    return copy(to, true, from, true, bytes);
+}
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CUstream stream)
 {
@@ -122,10 +126,10 @@ CUresult cuPointerGetAttribute(void *value, int attribute, CUdeviceptr address)
     if (!r && !ptx_bytes(driver.device, address, 1)) r = CUDA_ERROR_INVALID_VALUE; /* memory of the host */
     if (!r) switch (attribute) {
         case 1: *(CUcontext *)value = &driver.primary; break;
-        case 2: *(unsigned *)value = 2; break;               /* memory type: of a device */
+        case 2: *(unsigned *)value = 2; break; /* memory type: of a device */
         case 3: *(CUdeviceptr *)value = address; break;
-        case 8: *(unsigned *)value = 0; break;               /* managed */
-        case 9: *(int *)value = 0; break;                    /* device */
+        case 8: *(unsigned *)value = 0; break; /* managed */
+        case 9: *(int *)value = 0; break;      /* device */
         default: r = CUDA_ERROR_INVALID_VALUE;
         }
     return driver_leave(r);

@@ -20,7 +20,8 @@ static CUresult load(CUmodule *module, const char *image)
 {
     if (!is_text(image)) return CUDA_ERROR_NO_BINARY_FOR_GPU;
     if (target_of(image) > driver_arch()) {
-        snprintf(driver.text, sizeof driver.text, "PTX for sm_%u on a device of sm_%u", target_of(image), driver_arch());
+        snprintf(driver.text, sizeof driver.text, "PTX for sm_%u on a device of sm_%u", target_of(image),
+                 driver_arch());
         return CUDA_ERROR_INVALID_PTX;
     }
     CUmodule m = calloc(1, sizeof *m);
@@ -98,8 +99,18 @@ CUresult cuModuleGetGlobal_v2(CUdeviceptr *address, size_t *bytes, CUmodule modu
 }
 
 /* ---- Functions ---- */
-enum { MAX_THREADS, SHARED_SIZE, CONST_SIZE, LOCAL_SIZE, N_REGISTERS, PTX_VERSION, BINARY_VERSION, CACHE_MODE,
-       MAX_DYNAMIC_SHARED, CARVEOUT };
+enum {
+    MAX_THREADS,
+    SHARED_SIZE,
+    CONST_SIZE,
+    LOCAL_SIZE,
+    N_REGISTERS,
+    PTX_VERSION,
+    BINARY_VERSION,
+    CACHE_MODE,
+    MAX_DYNAMIC_SHARED,
+    CARVEOUT
+};
 
 CUresult cuFuncSetAttribute(CUfunction function, int attribute, int value)
 {
@@ -121,7 +132,8 @@ CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction function)
     case SHARED_SIZE: *value = (int)ptx_static_shared(function->function); break;
     case LOCAL_SIZE: *value = (int)ptx_local_bytes(function->function); break;
     case N_REGISTERS: *value = 128; break; /* an interpreter has none */
-    case PTX_VERSION: case BINARY_VERSION: *value = (int)driver_arch(); break;
+    case PTX_VERSION:
+    case BINARY_VERSION: *value = (int)driver_arch(); break;
     case MAX_DYNAMIC_SHARED: *value = (int)function->max_dynamic; break;
     default: *value = 0;
     }
@@ -158,13 +170,14 @@ static void log_launch(const PtxLaunch *l, const char *name)
     FILE *log = path && *path ? fopen(path, "a") : NULL;
     if (!log) return;
     PtxCounters c = ptx_counters(l->function);
-    fprintf(log, "{\"kernel\": \"%s\", \"grid\": [%u, %u, %u], \"block\": [%u, %u, %u], \"shared\": %u", name, l->grid[0],
-            l->grid[1], l->grid[2], l->block[0], l->block[1], l->block[2],
+    fprintf(log, "{\"kernel\": \"%s\", \"grid\": [%u, %u, %u], \"block\": [%u, %u, %u], \"shared\": %u", name,
+            l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1], l->block[2],
             l->shared + ptx_static_shared(l->function));
     fprintf(log, ", \"warps\": {");
     for (PtxClass k = 0, n = 0; k < PTX_CLASSES; k++)
         if (c.warps[k]) fprintf(log, "%s\"%s\": %" PRIu64, n++ ? ", " : "", ptx_class_name(k), c.warps[k]);
-    fprintf(log, "}, \"exp2_threads\": %" PRIu64 ", \"mma_flops\": %" PRIu64, c.threads[PTX_EXP], c.mma_flops);
+    fprintf(log, "}, \"exp2_threads\": %" PRIu64 ", \"mma_flops\": %" PRIu64, c.threads[PTX_EXP],
+            c.mma_flops);
     log_traffic(log, "global_load", c.global_load);
     log_traffic(log, "global_store", c.global_store);
     log_traffic(log, "shared_load", c.shared_load);
@@ -189,7 +202,8 @@ static bool pack_params(const PtxFunction *f, void **params, void **extra, unsig
 static CUresult launch(CUfunction f, PtxLaunch *l, void **params, void **extra)
 {
     unsigned char bytes[4096] = {0};
-    if (ptx_params_size(f->function) > sizeof bytes || l->shared > f->max_dynamic) return CUDA_ERROR_INVALID_VALUE;
+    if (ptx_params_size(f->function) > sizeof bytes || l->shared > f->max_dynamic)
+        return CUDA_ERROR_INVALID_VALUE;
     if (!pack_params(f->function, params, extra, bytes)) return CUDA_ERROR_INVALID_VALUE;
     l->params = bytes;
     driver.launches++;
@@ -202,9 +216,9 @@ static CUresult launch(CUfunction f, PtxLaunch *l, void **params, void **extra)
     return driver.failure = CUDA_ERROR_ILLEGAL_ADDRESS;
 }
 
-CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                        unsigned block_y, unsigned block_z, unsigned shared, CUstream stream, void **params,
-                        void **extra)
+CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                        unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                        CUstream stream, void **params, void **extra)
 {
     (void)stream;
     if (!function) return CUDA_ERROR_INVALID_HANDLE;

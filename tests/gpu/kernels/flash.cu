@@ -1,14 +1,11 @@
-// Causal attention of one head a block row, as a kernel engineer writes it for sm_80: K and V tiles by cp.async in
-// two buffers, swizzled, tensor cores, softmax in registers. Mistakes on request, for the checks that must see them:
-// -DNO_BARRIER, -DNO_WAIT, -DNO_BOUND, -DNO_SWIZZLE.
+// Causal attention as a kernel engineer writes it for sm_80: K and V tiles by cp.async in two buffers, swizzled;
+// tensor cores; softmax in registers. Mistakes on request, for the checks that must see them: NO_BARRIER,
+// NO_WAIT, NO_BOUND, NO_SWIZZLE.
 typedef unsigned short u16;
 typedef unsigned int u32;
 
 #define INFINITY __int_as_float(0x7f800000)
 #define TILE 64
-#ifndef D
-#define D 64
-#endif
 
 __device__ u32 shared_address(const void *p) { return (u32)__cvta_generic_to_shared(p); }
 
@@ -20,11 +17,8 @@ __device__ void copy_16(u32 to, const void *from, bool inside)
 
 __device__ void mma(float c[4], const u32 a[4], u32 b0, u32 b1)
 {
-#ifdef BF16
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-#else
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-#endif
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE ".f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
@@ -44,11 +38,7 @@ __device__ void load_transposed(u32 r[4], u32 at)
 __device__ u32 pair(float low, float high)
 {
     u32 r;
-#ifdef BF16
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-#else
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-#endif
+    asm("cvt.rn." TYPE "x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
     return r;
 }
 
@@ -151,7 +141,8 @@ flash(const u16 *q, const u16 *k, const u16 *v, u16 *o, int n, float scale)
 #pragma unroll
             for (int j = 0; j < TILE / 8; j++)
 #pragma unroll
-                for (int e = 2 * h; e < 2 * h + 2; e++) sum[h] += s[j][e] = exp2_fast(s[j][e] * scale - shift);
+                for (int e = 2 * h; e < 2 * h + 2; e++)
+                    sum[h] += s[j][e] = exp2_fast(s[j][e] * scale - shift);
         }
 #pragma unroll
         for (int kk = 0; kk < TILE / 16; kk++) {
@@ -160,7 +151,8 @@ flash(const u16 *q, const u16 *k, const u16 *v, u16 *o, int n, float scale)
 #pragma unroll
             for (int j = 0; j < D / 16; j++) {
                 u32 b[4];
-                load_transposed(b, shared_address(chunk(sv[t & 1], kk * 16 + (lane & 15), j * 2 + lane / 16)));
+                const u16 *at = chunk(sv[t & 1], kk * 16 + (lane & 15), j * 2 + lane / 16);
+                load_transposed(b, shared_address(at));
                 mma(acc[2 * j], a, b[0], b[1]);
                 mma(acc[2 * j + 1], a, b[2], b[3]);
             }

@@ -1,5 +1,5 @@
-// Functions of libdevice, double and float: long chains of the arithmetic that NVRTC emits, divergence, tables in
-// global memory, calls and local arrays. FUNCTIONS(X) is defined by the test: X(expf, float) ...
+// Functions of libdevice, double and float: long chains of the arithmetic that NVRTC emits, divergence,
+// tables in global memory, calls and local arrays. FUNCTIONS(X) is defined by the test: X(expf, float) ...
 #define KERNEL(f, type) \
     extern "C" __global__ void k_##f(const type *x, type *y, int n) \
     { \

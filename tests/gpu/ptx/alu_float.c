@@ -27,12 +27,15 @@ static uint64_t finish(const Instruction *i, Type t, uint64_t bits)
 }
 
 /* With the rounding of the processor: only for f64 and directed rounding. */
-static __attribute__((noinline)) double directed(FloatOp op, volatile double a, volatile double b, volatile double c,
-                                                 int mode)
+static __attribute__((noinline)) double directed(FloatOp op, volatile double a, volatile double b,
+                                                 volatile double c, int mode)
 {
     fesetround(mode);
-    volatile double r = op == F_ADD ? a + b : op == F_SUB ? a - b : op == F_MUL ? a * b : op == F_DIV ? a / b
-                        : fma(a, b, c);
+    volatile double r = op == F_ADD   ? a + b
+                        : op == F_SUB ? a - b
+                        : op == F_MUL ? a * b
+                        : op == F_DIV ? a / b
+                                      : fma(a, b, c);
     fesetround(FE_TONEAREST);
     return r;
 }
@@ -116,16 +119,20 @@ static uint64_t element_op(FloatOp op, const Instruction *i, Type t, uint64_t a,
     Modifier round = (Modifier)i->mod[ROUND];
     uint64_t r;
     switch (op) {
-    case F_MIN: case F_MAX:
+    case F_MIN:
+    case F_MAX:
         r = order(op, i, t, a, b);
         if (i->n_operands == 4) r = order(op, i, t, r, c);
         break;
     case F_NEG: r = t != T_f64 && is_nan(t, a) ? canonical_nan(t) : a ^ sign_of(t); break;
     case F_ABS: r = t != T_f64 && is_nan(t, a) ? canonical_nan(t) : a & ~sign_of(t); break;
     default:
-        if (t == T_f64) r = double_bits(f64_op(op, round, as_double(a), as_double(b), as_double(c)));
-        else if (t == T_f32 && (round == M_RN || round == M_NONE)) r = f32_op(op, a, b, c);
-        else r = small_op(op, t, round, a, b, c);
+        if (t == T_f64)
+            r = double_bits(f64_op(op, round, as_double(a), as_double(b), as_double(c)));
+        else if (t == T_f32 && (round == M_RN || round == M_NONE))
+            r = f32_op(op, a, b, c);
+        else
+            r = small_op(op, t, round, a, b, c);
     }
     return finish(i, t, r);
 }
@@ -201,7 +208,10 @@ FUNCTION(sqrt)
     (void)b, (void)c;
     if (i->type != T_f64) return special(i, root_to_odd, a);
     Modifier round = (Modifier)i->mod[ROUND];
-    fesetround(round == M_RZ ? FE_TOWARDZERO : round == M_RM ? FE_DOWNWARD : round == M_RP ? FE_UPWARD : FE_TONEAREST);
+    fesetround(round == M_RZ   ? FE_TOWARDZERO
+               : round == M_RM ? FE_DOWNWARD
+               : round == M_RP ? FE_UPWARD
+                               : FE_TONEAREST);
     volatile double r = sqrt(as_double(a));
     fesetround(FE_TONEAREST);
     return double_bits(r);
@@ -259,9 +269,12 @@ bool compare(Modifier m, Type t, bool ftz, uint64_t a, uint64_t b)
     switch (m) {
     case M_EQ: return x == y;
     case M_NE: return x != y;
-    case M_LT: case M_LO: return less;
-    case M_LE: case M_LS: return less || x == y;
-    case M_GT: case M_HI: return !less && x != y;
+    case M_LT:
+    case M_LO: return less;
+    case M_LE:
+    case M_LS: return less || x == y;
+    case M_GT:
+    case M_HI: return !less && x != y;
     default: return !less; /* ge, hs */
     }
 }
@@ -292,7 +305,8 @@ static uint64_t integer_to_integer(const Instruction *i, uint64_t a)
     if (i->mod[SAT]) {
         unsigned bits = type_bits(t);
         bool below = type_kind(from) == SIGNED && (int64_t)v < 0;
-        if (type_kind(t) != SIGNED) return below ? 0 : v > keep_bits(UINT64_MAX, bits) ? keep_bits(UINT64_MAX, bits) : v;
+        if (type_kind(t) != SIGNED)
+            return below ? 0 : v > keep_bits(UINT64_MAX, bits) ? keep_bits(UINT64_MAX, bits) : v;
         int64_t top = (int64_t)(UINT64_MAX >> 1 >> (64 - bits));
         if (below) return (int64_t)v < -top - 1 ? (uint64_t)(-top - 1) : v;
         return v > (uint64_t)top ? (uint64_t)top : v;
@@ -319,7 +333,10 @@ static uint64_t integer_to_float(const Instruction *i, uint64_t a)
     uint64_t v = widen(from, a);
     if (i->type != T_f64) return from_double((Type)i->type, integer_to_odd(from, v), round);
     if (round == M_NONE) round = M_RN;
-    fesetround(round == M_RZ ? FE_TOWARDZERO : round == M_RM ? FE_DOWNWARD : round == M_RP ? FE_UPWARD : FE_TONEAREST);
+    fesetround(round == M_RZ   ? FE_TOWARDZERO
+               : round == M_RM ? FE_DOWNWARD
+               : round == M_RP ? FE_UPWARD
+                               : FE_TONEAREST);
     volatile uint64_t bits = v;
     volatile double x = type_kind(from) == SIGNED ? (double)(int64_t)bits : (double)bits;
     fesetround(FE_TONEAREST);
@@ -360,10 +377,7 @@ static uint64_t convert_pair(const Instruction *i, uint64_t a, uint64_t b)
     return float_to_float(i, e, from, a >> half) << bits | float_to_float(i, e, from, keep_bits(a, half));
 }
 
-static bool is_pair(Type t)
-{
-    return t == T_f16x2 || t == T_bf16x2 || t == T_e4m3x2 || t == T_e5m2x2;
-}
+static bool is_pair(Type t) { return t == T_f16x2 || t == T_bf16x2 || t == T_e4m3x2 || t == T_e5m2x2; }
 
 FUNCTION(cvt)
 {

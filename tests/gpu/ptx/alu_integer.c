@@ -19,7 +19,10 @@ static uint64_t narrow(const Instruction *i, uint64_t v) { return keep_bits(v, b
 #define UNUSED(...) UNUSED_(__VA_ARGS__, 0, 0)
 #define UNUSED_(x, y, z, ...) ((void)(x), (void)(y), (void)(z))
 
-static uint64_t saturate(int64_t v) { return (uint32_t)(v > INT32_MAX ? INT32_MAX : v < INT32_MIN ? INT32_MIN : v); }
+static uint64_t saturate(int64_t v)
+{
+    return (uint32_t)(v > INT32_MAX ? INT32_MAX : v < INT32_MIN ? INT32_MIN : v);
+}
 
 FUNCTION(add)
 {
@@ -40,8 +43,8 @@ static uint64_t product(const Instruction *i, uint64_t a, uint64_t b)
     uint64_t x = widen(type_of(i), a), y = widen(type_of(i), b);
     if (i->mod[HALF] != M_HI) return x * y; /* .wide: of at most 32 bits, so that nothing is lost */
     if (bits_of(i) < 64) return x * y >> bits_of(i);
-    unsigned __int128 full = is_signed(i) ? (unsigned __int128)((__int128)(int64_t)x * (int64_t)y)
-                                          : (unsigned __int128)x * y;
+    unsigned __int128 full =
+        is_signed(i) ? (unsigned __int128)((__int128)(int64_t)x * (int64_t)y) : (unsigned __int128)x * y;
     return (uint64_t)(full >> 64);
 }
 
@@ -282,9 +285,11 @@ FUNCTION(slct)
 static uint64_t window(Modifier space)
 {
     switch (space) {
-    case M_SHARED: case M_SHARED_CTA: return SHARED_WINDOW;
+    case M_SHARED:
+    case M_SHARED_CTA: return SHARED_WINDOW;
     case M_LOCAL: return LOCAL_WINDOW;
-    case M_PARAM: case M_PARAM_ENTRY: return PARAM_WINDOW;
+    case M_PARAM:
+    case M_PARAM_ENTRY: return PARAM_WINDOW;
     default: return 0; /* global and const: addresses are generic already */
     }
 }

@@ -3,7 +3,7 @@ CLASS(INTEGER, "integer")
 CLASS(FLOAT, "f32")
 CLASS(DOUBLE, "f64")
 CLASS(HALF, "f16")
-CLASS(SPECIAL, "special")           /* ex2, lg2, rcp, rsqrt, sqrt, sin, cos, tanh, div: the special function unit */
+CLASS(SPECIAL, "special")           /* lg2, rcp, rsqrt, sqrt, sin, cos, tanh, div of f32 */
 CLASS(EXP, "exp2")                  /* ex2 alone */
 CLASS(CONVERT, "convert")
 CLASS(SELECT, "select")             /* setp, selp and logic of predicates */

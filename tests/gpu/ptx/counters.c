@@ -101,7 +101,8 @@ void module_blocks(PtxModule *m)
 
 const PtxBlockCount *ptx_block_counts(const PtxFunction *f, uint32_t *n)
 {
-    for (uint32_t k = 0; k < f->blocks.n; k++) f->blocks.at[k].warps = f->module->counts[f->blocks.at[k].pc].warps;
+    for (uint32_t k = 0; k < f->blocks.n; k++)
+        f->blocks.at[k].warps = f->module->counts[f->blocks.at[k].pc].warps;
     *n = f->blocks.n;
     return f->blocks.at;
 }

@@ -1,12 +1,17 @@
 /* Statements become instructions: modifiers are sorted, operands become slots, labels pcs, names addresses.
  *
- * Requires: module_parse. Ensures: every instruction has a function that runs it; a word that is not known, or
- * that its opcode does not have, is an error with its line. */
+ * Requires: module_parse. Ensures: every instruction has a function that runs it; a word that is not known,
+ * or that its opcode does not have, is an error with its line. */
 #include "inside.h"
 
 #include <string.h>
 
-typedef struct Decoder { PtxModule *m; PtxFunction *f; const Statement *s; Instruction *i; } Decoder;
+typedef struct Decoder {
+    PtxModule *m;
+    PtxFunction *f;
+    const Statement *s;
+    Instruction *i;
+} Decoder;
 typedef void Decode(const Decoder *d);
 typedef struct OpInfo {
     const char *name;
@@ -19,8 +24,9 @@ typedef struct OpInfo {
 
 enum { PTX_ARITH = PTX_CLASSES }; /* of opcode_list.h: the class follows from the type */
 
-static Decode decode_alu, decode_warp, decode_atom, decode_bar, decode_bra, decode_brx, decode_call, decode_cp,
-    decode_cvt, decode_cvta, decode_ld, decode_ldmatrix, decode_mma, decode_mov, decode_setp, decode_shfl, decode_st;
+static Decode decode_alu, decode_warp, decode_atom, decode_bar, decode_bra, decode_brx, decode_call,
+    decode_cp, decode_cvt, decode_cvta, decode_ld, decode_ldmatrix, decode_mma, decode_mov, decode_setp,
+    decode_shfl, decode_st;
 
 #define G(group) (1ull << group)
 #define RUNS_alu(f) .run = run_alu, .alu = alu_##f
@@ -47,7 +53,10 @@ static const OpInfo infos[OPS] = {
 #undef OP
 };
 
-static const struct { const char *text; uint8_t group; } modifiers[MODIFIERS] = {
+static const struct {
+    const char *text;
+    uint8_t group;
+} modifiers[MODIFIERS] = {
     {"", GROUPS},
 #define MODIFIER(text, group, name) {text, group},
 #include "modifier_list.h"
@@ -108,7 +117,7 @@ static PtxClass class_of(const OpInfo *info, const Instruction *i)
 }
 
 /* ---- Operands ---- */
-int32_t module_constant(PtxModule *m, uint64_t value)
+static int32_t module_constant(PtxModule *m, uint64_t value)
 {
     for (uint32_t k = 0; k < m->constants.n; k += LANES)
         if (m->constants.at[k] == value) return ~(int32_t)(k / LANES);
@@ -125,7 +134,8 @@ static int64_t symbol_address(const Decoder *d, const Symbol *s)
     case SHARED: return s->function ? (int64_t)align_up(d->m->shared_size, 128) + s->offset : s->offset;
     case LOCAL: return s->function->local_first + s->offset;
     case PARAM: return s->offset;
-    case GLOBAL: case CONSTANT: return (int64_t)s->address;
+    case GLOBAL:
+    case CONSTANT: return (int64_t)s->address;
     default: fail_statement(d, format(&d->m->c, "`%s` is no variable", s->name)); return 0;
     }
 }
@@ -139,7 +149,8 @@ static int32_t register_slot(const Decoder *d, const Operand *o)
 static int32_t source(const Decoder *d, const Operand *o, Type t)
 {
     switch (o->kind) {
-    case O_REGISTER: case O_SPECIAL: return register_slot(d, o);
+    case O_REGISTER:
+    case O_SPECIAL: return register_slot(d, o);
     case O_INTEGER: return module_constant(d->m, keep_bits((uint64_t)o->integer, t ? type_bits(t) : 64));
     case O_DOUBLE: return module_constant(d->m, from_double(t, o->number, M_RN));
     case O_SYMBOL:
@@ -196,10 +207,13 @@ static Space space_of(const Decoder *d, const Operand *o)
     const Symbol *base = o->kind == O_ADDRESS && o->at && o->at->kind == O_SYMBOL ? o->at->symbol : NULL;
     switch (d->i->mod[SPACE]) {
     case M_GLOBAL: return GLOBAL;
-    case M_SHARED: case M_SHARED_CTA: return SHARED;
+    case M_SHARED:
+    case M_SHARED_CTA: return SHARED;
     case M_LOCAL: return LOCAL;
     case M_CONST: return CONSTANT;
-    case M_PARAM: case M_PARAM_FUNC: case M_PARAM_ENTRY: /* those of device functions lie in local memory */
+    case M_PARAM:
+    case M_PARAM_FUNC:
+    case M_PARAM_ENTRY: /* those of device functions lie in local memory */
         return base && base->kind == VARIABLE ? base->space : d->f->entry ? PARAM : LOCAL;
     default: return GENERIC;
     }
@@ -209,12 +223,20 @@ static Space space_of(const Decoder *d, const Operand *o)
 static Type operand_type(const Instruction *i, uint32_t n)
 {
     switch (i->op) {
-    case OP_shl: case OP_shr: case OP_szext: return n == 2 ? T_u32 : (Type)i->type;
+    case OP_shl:
+    case OP_shr:
+    case OP_szext: return n == 2 ? T_u32 : (Type)i->type;
     case OP_bfe: return n >= 2 ? T_u32 : (Type)i->type;
     case OP_bfi: return n >= 3 ? T_u32 : (Type)i->type;
-    case OP_shf: case OP_prmt: case OP_lop3: case OP_dp4a: case OP_dp2a: case OP_bmsk: return T_u32;
+    case OP_shf:
+    case OP_prmt:
+    case OP_lop3:
+    case OP_dp4a:
+    case OP_dp2a:
+    case OP_bmsk: return T_u32;
     case OP_slct: return n == 3 ? (Type)i->types[1] : (Type)i->type;
-    case OP_mad: case OP_madc: return n == 3 && i->mod[HALF] == M_WIDE ? T_u64 : (Type)i->type;
+    case OP_mad:
+    case OP_madc: return n == 3 && i->mod[HALF] == M_WIDE ? T_u64 : (Type)i->type;
     default: return (Type)i->type;
     }
 }
@@ -335,7 +357,8 @@ static void memory_access(const Decoder *d, const Operand *where)
     address(d, where, &i->b[0], &i->offset);
     i->space = (uint8_t)space_of(d, where);
     i->bytes = type_bits((Type)i->type) / 8 * i->n;
-    if (i->n != vector_length(i)) fail_statement(d, "the vector does not have the length that the opcode says");
+    if (i->n != vector_length(i))
+        fail_statement(d, "the vector does not have the length that the opcode says");
     note_access(d, type_bits((Type)i->type) / 8);
     bool load = i->run == run_load;
     if (i->space == SHARED) i->class = load ? PTX_SHARED_LOAD : PTX_SHARED_STORE;
@@ -412,7 +435,8 @@ static void decode_bra(const Decoder *d)
 static void decode_brx(const Decoder *d)
 {
     const Operand *o = operand(d, 1);
-    if (o->kind != O_SYMBOL || !o->symbol->targets.n) fail_statement(d, "expected the label of .branchtargets");
+    if (o->kind != O_SYMBOL || !o->symbol->targets.n)
+        fail_statement(d, "expected the label of .branchtargets");
     d->i->a[0] = source(d, operand(d, 0), T_u32);
     d->i->symbol = o->symbol;
     d->i->target = d->f->first;
@@ -447,7 +471,8 @@ static void decode_call(const Decoder *d)
     d->i->ends = true;
 }
 
-/* cp.async [shared], [global], bytes [, bytes of the source | , policy]; commit_group; wait_group n; wait_all */
+/* cp.async [shared], [global], bytes [, bytes of the source | , policy]; commit_group; wait_group n; wait_all
+ */
 static void decode_cp(const Decoder *d)
 {
     Instruction *i = d->i;
@@ -459,7 +484,8 @@ static void decode_cp(const Decoder *d)
         i->offset = i->mod[ASYNC] == M_WAIT_GROUP ? operand(d, 0)->integer : PREVIOUS_ALL;
         return;
     }
-    if (i->mod[SPACE] != M_SHARED && i->mod[SPACE] != M_SHARED_CTA) fail_statement(d, "expected shared.global");
+    if (i->mod[SPACE] != M_SHARED && i->mod[SPACE] != M_SHARED_CTA)
+        fail_statement(d, "expected shared.global");
     int64_t offset;
     address(d, operand(d, 0), &i->a[0], &i->offset);
     address(d, operand(d, 1), &i->b[0], &offset);
@@ -497,8 +523,10 @@ static void decode_mma(const Decoder *d)
     uint8_t a = sources(d, operand(d, 1), NO_TYPE, i->a), b = sources(d, operand(d, 2), NO_TYPE, i->b);
     uint8_t c = sources(d, operand(d, 3), NO_TYPE, i->c);
     Type t = (Type)i->types[1], sum = (Type)i->types[0];
-    unsigned k = i->mod[SHAPE] == M_M16N8K4 || i->mod[SHAPE] == M_M8N8K4 ? 4 : i->mod[SHAPE] == M_M16N8K8 ? 8
-                 : i->mod[SHAPE] == M_M16N8K16 ? 16 : 32;
+    unsigned k = i->mod[SHAPE] == M_M16N8K4 || i->mod[SHAPE] == M_M8N8K4 ? 4
+                 : i->mod[SHAPE] == M_M16N8K8                            ? 8
+                 : i->mod[SHAPE] == M_M16N8K16                           ? 16
+                                                                         : 32;
     if (i->mod[ROW] != M_ROW || i->mod[COL] != M_COL) fail_statement(d, "only row.col is known");
     if (!i->mod[SHAPE] || i->mod[SHAPE] == M_M8N8 || i->mod[SHAPE] == M_M8N8K4)
         fail_statement(d, "only the shapes m16n8k are known");
@@ -507,8 +535,8 @@ static void decode_mma(const Decoder *d)
     bool real = (t == T_f16 && (sum == T_f32 || sum == T_f16)) ||
                 ((t == T_bf16 || t == T_tf32 || t == T_e4m3 || t == T_e5m2) && sum == T_f32);
     unsigned registers = k * type_bits(t) / 128; /* of b: 8 columns of k, spread over 32 lanes of 4 bytes */
-    if ((!integer && !real) || b != registers || a != 2 * registers || c != (sum == T_f16 ? 2 : 4) || i->n != c ||
-        i->types[3] != sum || (type_bits((Type)i->types[2]) != type_bits(t)))
+    if ((!integer && !real) || b != registers || a != 2 * registers || c != (sum == T_f16 ? 2 : 4) ||
+        i->n != c || i->types[3] != sum || (type_bits((Type)i->types[2]) != type_bits(t)))
         fail_statement(d, "this shape with these types is not known");
 }
 
@@ -518,8 +546,13 @@ static void decode_instruction(PtxModule *m, PtxFunction *f, const Statement *s,
     Decoder d = {m, f, s, i};
     Op op = find_op(&d);
     const OpInfo *info = &infos[op];
-    *i = (Instruction){.run = info->run, .alu = info->alu, .op = (uint8_t)op, .guard = NO_SLOT, .line = s->line,
-                       .source_line = s->source_line, .return_slot = NO_SLOT};
+    *i = (Instruction){.run = info->run,
+                       .alu = info->alu,
+                       .op = (uint8_t)op,
+                       .guard = NO_SLOT,
+                       .line = s->line,
+                       .source_line = s->source_line,
+                       .return_slot = NO_SLOT};
     unsigned n_types = 0;
     for (uint32_t k = 1; k < s->n_parts; k++) sort_part(&d, info, s->parts[k], &n_types);
     i->type = i->types[0];

@@ -35,7 +35,7 @@ static uint32_t guarded(const Warp *w, const Instruction *i)
     if (i->guard == NO_SLOT) return w->path.mask;
     const uint64_t *p = lanes_of(w, i->guard);
     uint32_t mask = 0;
-    EACH(lane, w->path.mask) mask |= (uint32_t)((p[lane] & 1) != i->guard_not) << lane;
+    EACH (lane, w->path.mask) mask |= (uint32_t)((p[lane] & 1) != i->guard_not) << lane;
     return mask;
 }
 
@@ -55,12 +55,16 @@ static void run_turn(Warp *w)
         if (!w->moved) w->path.pc++;
         if (w->n_others) warp_merge(w);
     }
-    if (b->left < TURN) run_fail(w, 0, "the block has run over the limit of instructions: a loop without an end?");
+    if (b->left < TURN)
+        run_fail(w, 0, "the block has run over the limit of instructions: a loop without an end?");
     b->left -= TURN;
 }
 
 /* ---- Blocks ---- */
-static void set_special(Warp *w, Special s, uint32_t lane, uint64_t value) { w->slots[s * LANES + lane] = value; }
+static void set_special(Warp *w, Special s, uint32_t lane, uint64_t value)
+{
+    w->slots[s * LANES + lane] = value;
+}
 
 static void set_specials(Warp *w)
 {
@@ -112,8 +116,8 @@ static _Noreturn void stuck(Block *b)
     Warp *w = b->warps;
     while (w->state != AT_BARRIER) w++;
     b->now = w->waiting;
-    run_fail(w, 0, "warp %u waits at barrier %u for warps that never come (%u of %u are there)", w->number, w->barrier,
-             b->barriers[w->barrier].arrived, b->barriers[w->barrier].expected);
+    run_fail(w, 0, "warp %u waits at barrier %u for warps that never come (%u of %u are there)", w->number,
+             w->barrier, b->barriers[w->barrier].arrived, b->barriers[w->barrier].expected);
 }
 
 static void execute_block(Block *b)
@@ -158,7 +162,7 @@ static void allocate_block(Block *b)
         w->block = b;
         w->number = k;
         w->first_thread = k * LANES;
-        w->slots = NEW_ARRAY(&b->c, uint64_t, slots * LANES);
+        w->slots = NEW_ARRAY(&b->c, uint64_t, slots *LANES);
     }
 }
 
@@ -190,7 +194,8 @@ static const char *wrong_launch(const PtxLaunch *l, uint32_t threads)
     if (!threads || threads > 1024 || l->block[2] > 64) return "a block of 0 or more than 1024 threads";
     if (threads > ptx_max_threads(l->function)) return "more threads than the kernel was compiled for";
     if (ptx_static_shared(l->function) > 48 * 1024) return "more than 48 KiB of static shared memory";
-    if ((uint64_t)ptx_static_shared(l->function) + l->shared > 227 * 1024) return "more than 227 KiB of shared memory";
+    if ((uint64_t)ptx_static_shared(l->function) + l->shared > 227 * 1024)
+        return "more than 227 KiB of shared memory";
     return NULL;
 }
 
@@ -203,13 +208,19 @@ bool ptx_launch(PtxDevice *device, const PtxLaunch *launch)
         snprintf(device->error, sizeof device->error, "%s: %s", f->name, wrong);
         return false;
     }
-    Block b = {.device = device, .module = f->module, .function = f, .launch = launch,
-               .n_threads = (uint32_t)threads, .n_warps = ((uint32_t)threads + LANES - 1) / LANES};
+    Block b = {.device = device,
+               .module = f->module,
+               .function = f,
+               .launch = launch,
+               .n_threads = (uint32_t)threads,
+               .n_warps = ((uint32_t)threads + LANES - 1) / LANES};
     compilation_init(&b.c);
     memset(f->module->counts, 0, f->module->code.n * sizeof(PtxCount));
     device->error[0] = 0;
-    if (setjmp(b.c.escape)) snprintf(device->error, sizeof device->error, "%s", b.c.fatal);
-    else run_grid(&b);
+    if (setjmp(b.c.escape))
+        snprintf(device->error, sizeof device->error, "%s", b.c.fatal);
+    else
+        run_grid(&b);
     compilation_free(&b.c);
     return !device->error[0];
 }

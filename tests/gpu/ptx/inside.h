@@ -22,8 +22,9 @@ Type type_find(const char *text, size_t length); /* NO_TYPE: none of this name *
 
 /* Groups of modifiers; the list has many words of each. */
 typedef enum Group {
-    ROUND, FTZ, SAT, RELU, APPROX, CARRY, NANS, XORSIGN, ABS, HALF, COMPARE, LOGIC, TEST, SHUFFLE, VOTE, SHIFT,
-    WRAP, SHIFTAMT, PERMUTE, TO, SPACE, VECTOR, COUNT, TRANS, SHAPE, ROW, COL, SYNC, WARP, ASYNC, COPY, HINT, GROUPS
+    ROUND, FTZ, SAT, RELU, APPROX, CARRY, NANS, XORSIGN, ABS, HALF, COMPARE, LOGIC, TEST, SHUFFLE, VOTE,
+    SHIFT, WRAP, SHIFTAMT, PERMUTE, TO, SPACE, VECTOR, COUNT, TRANS, SHAPE, ROW, COL, SYNC, WARP, ASYNC, COPY,
+    HINT, GROUPS
 } Group;
 typedef enum Modifier {
     M_NONE,
@@ -73,7 +74,9 @@ typedef struct Symbol {
     VEC(struct Symbol *) targets; /* TARGETS: of brx.idx */
 } Symbol;
 
-typedef enum OperandKind { O_NONE, O_REGISTER, O_SPECIAL, O_INTEGER, O_DOUBLE, O_SYMBOL, O_ADDRESS, O_VECTOR, O_SINK } OperandKind;
+typedef enum OperandKind {
+    O_NONE, O_REGISTER, O_SPECIAL, O_INTEGER, O_DOUBLE, O_SYMBOL, O_ADDRESS, O_VECTOR, O_SINK
+} OperandKind;
 typedef struct Operand {
     OperandKind kind;
     bool negated;           /* !p */
@@ -158,12 +161,11 @@ struct PtxModule {
 };
 
 /* Leaves the current pass or launch with this text. */
-_Noreturn void module_fail(PtxModule *m, uint32_t line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void module_fail(PtxModule *m, uint32_t line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void module_parse(PtxModule *m, const char *text, size_t length);  /* functions, variables, statements */
 void module_decode(PtxModule *m);                                  /* code */
 void module_blocks(PtxModule *m);                                  /* PtxFunction.blocks */
-void decode_statement(PtxModule *m, PtxFunction *f, const Statement *s, Instruction *i);
-int32_t module_constant(PtxModule *m, uint64_t value);             /* a slot */
 
 /* Special registers have the first slots of a warp. */
 typedef enum Special {
@@ -242,19 +244,25 @@ struct Block {
 
 _Noreturn void run_fail(Warp *w, uint32_t lane, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-static inline uint64_t *lanes_of(const Warp *w, int32_t slot);
+/* The LANES values of a register or a constant. */
 static inline uint64_t *lanes_of(const Warp *w, int32_t slot)
 {
-    return slot >= 0 ? w->slots + (size_t)slot * LANES : w->block->module->constants.at + (size_t)~slot * LANES;
+    if (slot < 0) return w->block->module->constants.at + (size_t)~slot * LANES;
+    return w->slots + (size_t)slot * LANES;
 }
-static inline uint64_t keep_bits(uint64_t v, unsigned bits) { return bits < 64 ? v & ((1ull << bits) - 1) : v; }
+static inline uint64_t keep_bits(uint64_t v, unsigned bits)
+{
+    return bits < 64 ? v & ((1ull << bits) - 1) : v;
+}
 #define EACH(lane, mask) \
-    for (uint32_t left_ = (mask), lane; left_ && (lane = (uint32_t)__builtin_ctz(left_), true); left_ &= left_ - 1)
+    for (uint32_t left_ = (mask), lane; left_ && (lane = (uint32_t)__builtin_ctz(left_), true); \
+         left_ &= left_ - 1)
 
 /* Executors, named by opcode_list.h. */
 #define RUNS(X) \
-    X(alu) X(carry) X(activemask) X(atom) X(bar) X(bar_warp) X(bra) X(brx) X(call) X(call_end) X(cp_async) X(cp_commit) X(cp_wait) \
-    X(exit) X(nothing) X(load) X(ldmatrix) X(stmatrix) X(match) X(mma) X(movmatrix) X(mov_pack) X(mov_unpack) \
+    X(alu) X(carry) X(activemask) X(atom) X(bar) X(bar_warp) X(bra) X(brx) X(call) X(call_end) X(cp_async) \
+    X(cp_commit) X(cp_wait) X(exit) X(nothing) X(load) X(ldmatrix) X(stmatrix) X(match) X(mma) X(movmatrix) \
+    X(mov_pack) X(mov_unpack) \
     X(redux) X(ret) X(set) X(setp) X(shfl) X(store) X(trap) X(vote)
 #define DECLARE(name) void run_##name(Warp *w, const Instruction *i, uint32_t mask);
 RUNS(DECLARE)
@@ -277,13 +285,12 @@ void traffic_count(Warp *w, Space space, const uint64_t address[LANES], uint32_t
 bool warp_converged(Warp *w, uint32_t mask, uint32_t need);
 void warp_go(Warp *w, uint32_t mask, uint32_t pc, uint32_t depth); /* these lanes go elsewhere */
 void warp_merge(Warp *w);              /* joins lanes at the same place, picks what runs next */
-bool run_block(Block *b);
-bool module_launch(PtxDevice *device, const PtxLaunch *launch);
 
 /* Numbers (number.c). Rounding by Modifier: RN, RZ, RM, RP. */
 double half_to_double(uint64_t bits);
 double bfloat_to_double(uint64_t bits);
-uint64_t double_to_small(double x, unsigned exponent, unsigned mantissa, Modifier round); /* IEEE, overflow to inf */
+/* IEEE, with so many bits. */
+uint64_t double_to_small(double x, unsigned exponent, unsigned mantissa, Modifier round);
 uint64_t double_to_half(double x, Modifier round);
 uint64_t double_to_bfloat(double x, Modifier round);
 double to_double(Type t, uint64_t bits);             /* of one element; exact */
@@ -292,7 +299,7 @@ float as_float(uint64_t bits);
 double as_double(uint64_t bits);
 uint64_t float_bits(float x);                        /* NaN becomes canonical */
 uint64_t double_bits(double x);
-double add_to_odd(double a, double b);               /* inexact sums get an odd last bit: rounding again is safe */
+double add_to_odd(double a, double b); /* inexact sums get an odd last bit: rounding again is safe */
 uint64_t widen(Type t, uint64_t v);                  /* sign- or zero-extended from the type's bits */
 
 /* One lane. A fourth operand (bfi, lop3) stands in the upper half of the third. */

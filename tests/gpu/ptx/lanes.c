@@ -1,4 +1,5 @@
-/* Instructions on a warp's registers: per-lane arithmetic, comparisons, and those that look at other lanes. */
+/* Instructions on a warp's registers: per-lane arithmetic, comparisons, and those that look at other lanes.
+ */
 #include "inside.h"
 
 void run_nothing(Warp *w, const Instruction *i, uint32_t mask) { (void)w, (void)i, (void)mask; }
@@ -9,8 +10,10 @@ void run_alu(Warp *w, const Instruction *i, uint32_t mask)
     const uint64_t *e = i->n_operands == 5 ? lanes_of(w, i->e) : NULL;
     uint64_t *d = lanes_of(w, i->d[0]);
     Alu *alu = i->alu;
-    if (e) EACH(lane, mask) d[lane] = alu(i, a[lane], b[lane], (uint32_t)c[lane] | e[lane] << 32);
-    else EACH(lane, mask) d[lane] = keep_bits(alu(i, a[lane], b[lane], c[lane]), i->d_bits);
+    if (e)
+        EACH (lane, mask) d[lane] = alu(i, a[lane], b[lane], (uint32_t)c[lane] | e[lane] << 32);
+    else
+        EACH (lane, mask) d[lane] = keep_bits(alu(i, a[lane], b[lane], c[lane]), i->d_bits);
 }
 
 /* add, sub, mad with a carry in (addc, subc, madc), a carry out (.cc), or both. */
@@ -19,7 +22,7 @@ void run_carry(Warp *w, const Instruction *i, uint32_t mask)
     bool takes = i->op == OP_addc || i->op == OP_subc || i->op == OP_madc;
     bool subtracts = i->op == OP_sub || i->op == OP_subc, multiplies = i->op == OP_mad || i->op == OP_madc;
     unsigned bits = type_bits((Type)i->type);
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         uint64_t a = lanes_of(w, i->a[0])[lane], b = lanes_of(w, i->b[0])[lane];
         if (multiplies) {
             a = keep_bits(alu_mul(i, a, b, 0), bits);
@@ -46,7 +49,7 @@ static bool combine(const Instruction *i, bool result, uint64_t with)
 void run_setp(Warp *w, const Instruction *i, uint32_t mask)
 {
     const uint64_t *a = lanes_of(w, i->a[0]), *b = lanes_of(w, i->b[0]), *c = lanes_of(w, i->c[0]);
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         bool result = compare((Modifier)i->mod[COMPARE], (Type)i->from, i->mod[FTZ], a[lane], b[lane]);
         uint64_t with = c[lane];
         if (i->d[0] != NO_SLOT) lanes_of(w, i->d[0])[lane] = combine(i, result, with);
@@ -58,7 +61,7 @@ void run_set(Warp *w, const Instruction *i, uint32_t mask)
 {
     const uint64_t *a = lanes_of(w, i->a[0]), *b = lanes_of(w, i->b[0]), *c = lanes_of(w, i->c[0]);
     uint64_t yes = i->type == T_f32 ? 0x3f800000 : keep_bits(UINT64_MAX, type_bits((Type)i->type));
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         bool result = compare((Modifier)i->mod[COMPARE], (Type)i->from, i->mod[FTZ], a[lane], b[lane]);
         lanes_of(w, i->d[0])[lane] = combine(i, result, c[lane]) ? yes : 0;
     }
@@ -67,7 +70,7 @@ void run_set(Warp *w, const Instruction *i, uint32_t mask)
 void run_mov_pack(Warp *w, const Instruction *i, uint32_t mask)
 {
     unsigned bits = type_bits((Type)i->type) / i->n;
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         uint64_t v = 0;
         for (uint32_t k = 0; k < i->n; k++) v |= keep_bits(lanes_of(w, i->a[k])[lane], bits) << bits * k;
         lanes_of(w, i->d[0])[lane] = v;
@@ -77,7 +80,7 @@ void run_mov_pack(Warp *w, const Instruction *i, uint32_t mask)
 void run_mov_unpack(Warp *w, const Instruction *i, uint32_t mask)
 {
     unsigned bits = type_bits((Type)i->type) / i->n;
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         uint64_t v = lanes_of(w, i->a[0])[lane]; /* the source may be among the results */
         for (uint32_t k = 0; k < i->n; k++)
             if (i->d[k] != NO_SLOT) lanes_of(w, i->d[k])[lane] = keep_bits(v >> bits * k, bits);
@@ -91,14 +94,15 @@ static bool members_here(Warp *w, int32_t slot, uint32_t mask)
 {
     uint32_t members = (uint32_t)lanes_of(w, slot)[__builtin_ctz(mask)];
     if (!warp_converged(w, mask, members)) return false;
-    EACH(lane, mask)
-        if (!(members >> lane & 1)) run_fail(w, lane, "lane %u is not in the mask %08x of its instruction", lane, members);
+    EACH (lane, mask)
+        if (!(members >> lane & 1))
+            run_fail(w, lane, "lane %u is not in the mask %08x of its instruction", lane, members);
     return true;
 }
 
 void run_activemask(Warp *w, const Instruction *i, uint32_t mask)
 {
-    EACH(lane, mask) lanes_of(w, i->d[0])[lane] = mask;
+    EACH (lane, mask) lanes_of(w, i->d[0])[lane] = mask;
 }
 
 static uint32_t shuffle_source(const Instruction *i, uint32_t lane, uint32_t b, uint32_t c, bool *inside)
@@ -111,9 +115,18 @@ static uint32_t shuffle_source(const Instruction *i, uint32_t lane, uint32_t b, 
         from = lane - b;
         *inside = (int32_t)from >= (int32_t)high; /* .up: the clamp is a lower bound */
         break;
-    case M_DOWN: from = lane + b; *inside = from <= high; break;
-    case M_BFLY: from = lane ^ b; *inside = from <= high; break;
-    default: from = low | (b & ~segment); *inside = from <= high; break;
+    case M_DOWN:
+        from = lane + b;
+        *inside = from <= high;
+        break;
+    case M_BFLY:
+        from = lane ^ b;
+        *inside = from <= high;
+        break;
+    default:
+        from = low | (b & ~segment);
+        *inside = from <= high;
+        break;
     }
     return *inside ? from : lane;
 }
@@ -123,13 +136,13 @@ void run_shfl(Warp *w, const Instruction *i, uint32_t mask)
     if (!members_here(w, i->e, mask)) return;
     uint64_t result[LANES];
     bool inside[LANES];
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         uint32_t from = shuffle_source(i, lane, (uint32_t)lanes_of(w, i->b[0])[lane],
                                        (uint32_t)lanes_of(w, i->c[0])[lane], &inside[lane]);
         if (!(mask >> from & 1)) run_fail(w, lane, "a shuffle reads lane %u, which does not take part", from);
         result[lane] = lanes_of(w, i->a[0])[from];
     }
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         if (i->d[0] != NO_SLOT) lanes_of(w, i->d[0])[lane] = result[lane];
         if (i->d[1] != NO_SLOT) lanes_of(w, i->d[1])[lane] = inside[lane];
     }
@@ -139,10 +152,13 @@ void run_vote(Warp *w, const Instruction *i, uint32_t mask)
 {
     if (!members_here(w, i->b[0], mask)) return;
     uint32_t yes = 0;
-    EACH(lane, mask) if ((lanes_of(w, i->a[0])[lane] & 1) != i->not_a) yes |= 1u << lane;
-    uint64_t result = i->mod[VOTE] == M_ALL ? yes == mask : i->mod[VOTE] == M_ANY ? yes != 0
-                      : i->mod[VOTE] == M_UNI ? yes == mask || !yes : yes;
-    EACH(lane, mask) lanes_of(w, i->d[0])[lane] = result;
+    EACH (lane, mask)
+        if ((lanes_of(w, i->a[0])[lane] & 1) != i->not_a) yes |= 1u << lane;
+    uint64_t result = i->mod[VOTE] == M_ALL   ? yes == mask
+                      : i->mod[VOTE] == M_ANY ? yes != 0
+                      : i->mod[VOTE] == M_UNI ? yes == mask || !yes
+                                              : yes;
+    EACH (lane, mask) lanes_of(w, i->d[0])[lane] = result;
 }
 
 void run_match(Warp *w, const Instruction *i, uint32_t mask)
@@ -150,11 +166,12 @@ void run_match(Warp *w, const Instruction *i, uint32_t mask)
     if (!members_here(w, i->b[0], mask)) return;
     const uint64_t *a = lanes_of(w, i->a[0]);
     uint32_t same[LANES];
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         same[lane] = 0;
-        EACH(other, mask) if (a[other] == a[lane]) same[lane] |= 1u << other;
+        EACH (other, mask)
+            if (a[other] == a[lane]) same[lane] |= 1u << other;
     }
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         bool all = same[lane] == mask;
         if (i->d[1] != NO_SLOT) lanes_of(w, i->d[1])[lane] = all;
         lanes_of(w, i->d[0])[lane] = i->mod[VOTE] == M_ANY || all ? same[lane] : 0;
@@ -167,7 +184,7 @@ void run_redux(Warp *w, const Instruction *i, uint32_t mask)
     const uint64_t *a = lanes_of(w, i->a[0]);
     uint32_t first = (uint32_t)__builtin_ctz(mask);
     uint64_t r = a[first];
-    EACH(lane, mask & ~(1u << first)) {
+    EACH (lane, mask & ~(1u << first)) {
         switch (i->mod[LOGIC]) {
         case M_ADD: r = alu_add(i, r, a[lane], 0); break;
         case M_MIN: r = alu_min(i, r, a[lane], 0); break;
@@ -177,5 +194,5 @@ void run_redux(Warp *w, const Instruction *i, uint32_t mask)
         default: r ^= a[lane]; break;
         }
     }
-    EACH(lane, mask) lanes_of(w, i->d[0])[lane] = r;
+    EACH (lane, mask) lanes_of(w, i->d[0])[lane] = r;
 }

@@ -23,16 +23,22 @@ static void skip_blanks(Lexer *l)
     }
 }
 
-static bool starts_word(char c) { return isalpha((unsigned char)c) || c == '_' || c == '$' || c == '%' || c == '.'; }
+static bool starts_word(char c)
+{
+    return isalpha((unsigned char)c) || c == '_' || c == '$' || c == '%' || c == '.';
+}
 
 static void word(Lexer *l)
 {
     l->kind = TOKEN_WORD;
     l->text = l->at;
     while (l->at < l->end) {
-        if (starts_word(*l->at) || isdigit((unsigned char)*l->at)) l->at++;
-        else if (l->end - l->at > 2 && l->at[0] == ':' && l->at[1] == ':') l->at += 2;
-        else break;
+        if (starts_word(*l->at) || isdigit((unsigned char)*l->at))
+            l->at++;
+        else if (l->end - l->at > 2 && l->at[0] == ':' && l->at[1] == ':')
+            l->at += 2;
+        else
+            break;
     }
     l->length = (size_t)(l->at - l->text);
 }
@@ -59,7 +65,7 @@ static bool is_decimal_fraction(const Lexer *l)
 {
     const char *p = l->at;
     while (p < l->end && isdigit((unsigned char)*p)) p++;
-    return p < l->end && (*p == '.' || *p == 'e' || *p == 'E') ;
+    return p < l->end && (*p == '.' || *p == 'e' || *p == 'E');
 }
 
 static void number(Lexer *l)

@@ -4,7 +4,9 @@
 
 #include "inside.h"
 
-typedef enum TokenKind { TOKEN_END, TOKEN_WORD, TOKEN_INTEGER, TOKEN_DOUBLE, TOKEN_STRING, TOKEN_MARK } TokenKind;
+typedef enum TokenKind {
+    TOKEN_END, TOKEN_WORD, TOKEN_INTEGER, TOKEN_DOUBLE, TOKEN_STRING, TOKEN_MARK
+} TokenKind;
 typedef struct Lexer {
     PtxModule *m;
     const char *at, *end;    /* what follows the token */

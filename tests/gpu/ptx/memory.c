@@ -10,15 +10,18 @@ static uint32_t first_above(const PtxDevice *device, uint64_t address) /* binary
     uint32_t low = 0, high = device->n;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (device->allocations[middle].address > address) high = middle;
-        else low = middle + 1;
+        if (device->allocations[middle].address > address)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return low;
 }
 
 static bool inside(const Allocation *a, uint64_t address, size_t bytes)
 {
-    return address >= a->address && address - a->address <= a->bytes && bytes <= a->bytes - (address - a->address);
+    return address >= a->address && address - a->address <= a->bytes &&
+           bytes <= a->bytes - (address - a->address);
 }
 
 const Allocation *memory_find(PtxDevice *device, uint64_t address, size_t bytes)
@@ -82,13 +85,18 @@ void *ptx_bytes(PtxDevice *device, uint64_t address, size_t size)
 static Space resolve(uint64_t *address)
 {
     uint64_t window = *address & WINDOW_MASK;
-    Space space = window == SHARED_WINDOW ? SHARED : window == LOCAL_WINDOW ? LOCAL
-                  : window == PARAM_WINDOW ? PARAM : GLOBAL;
+    Space space = window == SHARED_WINDOW  ? SHARED
+                  : window == LOCAL_WINDOW ? LOCAL
+                  : window == PARAM_WINDOW ? PARAM
+                                           : GLOBAL;
     if (space != GLOBAL) *address -= window;
     return space;
 }
 
-static const char *verb(Access access) { return access.atomic ? "an atomic access" : access.write ? "a write" : "a read"; }
+static const char *verb(Access access)
+{
+    return access.atomic ? "an atomic access" : access.write ? "a write" : "a read";
+}
 
 static unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access)
 {
@@ -97,7 +105,8 @@ static unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access
     uint32_t at = first_above(device, address);
     const Allocation *before = at ? &device->allocations[at - 1] : NULL;
     if (before && address - before->address < before->bytes + ((uint64_t)1 << 32))
-        run_fail(w, lane, "%s of %u bytes of global memory out of bounds: at byte %llu of an allocation of %llu",
+        run_fail(w, lane,
+                 "%s of %u bytes of global memory out of bounds: at byte %llu of an allocation of %llu",
                  verb(access), access.bytes, (unsigned long long)(address - before->address),
                  (unsigned long long)before->bytes);
     run_fail(w, lane, "%s of %u bytes of global memory at 0x%llx, where there is no allocation", verb(access),
@@ -108,8 +117,8 @@ static unsigned char *bounded(Warp *w, uint32_t lane, uint64_t address, Access a
                               uint32_t n, const char *name)
 {
     if (address + access.bytes <= n && address <= n) return bytes + address;
-    run_fail(w, lane, "%s of %u bytes of %s memory out of bounds: at byte %lld of %u", verb(access), access.bytes,
-             name, (long long)address, n);
+    run_fail(w, lane, "%s of %u bytes of %s memory out of bounds: at byte %lld of %u", verb(access),
+             access.bytes, name, (long long)address, n);
 }
 
 unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address, Access access)
@@ -122,8 +131,8 @@ unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address
     switch (*space) {
     case SHARED: return shared_at(w, lane, *address, access);
     case LOCAL:
-        return bounded(w, lane, *address, access, b->local + (size_t)(w->first_thread + lane) * b->local_bytes,
-                       b->local_bytes, "local");
+        return bounded(w, lane, *address, access,
+                       b->local + (size_t)(w->first_thread + lane) * b->local_bytes, b->local_bytes, "local");
     case PARAM:
         if (access.write) run_fail(w, lane, "a write to a parameter of the kernel");
         return bounded(w, lane, *address, access, (unsigned char *)(uintptr_t)b->launch->params,
@@ -141,14 +150,15 @@ void run_load(Warp *w, const Instruction *i, uint32_t mask)
     uint64_t where[LANES];
     uint32_t size = i->bytes / i->n;
     Space space = GENERIC;
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         where[lane] = base[lane] + (uint64_t)i->offset;
         space = (Space)i->space;
         const unsigned char *at = memory_at(w, &space, lane, &where[lane], (Access){i->bytes, false, false});
         for (uint32_t k = 0; k < i->n; k++, at += size) {
             uint64_t v = 0;
             memcpy(&v, at, size);
-            if (i->d[k] != NO_SLOT) lanes_of(w, i->d[k])[lane] = keep_bits(widen((Type)i->type, v), i->d_bits);
+            if (i->d[k] != NO_SLOT)
+                lanes_of(w, i->d[k])[lane] = keep_bits(widen((Type)i->type, v), i->d_bits);
         }
     }
     traffic_count(w, space, where, mask, i->bytes);
@@ -160,7 +170,7 @@ void run_store(Warp *w, const Instruction *i, uint32_t mask)
     uint64_t where[LANES];
     uint32_t size = i->bytes / i->n;
     Space space = GENERIC;
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         where[lane] = base[lane] + (uint64_t)i->offset;
         space = (Space)i->space;
         unsigned char *at = memory_at(w, &space, lane, &where[lane], (Access){i->bytes, true, false});
@@ -191,7 +201,7 @@ static uint64_t atomic_value(Warp *w, const Instruction *i, uint32_t lane, uint6
 void run_atom(Warp *w, const Instruction *i, uint32_t mask)
 {
     const uint64_t *base = lanes_of(w, i->b[0]);
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         uint64_t where = base[lane] + (uint64_t)i->offset, old = 0;
         Space space = (Space)i->space;
         unsigned char *at = memory_at(w, &space, lane, &where, (Access){i->bytes, true, true});

@@ -88,7 +88,8 @@ double half_to_double(uint64_t bits)
 {
     uint32_t sign = (uint32_t)(bits & 0x8000) << 16, magnitude = (uint32_t)bits & 0x7fff;
     bool normal = magnitude >= 0x400 && magnitude < 0x7c00;
-    if (normal || !magnitude) return as_float(sign | (normal ? (magnitude << 13) + 0x38000000 : 0)); /* often */
+    if (normal || !magnitude)
+        return as_float(sign | (normal ? (magnitude << 13) + 0x38000000 : 0)); /* often */
     return small_to_double(bits & 0xffff, 5, 10);
 }
 double bfloat_to_double(uint64_t bits) { return as_float((bits & 0xffff) << 16); }
@@ -106,7 +107,8 @@ static double round_whole(double x, Modifier how)
 
 static bool overflow_is_infinite(bool negative, Modifier round)
 {
-    return round == M_NONE || round == M_RN || round == M_RNA || (round == M_RP && !negative) || (round == M_RM && negative);
+    return round == M_NONE || round == M_RN || round == M_RNA || (round == M_RP && !negative) ||
+           (round == M_RM && negative);
 }
 
 /* Exponent and mantissa of a finite number; larger than any of the type where it overflows. */
@@ -137,11 +139,15 @@ uint64_t double_to_bfloat(double x, Modifier round) { return double_to_small(x, 
 double to_double(Type t, uint64_t bits)
 {
     switch (t) {
-    case T_f16: case T_f16x2: return half_to_double(bits);
-    case T_bf16: case T_bf16x2: return bfloat_to_double(bits);
+    case T_f16:
+    case T_f16x2: return half_to_double(bits);
+    case T_bf16:
+    case T_bf16x2: return bfloat_to_double(bits);
     case T_f64: return as_double(bits);
-    case T_e4m3: case T_e4m3x2: return small_to_double(bits & 0xff, 4, 3);
-    case T_e5m2: case T_e5m2x2: return small_to_double(bits & 0xff, 5, 2);
+    case T_e4m3:
+    case T_e4m3x2: return small_to_double(bits & 0xff, 4, 3);
+    case T_e5m2:
+    case T_e5m2x2: return small_to_double(bits & 0xff, 5, 2);
     default: return as_float(bits);
     }
 }
@@ -159,12 +165,16 @@ static uint64_t finite_small(double x, unsigned exponent, unsigned mantissa)
 uint64_t from_double(Type t, double x, Modifier round)
 {
     switch (t) {
-    case T_f16: case T_f16x2: return double_to_half(x, round);
-    case T_bf16: case T_bf16x2: return double_to_bfloat(x, round);
+    case T_f16:
+    case T_f16x2: return double_to_half(x, round);
+    case T_bf16:
+    case T_bf16x2: return double_to_bfloat(x, round);
     case T_f64: return double_bits(x);
     case T_tf32: return isnan(x) ? 0x7fffffff : double_to_small(x, 8, 10, round) << 13;
-    case T_e4m3: case T_e4m3x2: return finite_small(x, 4, 3);
-    case T_e5m2: case T_e5m2x2: return finite_small(x, 5, 2);
+    case T_e4m3:
+    case T_e4m3x2: return finite_small(x, 4, 3);
+    case T_e5m2:
+    case T_e5m2x2: return finite_small(x, 5, 2);
     default:
         if (round == M_RN || round == M_NONE) return float_bits((float)x);
         return isnan(x) ? 0x7fffffff : double_to_small(x, 8, 23, round);

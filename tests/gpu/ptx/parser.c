@@ -6,15 +6,20 @@
 
 #include <string.h>
 
-typedef struct NameEntry { const char *name; Symbol *symbol; } NameEntry;
-typedef struct Scope { uint32_t symbols, labels, uses; } Scope; /* where its part of the lists begins */
+typedef struct NameEntry {
+    const char *name;
+    Symbol *symbol;
+} NameEntry;
+typedef struct Scope {
+    uint32_t symbols, labels, uses;
+} Scope; /* where its part of the lists begins */
 
 typedef struct Parser {
     Lexer l;
     PtxModule *m;
     Compilation *c;
-    PtxFunction *f;       /* inside one */
-    NameEntry *names;     /* open addressing by pointer */
+    PtxFunction *f;   /* inside one */
+    NameEntry *names; /* open addressing by pointer */
     uint32_t n_names, capacity;
     VEC(Symbol *) declared, labels, uses; /* of all open scopes; uses: of labels, not yet found */
     uint32_t source_line;
@@ -103,10 +108,14 @@ static Symbol *variable(Parser *p, Space space)
     uint32_t align = 0, vector = 1;
     Type t = NO_TYPE;
     while (p->l.kind == TOKEN_WORD && p->l.text[0] == '.') {
-        if (lexer_accept_word(&p->l, ".align")) align = (uint32_t)lexer_integer(&p->l);
-        else if (lexer_accept_word(&p->l, ".v2")) vector = 2;
-        else if (lexer_accept_word(&p->l, ".v4")) vector = 4;
-        else if (!t && (t = type_word(p))) continue;
+        if (lexer_accept_word(&p->l, ".align"))
+            align = (uint32_t)lexer_integer(&p->l);
+        else if (lexer_accept_word(&p->l, ".v2"))
+            vector = 2;
+        else if (lexer_accept_word(&p->l, ".v4"))
+            vector = 4;
+        else if (!t && (t = type_word(p)))
+            continue;
         else if (!lexer_accept_word(&p->l, ".ptr") && !lexer_accept_word(&p->l, ".global") &&
                  !lexer_accept_word(&p->l, ".shared") && !lexer_accept_word(&p->l, ".const") &&
                  !lexer_accept_word(&p->l, ".local") && !lexer_accept_word(&p->l, ".managed"))
@@ -116,11 +125,18 @@ static Symbol *variable(Parser *p, Space space)
     uint32_t bytes = type_bits(t) / 8 * vector;
     if (align == 0 || t != T_b8) align = align > bytes ? align : bytes;
     Symbol *v = declare(p, lexer_name(&p->l), VARIABLE);
-    *v = (Symbol){.name = v->name, .kind = VARIABLE, .outer = v->outer, .type = t, .space = space, .align = align,
+    *v = (Symbol){.name = v->name,
+                  .kind = VARIABLE,
+                  .outer = v->outer,
+                  .type = t,
+                  .space = space,
+                  .align = align,
                   .size = bytes};
     while (lexer_accept(&p->l, '[')) {
-        if (lexer_is_mark(&p->l, ']')) v->dynamic = true, v->size = 0;
-        else v->size *= (uint64_t)lexer_integer(&p->l);
+        if (lexer_is_mark(&p->l, ']'))
+            v->dynamic = true, v->size = 0;
+        else
+            v->size *= (uint64_t)lexer_integer(&p->l);
         lexer_expect(&p->l, ']');
     }
     return v;
@@ -180,7 +196,8 @@ static void local_variable(Parser *p)
 static void registers(Parser *p)
 {
     Type t = type_word(p);
-    if (!t) module_fail(p->m, p->l.token_line, "unknown type of a register `%.*s`", (int)p->l.length, p->l.text);
+    if (!t)
+        module_fail(p->m, p->l.token_line, "unknown type of a register `%.*s`", (int)p->l.length, p->l.text);
     do {
         const char *name = lexer_name(&p->l);
         int64_t n = -1;
@@ -201,7 +218,10 @@ static void registers(Parser *p)
 /* ---- Operands ---- */
 static bool special_operand(const Parser *p, Operand *o)
 {
-    static const struct { const char *text; Type type; } list[] = {
+    static const struct {
+        const char *text;
+        Type type;
+    } list[] = {
 #define SPECIAL(name, text, type) {text, T_##type},
 #include "special_list.h"
 #undef SPECIAL
@@ -322,7 +342,8 @@ static void opcode(Parser *p, Statement *s)
     while (at < end) {
         const char *dot = memchr(at, '.', (size_t)(end - at));
         if (!dot) dot = end;
-        if (s->n_parts == MAX_PARTS) module_fail(p->m, p->l.token_line, "an opcode of more than %d parts", MAX_PARTS);
+        if (s->n_parts == MAX_PARTS)
+            module_fail(p->m, p->l.token_line, "an opcode of more than %d parts", MAX_PARTS);
         s->parts[s->n_parts++] = intern(p->c, at, (size_t)(dot - at));
         at = dot + 1;
     }
@@ -349,10 +370,11 @@ static void call(Parser *p, Statement *s)
     const char *name = lexer_name(&p->l);
     s->callee = lookup(p, name);
     if (!s->callee || s->callee->kind != FUNCTION)
-        module_fail(p->m, p->l.token_line, "call of `%s`, which is no function (indirect calls are not known)", name);
+        module_fail(p->m, p->l.token_line,
+                    "call of `%s`, which is no function (indirect calls are not known)", name);
     if (lexer_accept(&p->l, ',') && lexer_accept(&p->l, '(')) {
-        if (!lexer_is_mark(&p->l, ')'))
-            do PUSH(p->c, &s->arguments, call_variable(p));
+        if (!lexer_is_mark(&p->l, ')')) do
+                PUSH(p->c, &s->arguments, call_variable(p));
             while (lexer_accept(&p->l, ','));
         lexer_expect(&p->l, ')');
     }
@@ -366,8 +388,10 @@ static void statement(Parser *p)
     s.line = p->l.token_line;
     opcode(p, &s);
     bool calls = !strcmp(s.parts[0], "call");
-    if (calls) call(p, &s);
-    else operands(p, &s);
+    if (calls)
+        call(p, &s);
+    else
+        operands(p, &s);
     lexer_expect(&p->l, ';');
     PUSH(p->c, &p->f->statements, s);
     if (calls) {
@@ -409,17 +433,24 @@ static void body(Parser *p)
     while (!lexer_is_mark(&p->l, '}')) {
         if (p->l.kind == TOKEN_END) module_fail(p->m, p->l.token_line, "the text ends inside a function");
         if (lexer_accept(&p->l, ';')) continue;
-        if (lexer_accept(&p->l, '{')) body(p);
-        else if (lexer_accept_word(&p->l, ".reg")) registers(p);
-        else if (lexer_accept_word(&p->l, ".shared")) shared_variable(p);
-        else if (lexer_accept_word(&p->l, ".local") || lexer_accept_word(&p->l, ".param")) local_variable(p);
-        else if (lexer_accept_word(&p->l, ".loc")) source_location(p);
-        else if (lexer_is_word(&p->l, ".pragma") || lexer_is_word(&p->l, ".file")) lexer_skip_line(&p->l);
+        if (lexer_accept(&p->l, '{'))
+            body(p);
+        else if (lexer_accept_word(&p->l, ".reg"))
+            registers(p);
+        else if (lexer_accept_word(&p->l, ".shared"))
+            shared_variable(p);
+        else if (lexer_accept_word(&p->l, ".local") || lexer_accept_word(&p->l, ".param"))
+            local_variable(p);
+        else if (lexer_accept_word(&p->l, ".loc"))
+            source_location(p);
+        else if (lexer_is_word(&p->l, ".pragma") || lexer_is_word(&p->l, ".file"))
+            lexer_skip_line(&p->l);
         else if (p->l.kind == TOKEN_WORD && is_label(&p->l)) {
             const char *name = lexer_name(&p->l);
             lexer_expect(&p->l, ':');
             label(p, name);
-        } else statement(p);
+        } else
+            statement(p);
     }
     close_scope(p, s);
     lexer_next(&p->l);
@@ -435,8 +466,10 @@ static void parameters(Parser *p, PtxFunction *f, bool results)
         Symbol *v = variable(p, f->entry ? PARAM : LOCAL);
         v->offset = take(f->entry ? &f->params_size : &f->local_size, v);
         v->function = f;
-        if (results) PUSH(p->c, &f->results, v);
-        else PUSH(p->c, &f->params, v);
+        if (results)
+            PUSH(p->c, &f->results, v);
+        else
+            PUSH(p->c, &f->params, v);
         lexer_accept(&p->l, ',');
     }
 }
@@ -499,8 +532,7 @@ static void function(Parser *p, bool entry)
         p->source_line = 0;
         body(p);
         p->f = NULL;
-        if (p->uses.n)
-            module_fail(p->m, p->uses.at[0]->pc, "`%s` is not declared", p->uses.at[0]->name);
+        if (p->uses.n) module_fail(p->m, p->uses.at[0]->pc, "`%s` is not declared", p->uses.at[0]->name);
     }
     close_scope(p, s);
 }
@@ -515,16 +547,22 @@ static void skip_braces(Parser *p)
 static void top_level(Parser *p)
 {
     Lexer *l = &p->l;
-    if (lexer_accept_word(l, ".entry")) function(p, true);
+    if (lexer_accept_word(l, ".entry"))
+        function(p, true);
     else if (lexer_accept_word(l, ".func")) {
         while (lexer_accept_word(l, ".noreturn")) continue;
         function(p, false);
-    } else if (lexer_accept_word(l, ".global")) global_variable(p, GLOBAL);
-    else if (lexer_accept_word(l, ".const")) global_variable(p, CONSTANT);
-    else if (lexer_accept_word(l, ".shared")) shared_variable(p);
-    else if (lexer_is_word(l, ".section")) skip_braces(p);
-    else if (lexer_is_word(l, ".version") || lexer_is_word(l, ".target") || lexer_is_word(l, ".address_size") ||
-             lexer_is_word(l, ".file") || lexer_is_word(l, ".loc") || lexer_is_word(l, ".pragma"))
+    } else if (lexer_accept_word(l, ".global"))
+        global_variable(p, GLOBAL);
+    else if (lexer_accept_word(l, ".const"))
+        global_variable(p, CONSTANT);
+    else if (lexer_accept_word(l, ".shared"))
+        shared_variable(p);
+    else if (lexer_is_word(l, ".section"))
+        skip_braces(p);
+    else if (lexer_is_word(l, ".version") || lexer_is_word(l, ".target") ||
+             lexer_is_word(l, ".address_size") || lexer_is_word(l, ".file") || lexer_is_word(l, ".loc") ||
+             lexer_is_word(l, ".pragma"))
         lexer_skip_line(l);
     else if (!lexer_accept_word(l, ".visible") && !lexer_accept_word(l, ".extern") &&
              !lexer_accept_word(l, ".weak") && !lexer_accept_word(l, ".common"))
@@ -536,6 +574,7 @@ void module_parse(PtxModule *m, const char *text, size_t length)
     Parser p = {.m = m, .c = &m->c, .l = {.m = m, .at = text, .end = text + length, .line = 1}};
     grow_names(&p);
     lexer_next(&p.l);
-    if (!lexer_is_word(&p.l, ".version")) module_fail(m, p.l.token_line, "a module of PTX begins with .version");
+    if (!lexer_is_word(&p.l, ".version"))
+        module_fail(m, p.l.token_line, "a module of PTX begins with .version");
     while (p.l.kind != TOKEN_END) top_level(&p);
 }

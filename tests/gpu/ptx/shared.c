@@ -1,9 +1,9 @@
 /* Shared memory and its shadow: who wrote and read what, and when.
  *
- * Time is that of vector clocks (Lamport; Flanagan and Freund 2009): a warp's clock goes on at barriers, where
- * it takes over what the others that arrived there knew. An access happened before this one if its time is not
- * above what the warp knows of the other; all else is a race. Entries are as coarse as the least access of the
- * kernel, so that neighbours are never mistaken for the same bytes. */
+ * Time is that of vector clocks (Lamport; Flanagan and Freund 2009): a warp's clock goes on at barriers,
+ * where it takes over what the others that arrived there knew. An access happened before this one if its time
+ * is not above what the warp knows of the other; all else is a race. Entries are as coarse as the least
+ * access of the kernel, so that neighbours are never mistaken for the same bytes. */
 #include "inside.h"
 
 #include <string.h>
@@ -23,11 +23,14 @@ void shared_begin_block(Block *b)
     memset(b->shared, 0xff, b->shared_bytes);
 }
 
-static _Noreturn void race(Warp *w, uint32_t lane, const char *what, uint32_t other, uint64_t address, uint32_t line)
+static _Noreturn void race(Warp *w, uint32_t lane, const char *what, uint32_t other, uint64_t address,
+                           uint32_t line)
 {
     if (line)
-        run_fail(w, lane, "race in shared memory: %s byte %llu, which warp %u wrote on line %u with no barrier "
-                 "between", what, (unsigned long long)address, other, line);
+        run_fail(w, lane,
+                 "race in shared memory: %s byte %llu, which warp %u wrote on line %u with no barrier "
+                 "between",
+                 what, (unsigned long long)address, other, line);
     run_fail(w, lane, "race in shared memory: %s byte %llu, which warp %u read with no barrier between", what,
              (unsigned long long)address, other);
 }
@@ -35,8 +38,7 @@ static _Noreturn void race(Warp *w, uint32_t lane, const char *what, uint32_t ot
 static void check_readers(Warp *w, uint32_t lane, const uint32_t *reader, uint64_t address)
 {
     for (uint32_t other = 0; other < w->block->n_warps; other++)
-        if (reader[other] > w->clock[other] && other != w->number)
-            race(w, lane, "writes", other, address, 0);
+        if (reader[other] > w->clock[other] && other != w->number) race(w, lane, "writes", other, address, 0);
 }
 
 static void check_granule(Warp *w, uint32_t lane, uint32_t g, Access access)
@@ -49,7 +51,8 @@ static void check_granule(Warp *w, uint32_t lane, uint32_t g, Access access)
         run_fail(w, lane, "%s of byte %llu of shared memory, into which a cp.async is under way",
                  access.write ? "a write" : "a read", (unsigned long long)address);
     if ((!access.write || access.atomic) && written < s->base)
-        run_fail(w, lane, "a read of byte %llu of shared memory, which nobody wrote", (unsigned long long)address);
+        run_fail(w, lane, "a read of byte %llu of shared memory, which nobody wrote",
+                 (unsigned long long)address);
     if (written > w->floor && by != w->number && w->clock[by] < written &&
         !(access.atomic && s->writer[g] & ATOMIC))
         race(w, lane, access.write ? "writes" : "reads", by, address, s->writer_line[g]);

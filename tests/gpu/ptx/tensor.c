@@ -4,7 +4,8 @@
  *   a: row l / 4 + 8 (r % 2), columns E (l % 4) + 0 .. E-1 + 4 E (r / 2)
  *   b: rows E (l % 4) + 0 .. E-1 + 4 E r, column l / 4
  *   c, d: row l / 4 + 8 (r / 2), column 2 (l % 4) + r % 2
- * An 8x8 matrix of ldmatrix: row l / 4, columns 2 (l % 4) and the next; rows and columns change places in .trans. */
+ * An 8x8 matrix of ldmatrix: row l / 4, columns 2 (l % 4) and the next; rows and columns change places in
+ * .trans. */
 #include "inside.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ enum { ROWS = 16, COLUMNS = 8, MAX_DEPTH = 32 };
 static bool whole_warp(Warp *w, const Instruction *i, uint32_t mask)
 {
     if (!warp_converged(w, mask, FULL)) return false;
-    if (mask != FULL) run_fail(w, (uint32_t)__builtin_ctz(mask), "only lanes %08x of the warp take part", mask);
+    if (mask != FULL)
+        run_fail(w, (uint32_t)__builtin_ctz(mask), "only lanes %08x of the warp take part", mask);
     (void)i;
     return true;
 }
@@ -23,7 +25,8 @@ static double element(Type t, uint64_t bits)
 {
     switch (t) {
     case T_tf32: return as_float(bits & 0xffffe000); /* the lower bits do not count */
-    case T_s8: case T_u8: return (double)(int64_t)widen(t, bits);
+    case T_s8:
+    case T_u8: return (double)(int64_t)widen(t, bits);
     default: return to_double(t, keep_bits(bits, type_bits(t)));
     }
 }
@@ -36,7 +39,8 @@ static void gather_a(const Warp *w, const Instruction *i, double a[ROWS][MAX_DEP
         const uint64_t *v = lanes_of(w, i->a[r]);
         for (uint32_t lane = 0; lane < LANES; lane++)
             for (uint32_t k = 0; k < n; k++)
-                a[lane / 4 + 8 * (r % 2)][n * (lane % 4) + k + 4 * n * (r / 2)] = element(t, v[lane] >> bits * k);
+                a[lane / 4 + 8 * (r % 2)][n * (lane % 4) + k + 4 * n * (r / 2)] =
+                    element(t, v[lane] >> bits * k);
     }
 }
 
@@ -84,12 +88,15 @@ void run_mma(Warp *w, const Instruction *i, uint32_t mask)
         }
     if (i->types[0] == T_f16)
         for (uint32_t lane = 0; lane < LANES; lane++)
-            for (uint32_t r = 0; r < 2; r++) result[r][lane] = result[2 * r][lane] | result[2 * r + 1][lane] << 16;
+            for (uint32_t r = 0; r < 2; r++)
+                result[r][lane] = result[2 * r][lane] | result[2 * r + 1][lane] << 16;
     for (uint32_t r = 0; r < i->n; r++) memcpy(lanes_of(w, i->d[r]), result[r], sizeof result[r]);
 }
 
 /* ---- Matrices of 8 rows of 16 bytes ---- */
-typedef struct Rows { unsigned char *at[LANES]; } Rows;
+typedef struct Rows {
+    unsigned char *at[LANES];
+} Rows;
 
 static Rows matrix_rows(Warp *w, const Instruction *i, bool write)
 {
@@ -107,7 +114,8 @@ static Rows matrix_rows(Warp *w, const Instruction *i, bool write)
 }
 
 /* The two bytes of element k of a lane, in matrix m. */
-static unsigned char *matrix_element(const Rows *rows, const Instruction *i, uint32_t m, uint32_t lane, uint32_t k)
+static unsigned char *matrix_element(const Rows *rows, const Instruction *i, uint32_t m, uint32_t lane,
+                                     uint32_t k)
 {
     uint32_t row = lane / 4, column = 2 * (lane % 4) + k;
     return i->mod[TRANS] ? rows->at[8 * m + column] + 2 * row : rows->at[8 * m + row] + 2 * column;

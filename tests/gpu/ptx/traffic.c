@@ -27,7 +27,7 @@ static void count_sectors(Warp *w, const uint64_t address[LANES], uint32_t mask,
 {
     uint64_t at[LANES], sector[LANES];
     uint32_t n = 0;
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         at[n] = address[lane];
         sector[n++] = address[lane] / 32;
     }
@@ -66,6 +66,8 @@ static void count_banks(Warp *w, const uint64_t address[LANES], uint32_t mask, u
 
 void traffic_count(Warp *w, Space space, const uint64_t address[LANES], uint32_t mask, uint32_t bytes)
 {
-    if (space == GLOBAL) count_sectors(w, address, mask, bytes);
-    else if (space == SHARED) count_banks(w, address, mask, bytes);
+    if (space == GLOBAL)
+        count_sectors(w, address, mask, bytes);
+    else if (space == SHARED)
+        count_banks(w, address, mask, bytes);
 }

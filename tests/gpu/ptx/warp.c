@@ -1,7 +1,8 @@
 /* Control flow: where the lanes of a warp are, calls, and barriers of the block.
  *
- * Lanes at one instruction are a path. The deepest call runs first, then the lowest pc, so that paths meet again
- * where reducible control flow does. An instruction that needs other lanes puts its path aside until they come. */
+ * Lanes at one instruction are a path. The deepest call runs first, then the lowest pc, so that paths meet
+ * again where reducible control flow does. An instruction that needs other lanes puts its path aside until
+ * they come. */
 #include "inside.h"
 
 #include <string.h>
@@ -56,8 +57,8 @@ void warp_merge(Warp *w)
     w->path = next;
     if (next.waits) {
         w->block->now = &w->block->module->code.at[next.pc];
-        run_fail(w, (uint32_t)__builtin_ctz(next.mask), "lanes %08x wait here for others of %08x that never come",
-                 next.mask, w->live);
+        run_fail(w, (uint32_t)__builtin_ctz(next.mask),
+                 "lanes %08x wait here for others of %08x that never come", next.mask, w->live);
     }
 }
 
@@ -89,9 +90,11 @@ void run_brx(Warp *w, const Instruction *i, uint32_t mask)
     const uint64_t *at = lanes_of(w, i->a[0]);
     while (mask) {
         uint32_t first = (uint32_t)__builtin_ctz(mask), same = 0;
-        EACH(lane, mask) if (at[lane] == at[first]) same |= 1u << lane;
+        EACH (lane, mask)
+            if (at[lane] == at[first]) same |= 1u << lane;
         if (at[first] >= i->symbol->targets.n)
-            run_fail(w, first, "brx.idx to entry %llu of %u", (unsigned long long)at[first], i->symbol->targets.n);
+            run_fail(w, first, "brx.idx to entry %llu of %u", (unsigned long long)at[first],
+                     i->symbol->targets.n);
         mask &= ~same;
         warp_go(w, same, i->target + i->symbol->targets.at[at[first]]->pc, w->path.depth);
     }
@@ -100,7 +103,7 @@ void run_brx(Warp *w, const Instruction *i, uint32_t mask)
 static void copy_locals(Warp *w, const Instruction *i, uint32_t mask)
 {
     Block *b = w->block;
-    EACH(lane, mask) {
+    EACH (lane, mask) {
         unsigned char *local = b->local + (size_t)(w->first_thread + lane) * b->local_bytes;
         for (uint32_t k = 0; k < i->n_copies; k++)
             memmove(local + i->copies[k].to, local + i->copies[k].from, i->copies[k].bytes);
@@ -110,9 +113,10 @@ static void copy_locals(Warp *w, const Instruction *i, uint32_t mask)
 void run_call(Warp *w, const Instruction *i, uint32_t mask)
 {
     copy_locals(w, i, mask);
-    if (w->path.depth == 64) run_fail(w, (uint32_t)__builtin_ctz(mask), "calls nested 64 deep (recursion is not known)");
+    if (w->path.depth == 64)
+        run_fail(w, (uint32_t)__builtin_ctz(mask), "calls nested 64 deep (recursion is not known)");
     uint64_t *back = lanes_of(w, i->return_slot);
-    EACH(lane, mask) back[lane] = w->path.pc + 1;
+    EACH (lane, mask) back[lane] = w->path.pc + 1;
     warp_go(w, mask, i->target, w->path.depth + 1);
 }
 
@@ -123,7 +127,8 @@ void run_ret(Warp *w, const Instruction *i, uint32_t mask)
     const uint64_t *back = lanes_of(w, i->return_slot);
     while (mask) {
         uint32_t first = (uint32_t)__builtin_ctz(mask), same = 0;
-        EACH(lane, mask) if (back[lane] == back[first]) same |= 1u << lane;
+        EACH (lane, mask)
+            if (back[lane] == back[first]) same |= 1u << lane;
         mask &= ~same;
         warp_go(w, same, (uint32_t)back[first], w->path.depth - 1);
     }
@@ -140,9 +145,10 @@ static void take_red(Warp *w, const Barrier *barrier)
 {
     const Instruction *i = w->waiting;
     if (!i || i->d[0] == NO_SLOT) return;
-    uint64_t value = i->mod[LOGIC] == M_POPC ? barrier->n_true
-                     : i->mod[LOGIC] == M_AND ? barrier->n_true == barrier->n_threads : barrier->n_true > 0;
-    EACH(lane, w->live) lanes_of(w, i->d[0])[lane] = value;
+    uint64_t value = i->mod[LOGIC] == M_POPC  ? barrier->n_true
+                     : i->mod[LOGIC] == M_AND ? barrier->n_true == barrier->n_threads
+                                              : barrier->n_true > 0;
+    EACH (lane, w->live) lanes_of(w, i->d[0])[lane] = value;
 }
 
 static void release(Block *b, uint32_t number)
@@ -179,7 +185,8 @@ static void arrive(Warp *w, const Instruction *i, uint32_t number, uint32_t thre
     Barrier *barrier = &w->block->barriers[number];
     uint32_t expected = threads ? threads / LANES : w->block->n_warps;
     if (barrier->expected && (barrier->expected != expected || barrier->counted != (threads != 0)))
-        run_fail(w, 0, "barrier %u: others wait for %u warps, this one for %u", number, barrier->expected, expected);
+        run_fail(w, 0, "barrier %u: others wait for %u warps, this one for %u", number, barrier->expected,
+                 expected);
     barrier->expected = expected;
     barrier->counted = threads != 0;
     barrier->arrived++;
@@ -203,10 +210,13 @@ void run_bar(Warp *w, const Instruction *i, uint32_t mask)
     uint32_t lane = (uint32_t)__builtin_ctz(mask), n_true = 0;
     uint64_t number = lanes_of(w, i->a[0])[lane];
     uint64_t threads = i->n_operands == 2 ? lanes_of(w, i->b[0])[lane] : 0;
-    EACH(l, mask) if (lanes_of(w, i->a[0])[l] != number) run_fail(w, l, "lanes of one warp at different barriers");
+    EACH (l, mask)
+        if (lanes_of(w, i->a[0])[l] != number) run_fail(w, l, "lanes of one warp at different barriers");
     if (number >= MAX_BARRIERS) run_fail(w, lane, "barrier %llu: there are 16", (unsigned long long)number);
-    if (threads % LANES) run_fail(w, lane, "a barrier of %llu threads, no multiple of 32", (unsigned long long)threads);
-    if (i->mod[SYNC] == M_RED) EACH(l, mask) n_true += (lanes_of(w, i->c[0])[l] & 1) != i->not_c;
+    if (threads % LANES)
+        run_fail(w, lane, "a barrier of %llu threads, no multiple of 32", (unsigned long long)threads);
+    if (i->mod[SYNC] == M_RED)
+        EACH (l, mask) n_true += (lanes_of(w, i->c[0])[l] & 1) != i->not_c;
     arrive(w, i, (uint32_t)number, (uint32_t)threads, n_true);
 }
 
