@@ -17,7 +17,7 @@ typedef struct CuModuleObject *CuModule;
 typedef struct CuFunctionObject *CuFunction;
 enum { CU_OUT_OF_MEMORY = 2 }; /* of CuResult; 0 is success */
 typedef enum CuAttribute {
-    CU_MULTIPROCESSORS = 16, CU_CAPABILITY_MAJOR = 75, CU_CAPABILITY_MINOR = 76, CU_MEMORY_POOLS = 115
+    CU_CLOCK_KHZ = 13, CU_MULTIPROCESSORS = 16, CU_CAPABILITY_MAJOR = 75, CU_CAPABILITY_MINOR = 76, CU_MEMORY_POOLS = 115
 } CuAttribute;
 enum { CU_FUNCTION_DYNAMIC_SHARED = 8 };         /* of cuFuncSetAttribute */
 enum { CU_JIT_ERRORS = 5, CU_JIT_ERRORS_BYTES }; /* of cuModuleLoadDataEx: its log and the room for it */

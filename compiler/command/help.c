@@ -132,6 +132,7 @@ static const char bench[] =
 "  --repeat N                runs, or measurements of each kind (5 by default)\n"
 "  -p, --pattern NAME        this pattern, of several\n"
 "  --require-fast            ends with 1 where the pattern has performance diagnostics (see `explain`)\n"
+"  --target cuda             the first CUDA device; --arch as in compile\n"
 "  --no-cache; --dtype f32|f64; -I, --include FOLDER\n"
 "\n"
 "examples:\n"

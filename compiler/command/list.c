@@ -34,6 +34,7 @@ static int list_source(Compilation *c, const Options *o, const char *file)
 
 static void print_variants(const AttnPatternDesc *d)
 {
+    if (d->device == kDLCUDA) puts("    # for CUDA devices");
     if (d->n_variants > 1) printf("    # %d variants\n", d->n_variants);
 }
 

@@ -191,9 +191,9 @@ static bool bind_all(Machine *m, const CallOptions *options)
 }
 
 /* Where times are asked for, one thread's are those of its own clock. */
-static double now(const CallOptions *options)
+static double now(const Machine *m, const CallOptions *options)
 {
-    return options->times && options->threads == 1 ? host_seconds() : call_now();
+    return options->times && options->threads == 1 && !m->device.context ? host_seconds() : call_now();
 }
 
 static bool run(Machine *m, const CallOptions *options, CallResult *result)
@@ -203,9 +203,9 @@ static bool run(Machine *m, const CallOptions *options, CallResult *result)
     unsigned k = 0;
     while (k < (options->repeat ? options->repeat : 1)) {
         if (options->enough > 0 && k > 2 && call_now() - begin > options->enough) break;
-        double start = now(options);
+        double start = now(m, options);
         if (attn_run(m->binding, &run, m->error) || attn_status(m->binding, NULL, m->error)) return false;
-        double seconds = now(options) - start;
+        double seconds = now(m, options) - start;
         if (options->times) options->times[k] = seconds;
         if (!k++ || seconds < result->seconds) result->seconds = seconds;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/command/case.h"
+#include "compiler/command/device.h"
 #include "compiler/command/host.h"
 #include "compiler/command/profile.h"
 #include "compiler/explain.h"
@@ -81,12 +82,23 @@ static const char *measure(Measure *m)
     return wrong;
 }
 
+/* What the device can do; nothing is predicted for it. */
+static void look_at_device(Measure *m)
+{
+    Device d = {0};
+    StorageType real = m->o->real != STORAGE_FLOAT ? m->o->real : m->o->f64 ? STORAGE_F64 : STORAGE_F32;
+    if (device_open(&d, NULL)) m->peak = device_peak_flops(&d, real);
+    device_close(&d);
+}
+
 static void look(Measure *m)
 {
     int threads = (int)m->o->threads;
+    bool cuda = m->o->target == TARGET_CUDA;
     Profile host = profile_of_host(m->c);
-    m->peak = host_peak_flops(threads) / (m->o->f64 ? 2 : 1);
-    m->sgemm = host_sgemm_flops(SGEMM_SIZE, threads);
+    m->peak = cuda ? 0 : host_peak_flops(threads) / (m->o->f64 ? 2 : 1);
+    m->sgemm = cuda ? 0 : host_sgemm_flops(SGEMM_SIZE, threads);
+    if (cuda) look_at_device(m);
     Plan *plan = pipeline_plan(&m->p, m->pattern);
     Kernel *kernel = pipeline_lower(&m->p, plan);
     ExplainOptions options = {.f64 = m->o->f64,
@@ -106,14 +118,16 @@ static unsigned figures(const Measure *m, Figure *out)
 {
     const Explanation *all = m->all;
     double bytes = all->bytes_read + all->bytes_written, none = NAN;
+    bool cuda = m->o->target == TARGET_CUDA;
     Figure list[] = {{"seconds", "ms, median", m->seconds, 1e3},
                      {"best_seconds", "ms, best", m->best, 1e3},
-                     {"predicted_seconds", "ms, predicted", all->seconds, 1e3},
+                     {"predicted_seconds", "ms, predicted", cuda ? none : all->seconds, 1e3},
                      {"visible_pairs", "visible pairs", all->visible > 0 ? all->visible : none, 1},
                      {"visited_pairs", "visited pairs", all->visible > 0 ? all->visited : none, 1},
                      {"flops", "flops", all->flops, 1},
                      {"gflops", "GFLOP/s", all->flops / m->seconds / 1e9, 1},
-                     {"peak_gflops", "GFLOP/s, peak of the multiply-adds", m->peak / 1e9, 1},
+                     {"peak_gflops", "GFLOP/s, peak of the multiply-adds", m->peak > 0 ? m->peak / 1e9 : none, 1},
+                     {"share_of_peak", "of the peak", m->peak > 0 ? all->flops / m->seconds / m->peak : none, 1},
                      {"sgemm_gflops", "GFLOP/s, OpenBLAS sgemm", m->sgemm > 0 ? m->sgemm / 1e9 : none, 1},
                      {"bytes", "bytes read and written, at least", bytes, 1},
                      {"gbytes_per_second", "GB/s of them", bytes / m->seconds / 1e9, 1}};
@@ -128,8 +142,8 @@ static void print_json(const Measure *m)
     unsigned n = figures(m, list);
     text_add(&out, "{\"pattern\": ");
     json_string(&out, m->pattern->name);
-    text_add(&out, ", \"dtype\": \"%s\", \"threads\": %lld, \"sizes\": {", m->o->f64 ? "f64" : "f32",
-             (long long)m->o->threads);
+    text_add(&out, ", \"target\": \"%s\", \"dtype\": \"%s\", \"threads\": %lld, \"sizes\": {",
+             m->o->target == TARGET_CUDA ? "cuda" : "cpu", options_dtype(m->o), (long long)m->o->threads);
     case_json_sizes(&out, &m->call);
     text_add(&out, "}, \"parameters\": {");
     case_json_params(&out, &m->call);
@@ -147,8 +161,11 @@ static void print_text(const Measure *m)
     Text out = {.c = m->c};
     Figure list[16];
     unsigned n = figures(m, list);
-    text_add(&out, "%s, %s, %lld thread%s, %u runs\n  ", m->pattern->name, m->o->f64 ? "f64" : "f32",
-             (long long)m->o->threads, m->o->threads == 1 ? "" : "s", m->runs);
+    text_add(&out, "%s, %s, ", m->pattern->name, options_dtype(m->o));
+    if (m->o->target == TARGET_CUDA) text_add(&out, "cuda, %u runs\n  ", m->runs);
+    else
+        text_add(&out, "%lld thread%s, %u runs\n  ", (long long)m->o->threads, m->o->threads == 1 ? "" : "s",
+                 m->runs);
     case_print(&out, &m->call);
     text_add(&out, "\n");
     for (unsigned k = 0; k < n; k++) {

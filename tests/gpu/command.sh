@@ -40,11 +40,15 @@ expect 0 "check o:" run full.attn --target cuda:sm_80 --check --backend loops
 # A module with a cubin and PTX, and what it holds.
 expect 0 "" compile full.attn --target cuda --arch sm_80 -o full.so
 expect 0 "full()" list full.so
+grep -q 'for CUDA devices' out
 expect 0 "" compile full.attn -o full.cu
 grep -q '__global__' full.cu
 expect 0 "" compile full.attn -o full.ptx
 expect 1 "for CUDA there are shared objects" compile full.attn --target cuda -o full.o
 expect 1 "expected sm_80 or later" compile full.attn --target cuda --arch sm_75 -o full.so
+
+expect 0 '"target": "cuda", "dtype": "bf16"' bench full.attn --target cuda --dtype bf16 --repeat 2 --json
+"$PYTHON" -c 'import json; x = json.load(open("out")); assert x["seconds"] > 0 and x["flops"] > 0 and x["runs"] == 2'
 
 # Data out of range, found by the device: the element is named.
 cat >rows.attn <<'ATTN'

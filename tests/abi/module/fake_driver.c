@@ -67,6 +67,7 @@ PUBLIC CuResult cuDeviceGetAttribute(int *value, CuAttribute attribute, CuDevice
     (void)device;
     BEGIN("cuDeviceGetAttribute");
     switch (attribute) {
+    case CU_CLOCK_KHZ: *value = 1000000; return 0;
     case CU_MULTIPROCESSORS: *value = 3; return 0;
     case CU_CAPABILITY_MAJOR: *value = S.capability / 10; return 0;
     case CU_CAPABILITY_MINOR: *value = S.capability % 10; return 0;
