@@ -19,6 +19,14 @@ HELPER(F16,
 "    }\n"
 "    __device__ void operator=(float x) { asm(\"cvt.rn.f16.f32 %0, %1;\" : \"=h\"(bits) : \"f\"(x)); }\n"
 "};\n")
+HELPER(LOAD,
+"// Of inputs, which do not change while a kernel runs.\n"
+"__device__ inline float load(const float *at) { return __ldg(at); }\n"
+"__device__ inline double load(const double *at) { return __ldg(at); }\n")
+HELPER(LOAD_BF16,
+"__device__ inline float load(const bf16 *at) { return bf16{__ldg(&at->bits)}; }\n")
+HELPER(LOAD_F16,
+"__device__ inline float load(const f16 *at) { return f16{__ldg(&at->bits)}; }\n")
 HELPER(ANY_INT,
 "// An element of a tensor of any integer type, by its number in AttnType.\n"
 "struct any_int {\n"

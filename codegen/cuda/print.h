@@ -34,6 +34,7 @@ typedef struct PrintBuffer {
     const char *element;     /* C type in memory */
     int heads;               /* the dimension whose coordinate is divided by the group, or -1 */
     bool written;            /* by some phase */
+    bool steady;             /* does not change during a call */
     bool used;               /* by the current kernel */
     const char *head;        /* in the current kernel: variable with the divided coordinate, or NULL */
     const Index *head_of;    /* ... of this */
@@ -78,7 +79,8 @@ typedef struct Printer {
     VEC(uint32_t) trail;     /* ids in `memo` */
     IndexSet bound;          /* variables that have a value, */
     IndexSet whole;          /* and those that take no coordinate outside of their index */
-    bool eager;              /* lazy operands may be evaluated */
+    bool eager;              /* lazy operands may be evaluated, */
+    bool careful;            /* and reads are not known to be in range */
     Span span;               /* of the statement */
     uint32_t n_nodes;
 } Printer;

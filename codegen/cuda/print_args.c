@@ -27,6 +27,24 @@ const char *print_element(const Printer *p, const Buffer *b)
 
 static bool is_any_int(const PrintBuffer *b) { return !strcmp(b->element, "any_int"); }
 
+/* A carried state may be updated where it is. */
+static bool is_carried(const Pattern *pattern, const Tensor *t)
+{
+    for (uint32_t k = 0; k < pattern->equations.n; k++)
+        if (pattern->equations.at[k]->carry_start == t) return true;
+    return false;
+}
+
+static void want_types(Printer *p, const PrintBuffer *b)
+{
+    bool f16 = !strcmp(b->element, "f16"), bf16 = !strcmp(b->element, "bf16");
+    if (is_any_int(b)) print_want(p, HELP_ANY_INT);
+    if (f16) print_want(p, HELP_F16);
+    if (bf16) print_want(p, HELP_BF16);
+    if (b->steady && b->buffer->tensor->type == TYPE_REAL)
+        print_want(p, f16 ? HELP_LOAD_F16 : bf16 ? HELP_LOAD_BF16 : HELP_LOAD);
+}
+
 static void init_buffer(Printer *p, unsigned number)
 {
     Compilation *c = p->c;
@@ -40,6 +58,7 @@ static void init_buffer(Printer *p, unsigned number)
     bool bound = b->buffer->kind == BUFFER_BOUND;
     bool input = bound && (t->role == ROLE_INPUT || t->role == ROLE_CAPTURE);
     b->written = !input;
+    b->steady = input && !is_carried(p->pattern, t);
     for (unsigned d = 0; input && d < t->n_dims && b->heads < 0; d++)
         if (t->dims[d]->heads) b->heads = (int)d;
     b->data = name_new(c, &p->members, format(c, "%s_data", t->name));
@@ -47,9 +66,7 @@ static void init_buffer(Printer *p, unsigned number)
     b->group = name_new(c, &p->members, format(c, "%s_group", t->name));
     b->type = name_new(c, &p->members, format(c, "%s_type", t->name));
     b->strides = name_new(c, &p->members, format(c, "%s_strides", t->name));
-    if (is_any_int(b)) print_want(p, HELP_ANY_INT);
-    if (!strcmp(b->element, "f16")) print_want(p, HELP_F16);
-    if (!strcmp(b->element, "bf16")) print_want(p, HELP_BF16);
+    want_types(p, b);
 }
 
 void print_args_init(Printer *p)
@@ -267,10 +284,11 @@ static void print_strided_offset(Printer *p, const PrintBuffer *b, const char **
 
 static void print_bound_element(Printer *p, const PrintBuffer *b, const char **at)
 {
+    bool loads = b->steady && b->buffer->tensor->type == TYPE_REAL;
     if (is_any_int(b)) text_add(p->out, "any_int{%s, %s, ", b->data, b->type);
-    else text_add(p->out, "%s[", b->data);
+    else text_add(p->out, loads ? "load(%s + " : "%s[", b->data);
     print_strided_offset(p, b, at);
-    text_add(p->out, is_any_int(b) ? "}" : "]");
+    text_add(p->out, is_any_int(b) ? "}" : loads ? ")" : "]");
     if (b->buffer->tensor->type == TYPE_BOOL && !b->written) text_add(p->out, " != 0");
 }
 

@@ -10,7 +10,7 @@ static const char reserved[] =
     " catch ceil ceilf char checked class compl concept const consteval constexpr constinit const_cast continue"
     " co_await co_return co_yield decltype default delete do double dynamic_cast else enum erf erff exp exp2"
     " exp2f expf explicit expm1 expm1f export extern f16 fabs fabsf fail false float floor floorf floor_div"
-    " floor_mod fma fmaf fmax fmin for friend goto gridDim if infinity inline int int64 io least log log1p log1pf log2"
+    " floor_mod fma fmaf fmax fmin for friend goto gridDim if infinity inline int int64 io least load log log1p log1pf log2"
     " log2f logf long magnitude maximum minimum most mutable namespace new noexcept not not_eq nullptr operator or"
     " or_eq pow powf private quiet_nan protected public random register reinterpret_cast requires return rint rintf"
     " rsqrt rsqrtf short sign signed shift_left shift_right sin sinf sizeof sqrt sqrtf static static_assert"

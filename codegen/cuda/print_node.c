@@ -186,7 +186,7 @@ static bool is_sure(const Printer *p, const Node *at, const Index *dim)
 static bool needs_guards(const Printer *p, const Node *n)
 {
     bool needs = false;
-    for (unsigned d = 0; n->guarded && d < n->n_args; d++)
+    for (unsigned d = 0; (n->guarded || p->careful) && d < n->n_args; d++)
         needs = needs || !is_sure(p, n->args[d], n->tensor->dims[d]);
     return needs;
 }

@@ -207,7 +207,9 @@ static void print_body(Printer *p, const Block *block, uint32_t mark)
 {
     print_forget(p, mark);
     p->indent++;
+    print_invariants(p, block, false, p->span);
     print_block(p, block);
+    print_forget(p, mark);
     p->indent--;
 }
 

@@ -73,20 +73,32 @@ static void check_variant(const BackendJob *job, const Nvrtc *nvrtc, const Varia
     check_usage(job->c, &program, image.log);
 }
 
+static void begin(Compilation *c, Pipeline *p, BackendJob *job, const PipelineOptions *options)
+{
+    compilation_init(c);
+    cr_assert(!setjmp(c->escape), "%s: %s", options->path, c->fatal);
+    pipeline_init(p, c, options);
+    cr_assert(pipeline_job(p, job), "%s: %s", options->path, diag_render(c, DIAG_LINES));
+}
+
+/* NULL, and a word, where there is none. */
+static const Nvrtc *open_nvrtc(Compilation *c)
+{
+    const char *error = NULL;
+    const Nvrtc *nvrtc = nvrtc_open(c, &error);
+    if (!nvrtc) fprintf(stderr, "skipped: %s\n", error);
+    return nvrtc;
+}
+
 /* False: there is no NVRTC. */
 static bool check_file(const char *path, StorageType real, unsigned arch)
 {
     Compilation c;
-    compilation_init(&c);
-    cr_assert(!setjmp(c.escape), "%s: %s", path, c.fatal);
     PipelineOptions options = {.path = path, .target = TARGET_CUDA, .f64 = real == STORAGE_F64, .real = real};
     Pipeline p;
     BackendJob job;
-    pipeline_init(&p, &c, &options);
-    cr_assert(pipeline_job(&p, &job), "%s", path);
-    const char *error = NULL;
-    const Nvrtc *nvrtc = nvrtc_open(&c, &error);
-    if (!nvrtc) fprintf(stderr, "skipped: %s\n", error);
+    begin(&c, &p, &job, &options);
+    const Nvrtc *nvrtc = open_nvrtc(&c);
     for (uint32_t k = 0; nvrtc && k < job.variants.n; k++) check_variant(&job, nvrtc, &job.variants.at[k], arch);
     compilation_free(&c);
     return nvrtc != NULL;
@@ -101,12 +113,18 @@ static void check_times(void)
     cr_expect(most <= 1.5);
 }
 
+/* The sanitizers look at our own code, of which a sample will do. */
+static unsigned step_of(unsigned normal)
+{
+    return getenv("ATTN_SANITIZE") ? 40 : getenv("ATTN_TEST_FULL") ? 1 : normal;
+}
+
 Test(cuda, library)
 {
     find_files();
-    for (unsigned k = 0; k < n_files; k++)
+    for (unsigned k = 0; k < n_files; k += step_of(1))
         if (!check_file(files[k], STORAGE_FLOAT, 80)) return;
-    check_times();
+    if (!getenv("ATTN_SANITIZE")) check_times();
 }
 
 /* Other storage types and architectures: all of the library with ATTN_TEST_FULL, else a few files. */
@@ -114,9 +132,86 @@ Test(cuda, sample)
 {
     static const struct { StorageType real; unsigned arch; } ways[] = {
         {STORAGE_F16, 80}, {STORAGE_BF16, 89}, {STORAGE_FLOAT, 90}, {STORAGE_F64, 80}, {STORAGE_FLOAT, 100}};
-    unsigned step = getenv("ATTN_TEST_FULL") ? 1 : 20;
     find_files();
     for (unsigned w = 0; w < sizeof ways / sizeof *ways; w++)
-        for (unsigned k = w; k < n_files; k += step)
+        for (unsigned k = w; k < n_files; k += step_of(25))
             if (!check_file(files[k], ways[w].real, ways[w].arch)) return;
+}
+
+static const char small[] = "pattern p()\n"
+                            "    over b: x[i, d] -> y[i, d]\n"
+                            "    example i = 3, d = 4\n"
+                            "{\n"
+                            "    y = exp(x)\n"
+                            "}\n";
+
+/* Extents of a variant are literals; others may become so by NVRTC's options. */
+Test(cuda, sizes)
+{
+    Compilation c;
+    const char *sizes[] = {"d=16"};
+    PipelineOptions options = {.path = "p.attn", .text = small, .length = strlen(small), .target = TARGET_CUDA,
+                               .sizes = sizes, .n_sizes = 1};
+    Pipeline p;
+    BackendJob job;
+    begin(&c, &p, &job, &options);
+    cr_assert(job.variants.n == 2);
+    CudaProgram fixed = cuda_print(&job, &job.variants.at[0], false),
+                general = cuda_print(&job, &job.variants.at[1], false);
+    cr_expect(strstr(fixed.source, "#define SIZE_d 16\n") && strstr(fixed.source, "#ifndef SIZE_i\n"));
+    cr_expect(strstr(general.source, "#ifndef SIZE_d\n"));
+    const Nvrtc *nvrtc = open_nvrtc(&c);
+    NvrtcImage image = {0};
+    const char *definition = "SIZE_d=16";
+    NvrtcOptions how = {.arch = 80, .ptx = true, .definitions = &definition, .n_definitions = 1};
+    const char *error = nvrtc ? nvrtc_compile(&c, nvrtc, general.source, "p.cu", &how, &image) : NULL;
+    cr_expect(!error, "%s", error);
+    cr_expect(!nvrtc || strstr(image.data, ".visible .entry p_map_y"));
+    compilation_free(&c);
+}
+
+/* Messages of NVRTC stand at lines of the pattern. */
+Test(cuda, places)
+{
+    Compilation c;
+    PipelineOptions options = {.path = "folder/p.attn", .text = small, .length = strlen(small), .target = TARGET_CUDA};
+    Pipeline p;
+    BackendJob job;
+    begin(&c, &p, &job, &options);
+    CudaProgram program = cuda_print(&job, &job.variants.at[0], true);
+    char *source = format(&c, "%s", program.source), *call = strstr(source, "expf(");
+    cr_assert(call != NULL);
+    memcpy(call, "expo(", 5);
+    const Nvrtc *nvrtc = open_nvrtc(&c);
+    NvrtcImage image;
+    NvrtcOptions how = {.arch = 80, .ptx = true};
+    const char *error = nvrtc ? nvrtc_compile(&c, nvrtc, source, program.file, &how, &image) : NULL;
+    cr_expect(!nvrtc || (error && strstr(error, "folder/p.attn:5: error:")), "%s", error);
+    compilation_free(&c);
+}
+
+Test(cuda, usage)
+{
+    static const char log[] =
+        "ptxas info    : 0 bytes gmem\n"
+        "ptxas info    : Compiling entry function 'one' for 'sm_80'\n"
+        "ptxas info    : Function properties for one\n"
+        "ptxas         .     24 bytes stack frame, 36 bytes spill stores, 76 bytes spill loads\n"
+        "ptxas info    : Used 56 registers, used 1 barriers, 24 bytes cumulative stack size, 1024 bytes smem\n"
+        "ptxas info    : Compiling entry function 'two' for 'sm_80'\n"
+        "ptxas info    : Function properties for two\n"
+        "ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
+        "ptxas info    : Used 12 registers, used 0 barriers, 360 bytes cmem[0]\n"
+        "ptxas info    : Function properties for __internal_trig_reduction_slowpathd\n"
+        "ptxas         .     0 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads\n";
+    Compilation c;
+    compilation_init(&c);
+    cr_assert(!setjmp(c.escape));
+    NvrtcUsages all = nvrtc_usage(&c, log);
+    cr_assert(all.n == 2);
+    const NvrtcUsage *one = &all.at[0], *two = &all.at[1];
+    cr_expect(!strcmp(one->kernel, "one") && one->registers == 56 && one->stack == 24 && one->spills == 112);
+    cr_expect(one->shared == 1024);
+    cr_expect(!strcmp(two->kernel, "two") && two->registers == 12 && two->stack == 0 && two->spills == 12);
+    compilation_free(&c);
 }
