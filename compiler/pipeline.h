@@ -21,7 +21,7 @@ typedef struct PipelineOptions {
     const char *cpus;               /* by commas, or NULL: this machine's */
     const char *archs;              /* CUDA: `sm_80,sm_90`, or NULL: sm_80 */
     bool f64;                       /* storage type of float tensors: f64 instead of f32 */
-    StorageType real;               /* the same with all choices: F16 and BF16, for CUDA; FLOAT: as f64 says */
+    StorageType real;               /* the same with all choices (F16 and BF16: CUDA); FLOAT: as f64 says */
     bool debug;                     /* line tables */
     bool direct;                    /* a shared object also gets the direct C entries */
     const char *dump_after;         /* a pass of PASS_NAMES, or `all`: its result goes to Pipeline.trace */

@@ -9,12 +9,12 @@ typedef enum Target { TARGET_CPU, TARGET_CUDA } Target;
 typedef struct Schedule {
     Target target;
     unsigned lanes;  /* CPU: queries that one vector strip of a pairwise stage holds; 0: no strips */
-    bool many_tasks; /* every index of an equation that it does not run innermost is a task index, so that there are as
-                        many tasks as possible and neighbours touch neighbouring elements */
+    bool many_tasks; /* every index of an equation that it does not run innermost is a task index, so that
+                        there are as many tasks as possible and neighbours touch neighbouring elements */
 } Schedule;
 
-/* For the weakest CPU in the list (LLVM's names by commas; NULL: this machine): a strip is two vector registers, so that
- * eight keys (AVX-512) or four (AVX2) with their accumulators fit the register file. */
+/* For the weakest CPU in the list (LLVM's names by commas; NULL: this machine): a strip is two vector registers,
+ * so that eight keys (AVX-512) or four (AVX2) with their accumulators fit the register file. */
 Schedule schedule_cpu(const char *cpus, bool f64);
 /* One thread a task. */
 Schedule schedule_cuda(void);

@@ -127,15 +127,15 @@ static LLVMValueRef image_info(Emitter *e, const AttnCudaImage *image)
     LLVMValueRef bytes = private_constant(
         e, LLVMConstStringInContext2(e->context, image->data, (size_t)image->size, true));
     LLVMSetAlignment(bytes, 16);
-    LLVMValueRef fields[] = {emit_i32(e, image->arch), emit_i32(e, image->kind), emit_int(e, (int64_t)image->size),
-                             bytes};
+    LLVMValueRef fields[] = {emit_i32(e, image->arch), emit_i32(e, image->kind),
+                             emit_int(e, (int64_t)image->size), bytes};
     return record(e, fields, sizeof fields / sizeof *fields);
 }
 
 static LLVMValueRef cuda_kernel_info(Emitter *e, const AttnCudaKernel *k)
 {
-    LLVMValueRef fields[] = {text(e, k->name), emit_i32(e, k->threads), emit_i32(e, k->tasks), emit_i32(e, k->shared),
-                             emit_i32(e, k->scratch)};
+    LLVMValueRef fields[] = {text(e, k->name), emit_i32(e, k->threads), emit_i32(e, k->tasks),
+                             emit_i32(e, k->shared), emit_i32(e, k->scratch)};
     return record(e, fields, sizeof fields / sizeof *fields);
 }
 

@@ -1,4 +1,5 @@
-/* The CUDA back end: Loops -> CUDA C (print.h) -> PTX and cubins (nvrtc.h) -> data of the module (module.c). */
+/* The CUDA back end: Loops -> CUDA C (print.h) -> PTX and cubins (nvrtc.h) -> data of the module (module.c).
+ * docs/gpu.md tells how a kernel comes about. */
 #ifndef ATTN_CODEGEN_CUDA_H
 #define ATTN_CODEGEN_CUDA_H
 

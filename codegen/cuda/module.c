@@ -31,16 +31,18 @@ static bool read_arch(const char *at, const char *end, const char *form, unsigne
     return sscanf(at, form, arch, &used) == 1 && at + used == end && *arch >= 80;
 }
 
-/* `sm_80,sm_90`; PTX is of the lowest unless `compute_80` names another, which may stand alone. NULL, or what is
- * wrong. */
+/* `sm_80,sm_90`; PTX is of the lowest unless `compute_80` names another, which may stand alone. NULL, or what
+ * is wrong. */
 static const char *read_archs(const BackendJob *job, Archs *archs)
 {
     const char *text = job->archs ? job->archs : "sm_80";
     for (const char *at = text, *end; at; at = *end ? end + 1 : NULL) {
         unsigned arch = 0;
         end = strchrnul(at, ',');
-        if (read_arch(at, end, "sm_%u%n", &arch)) add_cubin(job->c, archs, arch);
-        else if (read_arch(at, end, "compute_%u%n", &arch)) archs->ptx = arch;
+        if (read_arch(at, end, "sm_%u%n", &arch))
+            add_cubin(job->c, archs, arch);
+        else if (read_arch(at, end, "compute_%u%n", &arch))
+            archs->ptx = arch;
         else
             return format(job->c, "--arch %s: expected sm_80 or later, by commas; compute_80 for PTX", text);
     }
@@ -50,8 +52,8 @@ static const char *read_archs(const BackendJob *job, Archs *archs)
 
 /* ---- images ---- */
 
-static const char *compile(const BackendJob *job, const Nvrtc *nvrtc, const CudaProgram *program, unsigned arch,
-                           bool ptx, NvrtcImage *image)
+static const char *compile(const BackendJob *job, const Nvrtc *nvrtc, const CudaProgram *program,
+                           unsigned arch, bool ptx, NvrtcImage *image)
 {
     NvrtcOptions options = {.arch = arch, .ptx = ptx, .lines = job->debug};
     return nvrtc_compile(job->c, nvrtc, program->source, program->file, &options, image);
@@ -59,8 +61,8 @@ static const char *compile(const BackendJob *job, const Nvrtc *nvrtc, const Cuda
 
 typedef VEC(AttnCudaImage) Images;
 
-static const char *add_image(const BackendJob *job, const Nvrtc *nvrtc, const CudaProgram *program, unsigned arch,
-                             bool ptx, Images *images)
+static const char *add_image(const BackendJob *job, const Nvrtc *nvrtc, const CudaProgram *program,
+                             unsigned arch, bool ptx, Images *images)
 {
     NvrtcImage image;
     const char *error = compile(job, nvrtc, program, arch, ptx, &image);
@@ -82,7 +84,8 @@ const char *cuda_embed(const BackendJob *job, const Variant *variant, const Attn
     if (!error) error = add_image(job, nvrtc, &program, archs.ptx, true, &images);
     if (error) return error;
     AttnCuda *made = NEW(job->c, AttnCuda);
-    *made = (AttnCuda){(int32_t)images.n, (int32_t)program.n_kernels, images.at, program.kernels, program.source};
+    *made =
+        (AttnCuda){(int32_t)images.n, (int32_t)program.n_kernels, images.at, program.kernels, program.source};
     *cuda = made;
     return NULL;
 }
@@ -109,8 +112,10 @@ const char *cuda_emit(const BackendJob *job, Emit what, Text *out)
         if (!last) continue;
         CudaProgram program = cuda_print(job, v, what == EMIT_PTX);
         if (out->n) text_add(out, "\n");
-        if (what == EMIT_PTX) error = emit_ptx(job, &program, out);
-        else text_add(out, "%s", program.source);
+        if (what == EMIT_PTX)
+            error = emit_ptx(job, &program, out);
+        else
+            text_add(out, "%s", program.source);
     }
     return error;
 }

@@ -18,7 +18,8 @@ struct Nvrtc {
 
 /* ---- finding it ---- */
 
-/* The last file, by name, that fits the pattern; NULL: none. The `alt` libraries are another build of the same. */
+/* The last file, by name, that fits the pattern; NULL: none. The `alt` libraries are another build of the
+ * same. */
 static const char *last_match(Compilation *c, const char *pattern)
 {
     glob_t found;
@@ -55,8 +56,7 @@ static void open_builtins(Compilation *c, const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash) return;
-    const char *builtins =
-        last_match(c, format(c, "%.*s/libnvrtc-builtins.so*", (int)(slash - path), path));
+    const char *builtins = last_match(c, format(c, "%.*s/libnvrtc-builtins.so*", (int)(slash - path), path));
     if (builtins) dlopen(builtins, RTLD_NOW | RTLD_GLOBAL); /* else NVRTC itself looks for it */
 }
 
@@ -79,9 +79,9 @@ static void *open_anywhere(Compilation *c)
 static const char *bind(Nvrtc *n, void *library)
 {
     void *symbol;
-#define NVRTC(name, result, arguments) \
+#define NVRTC(name, result, arguments)      \
     symbol = dlsym(library, "nvrtc" #name); \
-    if (!symbol) return "nvrtc" #name; \
+    if (!symbol) return "nvrtc" #name;      \
     memcpy(&n->name, &symbol, sizeof symbol);
 #include "codegen/cuda/nvrtc_list.h"
 #undef NVRTC
@@ -106,7 +106,8 @@ const Nvrtc *nvrtc_open(Compilation *c, const char **error)
     const char *missing = bind(n, library);
     Dl_info info = {0};
     memcpy(&library, &n->Version, sizeof library);
-    n->path = !missing && dladdr(library, &info) && info.dli_fname ? format(c, "%s", info.dli_fname) : "libnvrtc";
+    n->path =
+        !missing && dladdr(library, &info) && info.dli_fname ? format(c, "%s", info.dli_fname) : "libnvrtc";
     if (missing) *error = format(c, "NVRTC lacks %s", missing);
     return missing ? NULL : n;
 }
@@ -129,8 +130,10 @@ static const char *places(Compilation *c, const char *log)
     for (const char *at = log; *at; at++) {
         size_t digits = *at == '(' ? strspn(at + 1, "0123456789") : 0;
         bool place = digits && at[digits + 1] == ')' && at[digits + 2] == ':';
-        if (place) text_add(&out, ":%.*s", (int)digits, at + 1), at += digits + 1;
-        else text_add_bytes(&out, at, 1);
+        if (place)
+            text_add(&out, ":%.*s", (int)digits, at + 1), at += digits + 1;
+        else
+            text_add_bytes(&out, at, 1);
     }
     return out.at ? out.at : "";
 }
@@ -176,7 +179,8 @@ const char *nvrtc_compile(Compilation *c, const Nvrtc *n, const char *source, co
     if (!result) result = compile(c, n, program, options, image);
     if (program) n->DestroyProgram(&program);
     if (!result) return NULL;
-    const char *why = n->GetErrorString(result), *log = image->log && *image->log ? places(c, image->log) : "";
+    const char *why = n->GetErrorString(result),
+               *log = image->log && *image->log ? places(c, image->log) : "";
     return format(c, "NVRTC fails on %s for sm_%u: %s\n%s", name, options->arch, why ? why : "", log);
 }
 

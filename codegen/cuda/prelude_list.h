@@ -87,7 +87,10 @@ HELPER(FLOOR_DIV,
 "}\n")
 HELPER(FLOOR_MOD,
 "// The remainder of that; x % 0 is x.\n"
-"__device__ inline int64 floor_mod(int64 x, int64 y) { return (int64)((uint64)x - (uint64)floor_div(x, y) * (uint64)y); }\n")
+"__device__ inline int64 floor_mod(int64 x, int64 y)\n"
+"{\n"
+"    return (int64)((uint64)x - (uint64)floor_div(x, y) * (uint64)y);\n"
+"}\n")
 HELPER(WRAP,
 "// Integers that may wrap.\n"
 "__device__ inline int64 wrap_add(int64 x, int64 y) { return (int64)((uint64)x + (uint64)y); }\n"
@@ -106,7 +109,8 @@ HELPER(TO_INT,
 "// Towards zero, saturating; NaN is 0.\n"
 "__device__ inline int64 to_int(double x)\n"
 "{\n"
-"    return x >= 0x1p63 ? 0x7fffffffffffffff : x > -0x1p63 ? (int64)x : x != x ? 0 : -0x7fffffffffffffff - 1;\n"
+"    if (x != x) return 0;\n"
+"    return x >= 0x1p63 ? 0x7fffffffffffffff : x > -0x1p63 ? (int64)x : -0x7fffffffffffffff - 1;\n"
 "}\n")
 HELPER(MIN_F32,
 "// NaN if one is NaN; -0 is less than +0.\n"

@@ -1,6 +1,6 @@
-/* A kernel of Loops -> a program in CUDA C: prelude, the struct of the parameter, one __global__ function for every
- * phase. Requires: a verified Kernel that was lowered for CUDA. Ensures: no header is needed; kernels return at once
- * where an earlier one reported a failed check. */
+/* A kernel of Loops -> a program in CUDA C: prelude, the struct of the parameter, one __global__ function for
+ * every phase. Requires: a verified Kernel that was lowered for CUDA. Ensures: no header is needed; kernels
+ * return at once where an earlier one reported a failed check. */
 #include <string.h>
 
 #include "codegen/cuda/print.h"
@@ -53,11 +53,12 @@ void print_want(Printer *p, Helper helper)
 
 static void print_prelude(Printer *p)
 {
-    text_add(p->out, "typedef long long int64;\ntypedef unsigned long long uint64;\n"
-                     "#define infinity __int_as_float(0x7f800000)\n#define quiet_nan __int_as_float(0x7fffffff)\n\n"
-                     "// Threads of the grid, and which of them this is.\n"
-                     "__device__ inline int64 threads() { return (int64)gridDim.x * blockDim.x; }\n"
-                     "__device__ inline int64 thread() { return (int64)blockIdx.x * blockDim.x + threadIdx.x; }\n\n");
+    text_add(p->out,
+             "typedef long long int64;\ntypedef unsigned long long uint64;\n"
+             "#define infinity __int_as_float(0x7f800000)\n#define quiet_nan __int_as_float(0x7fffffff)\n\n"
+             "// Threads of the grid, and which of them this is.\n"
+             "__device__ inline int64 threads() { return (int64)gridDim.x * blockDim.x; }\n"
+             "__device__ inline int64 thread() { return (int64)blockIdx.x * blockDim.x + threadIdx.x; }\n\n");
     for (unsigned k = 0; k < HELPERS; k++)
         if (p->wants[k]) text_add(p->out, "%s\n", helper_texts[k]);
 }
@@ -83,9 +84,12 @@ static void collect_spans(Compilation *c, const Block *block, Spans *spans)
 static void print_kernel_comment(Printer *p, const Phase *phase)
 {
     text_add(p->out, "\n// %s: ", phase->name);
-    if (phase->n_tasks) text_add(p->out, "a thread for every ");
-    else text_add(p->out, "one thread");
-    for (unsigned k = 0; k < phase->n_tasks; k++) text_add(p->out, "%s%s", k ? ", " : "", phase->tasks[k]->name);
+    if (phase->n_tasks)
+        text_add(p->out, "a thread for every ");
+    else
+        text_add(p->out, "one thread");
+    for (unsigned k = 0; k < phase->n_tasks; k++)
+        text_add(p->out, "%s%s", k ? ", " : "", phase->tasks[k]->name);
     text_add(p->out, ".\n");
     Spans spans = {0};
     collect_spans(p->c, &phase->body, &spans);
@@ -110,11 +114,13 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_phase_body(p, phase);
     p->out = out;
     print_kernel_comment(p, phase);
-    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n", THREADS, name, p->args);
+    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n", THREADS,
+             name, p->args);
     if (!phase->data_check) text_add(out, "    if (*args.%s) return;\n", p->status);
     text_add(out, "    const %s io(args);\n", p->view);
     for (uint32_t k = 0; k < p->sizes.n; k++)
-        text_add(out, "    const int64 %s = io.%s;\n", p->size_names.at[k], print_extent_method(p, p->sizes.at[k]));
+        text_add(out, "    const int64 %s = io.%s;\n", p->size_names.at[k],
+                 print_extent_method(p, p->sizes.at[k]));
     text_add(out, "%s}\n", body.at);
 }
 
@@ -143,8 +149,14 @@ static const AttnCudaKernel *print_kernels(Printer *p)
 static void begin(Printer *p, const BackendJob *job, const Variant *v, bool lines)
 {
     Compilation *c = job->c;
-    *p = (Printer){.c = c, .job = job, .kernel = v->kernel, .pattern = v->kernel->pattern, .fixed = v->fixed,
-                   .lines = lines, .real = job->f64 ? "double" : "float", .n_nodes = c->next_node};
+    *p = (Printer){.c = c,
+                   .job = job,
+                   .kernel = v->kernel,
+                   .pattern = v->kernel->pattern,
+                   .fixed = v->fixed,
+                   .lines = lines,
+                   .real = job->f64 ? "double" : "float",
+                   .n_nodes = c->next_node};
     p->facts = NEW_ARRAY(c, uint8_t, p->n_nodes + 1);
     p->bits = NEW_ARRAY(c, uint8_t, p->n_nodes + 1);
     p->memo = NEW_ARRAY(c, const char *, p->n_nodes + 1);
@@ -160,7 +172,8 @@ static void begin(Printer *p, const BackendJob *job, const Variant *v, bool line
 static void print_title(Printer *p)
 {
     const Pattern *pattern = p->pattern;
-    text_add(p->out, "// %s, compiled from %s by attnc " ATTN_VERSION ".\n", pattern->name, p->job->source_path);
+    text_add(p->out, "// %s, compiled from %s by attnc " ATTN_VERSION ".\n", pattern->name,
+             p->job->source_path);
     if (pattern->doc) print_comment(p, " ", pattern->doc, pattern->doc + strlen(pattern->doc));
     text_add(p->out, "\n");
 }
@@ -171,7 +184,9 @@ CudaProgram cuda_print(const BackendJob *job, const Variant *variant, bool lines
     Text kernels = {.c = job->c}, args = {.c = job->c}, out = {.c = job->c};
     begin(p, job, variant, lines);
     p->out = &kernels;
-    CudaProgram program = {.file = format(job->c, "%s.cu", p->pattern->name), .kernels = print_kernels(p), .n_kernels = variant->kernel->phases.n};
+    CudaProgram program = {.file = format(job->c, "%s.cu", p->pattern->name),
+                           .kernels = print_kernels(p),
+                           .n_kernels = variant->kernel->phases.n};
     p->out = &args;
     p->indent = 0;
     print_args(p);

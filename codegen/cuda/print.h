@@ -4,8 +4,8 @@
  *                      access to buffers, extents                print_share.c      what is computed once
  *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
  *   prelude.c          helpers in CUDA C
- * The program includes nothing. Its parameter is a struct, named after the pattern, whose fields runtime/abi.h
- * describes; its methods give access to the buffers, so that kernels read as the pattern does:
+ * The program includes nothing. The parameter of its kernels is a struct whose fields runtime/abi.h describes;
+ * what they make of it, `io`, gives access to the buffers, so that kernels read as the pattern does:
  *     s += io.q(b, h, i, d) * io.k(b, k_head, j, d);
  * Extents are methods too, so that NVRTC's option -DSIZE_d=64 makes a constant of one. */
 #ifndef ATTN_CODEGEN_CUDA_PRINT_H
@@ -110,8 +110,8 @@ const char *print_type(Printer *p, const Node *n);       /* its C type */
 void print_node(Printer *p, const Node *n, Strength around);
 void print_as(Printer *p, const Node *n, const char *type, Strength around); /* a real, converted */
 void print_access(Printer *p, const Tensor *t, Node *const *at); /* `io.q(b, h, i, d)` */
-/* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is given
- * a variable is printed for BIND_MULTIPLY. */
+/* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is
+ * given a variable is printed for BIND_MULTIPLY. */
 bool print_may_fuse(Printer *p, const Node *n);
 /* How many operands are evaluated whatever the others are. */
 unsigned print_sure(const Node *n);
@@ -123,7 +123,8 @@ void print_declared(Printer *p, Node *n); /* a variable for one node */
 void print_forget(Printer *p, uint32_t mark);
 
 /* ---- print_invariant.c ---- */
-/* Declares variables for what changes with none of the loops in `body`; repeated: the body itself is a loop's. */
+/* Declares variables for what changes with none of the loops in `body`; repeated: the body itself is that of
+ * one. */
 void print_invariants(Printer *p, const Block *body, bool repeated, Span span);
 
 /* ---- print_statement.c ---- */

@@ -1,9 +1,9 @@
-/* The parameter of the kernels: a struct as runtime/abi.h lays it out; and a struct made of it that knows extents,
- * where buffers begin and where their elements lie.
+/* The parameter of the kernels: a struct as runtime/abi.h lays it out; and a struct made of it that knows
+ * extents, where buffers begin and where their elements lie.
  *
- * Ensures: offsets of workspace and scratch buffers are those that the host's prepare counts with: in the order of
- * Kernel.buffers, each padded to 64 bytes. A thread's scratch is interleaved with that of the others, element by
- * element. */
+ * Ensures: offsets of workspace and scratch buffers are those that the host's prepare counts with: in the
+ * order of Kernel.buffers, each padded to 64 bytes. A thread's scratch is interleaved with that of the
+ * others, element by element. */
 #include <string.h>
 
 #include "codegen/cpu/emit.h"
@@ -14,7 +14,8 @@
 const char *print_element(const Printer *p, const Buffer *b)
 {
     bool bound = b->kind == BUFFER_BOUND;
-    if (b->tensor->type == TYPE_BOOL) return bound && b->tensor->role != ROLE_OUTPUT ? "unsigned char" : "bool";
+    if (b->tensor->type == TYPE_BOOL)
+        return bound && b->tensor->role != ROLE_OUTPUT ? "unsigned char" : "bool";
     if (b->tensor->type == TYPE_INT) return bound ? "any_int" : "int64";
     if (!bound) return b->exact ? "double" : p->real;
     switch (job_storage(p->job, b->tensor)) {
@@ -182,9 +183,10 @@ static void print_fields(Printer *p)
         text_add(p->out, "    int64 %s; // follows from others\n",
                  name_new(p->c, &p->members, format(p->c, "size_%s", derived.at[k]->name)));
     for (unsigned k = 0; k < pattern->params.n; k++)
-        text_add(p->out, "    %s %s;\n", pattern->params.at[k]->type == TYPE_REAL ? "double" : "int64", p->params[k]);
-    text_add(p->out, "    char *%s, *%s;\n    int *%s; // 0, or 1 + the number of the check that failed\n", p->workspace,
-             p->scratch, p->status);
+        text_add(p->out, "    %s %s;\n", pattern->params.at[k]->type == TYPE_REAL ? "double" : "int64",
+                 p->params[k]);
+    text_add(p->out, "    char *%s, *%s;\n    int *%s; // 0, or 1 + the number of the check that failed\n",
+             p->workspace, p->scratch, p->status);
     text_add(p->out, "    int64 %s;\n", p->tasks);
 }
 
@@ -247,7 +249,8 @@ static void print_constructor(Printer *p)
         if (b->buffer->kind == BUFFER_BOUND) continue;
         text_add(out, "    %s *%s; // ", b->element, b->data);
         print_shape(p, b->buffer->tensor);
-        text_add(out, b->buffer->kind == BUFFER_SCRATCH ? " of this thread; threads are interleaved\n" : "\n");
+        text_add(out,
+                 b->buffer->kind == BUFFER_SCRATCH ? " of this thread; threads are interleaved\n" : "\n");
     }
     for (uint32_t k = 0; k < p->derived.n; k++) text_add(out, "    int64 %s;\n", p->derived_names.at[k]);
     text_add(out, "\n    __device__ %s(const %s &args) : %s(args)\n    {\n", p->view, p->args, p->args);
@@ -258,8 +261,10 @@ static void print_constructor(Printer *p)
 
 static void print_coordinate(Printer *p, const Buffer *b, unsigned d, const char *name)
 {
-    if (b->ring == (int)d) text_add(p->out, "%s %% %u", name, b->ring_depth);
-    else text_add(p->out, "%s", name);
+    if (b->ring == (int)d)
+        text_add(p->out, "%s %% %u", name, b->ring_depth);
+    else
+        text_add(p->out, "%s", name);
 }
 
 /* Row-major, by Horner's rule. */
@@ -285,8 +290,10 @@ static void print_strided_offset(Printer *p, const PrintBuffer *b, const char **
 static void print_bound_element(Printer *p, const PrintBuffer *b, const char **at)
 {
     bool loads = b->steady && b->buffer->tensor->type == TYPE_REAL;
-    if (is_any_int(b)) text_add(p->out, "any_int{%s, %s, ", b->data, b->type);
-    else text_add(p->out, loads ? "load(%s + " : "%s[", b->data);
+    if (is_any_int(b))
+        text_add(p->out, "any_int{%s, %s, ", b->data, b->type);
+    else
+        text_add(p->out, loads ? "load(%s + " : "%s[", b->data);
     print_strided_offset(p, b, at);
     text_add(p->out, is_any_int(b) ? "}" : loads ? ")" : "]");
     if (b->buffer->tensor->type == TYPE_BOOL && !b->written) text_add(p->out, " != 0");
@@ -329,18 +336,22 @@ static void print_accessor(Printer *p, const PrintBuffer *b)
     }
     text_add(p->out, ") const");
     p->out = &body;
-    if (b->buffer->kind == BUFFER_BOUND) print_bound_element(p, b, at);
-    else print_dense_element(p, b, at);
+    if (b->buffer->kind == BUFFER_BOUND)
+        print_bound_element(p, b, at);
+    else
+        print_dense_element(p, b, at);
     p->out = out;
     bool one_line = head.n + body.n + strlen(" { return ; }") <= LINE;
-    text_add(out, one_line ? "%s { return %s; }\n" : "%s\n    {\n        return %s;\n    }\n", head.at, body.at);
+    text_add(out, one_line ? "%s { return %s; }\n" : "%s\n    {\n        return %s;\n    }\n", head.at,
+             body.at);
 }
 
 void print_args(Printer *p)
 {
     p->inside = true;
     print_extent_macros(p);
-    text_add(p->out, "\n// The parameter of every kernel. Strides count elements; so many consecutive heads, the group, share one.\n");
+    text_add(p->out, "\n// The parameter of every kernel. Strides count elements; so many consecutive heads, "
+                     "the group, share one.\n");
     text_add(p->out, "struct %s {\n", p->args);
     print_fields(p);
     text_add(p->out, "};\n\n// With what follows from it.\nstruct %s : %s {\n", p->view, p->args);

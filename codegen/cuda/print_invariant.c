@@ -1,10 +1,10 @@
 /* Values that do not change in a loop, ahead of it: divisions, roots and the like, whatever takes several
- * operations, and elements of inputs. NVRTC moves little of that by itself: divisions of 64 bits are branches and
- * loops to it, and stores might change what is read.
+ * operations, and elements of inputs. NVRTC moves little of that by itself: divisions of 64 bits are branches
+ * and loops to it, and stores might change what is read.
  *
- * Requires: p->bound holds the variables that have a value here. Ensures: what is moved is total, so that it may be
- * evaluated where it would not have been: reads test their coordinates; and they are moved out of loops alone, not
- * out of branches. */
+ * Requires: p->bound holds the variables that have a value here. Ensures: what is moved is total, so that it
+ * may be evaluated where it would not have been: reads test their coordinates; and they are moved out of
+ * loops alone, not out of branches. */
 #include "codegen/cuda/print.h"
 #include "compiler/graph.h"
 #include "compiler/simplify.h"
@@ -38,7 +38,9 @@ static unsigned work_of(const Printer *p, const Node *n, unsigned most)
 {
     if (n->n_args == 0 || p->memo[n->id]) return 0;
     bool division = (n->op == N_FLOORDIV || n->op == N_MOD) && n->args[1]->op != N_INT;
-    if (division || n->op == N_DIV || n->op == N_RAND || n->op == N_SQRT || n->op == N_READ || is_transcendental(n->op)) return most + 1;
+    if (division || n->op == N_DIV || n->op == N_RAND || n->op == N_SQRT || n->op == N_READ ||
+        is_transcendental(n->op))
+        return most + 1;
     unsigned work = 1;
     for (unsigned k = 0; k < n->n_args && work <= most; k++) work += work_of(p, n->args[k], most - work);
     return work;

@@ -73,9 +73,12 @@ static void shut(Printer *p, Strength own, Strength around)
 static void print_int(Printer *p, int64_t x, Strength around)
 {
     const char *suffix = x > INT32_MAX || x < -INT32_MAX ? "LL" : "";
-    if (x == INT64_MIN) text_add(p->out, "(-0x7fffffffffffffff - 1)");
-    else if (x < 0 && around >= BIND_UNARY) text_add(p->out, "(%lld%s)", (long long)x, suffix);
-    else text_add(p->out, "%lld%s", (long long)x, suffix);
+    if (x == INT64_MIN)
+        text_add(p->out, "(-0x7fffffffffffffff - 1)");
+    else if (x < 0 && around >= BIND_UNARY)
+        text_add(p->out, "(%lld%s)", (long long)x, suffix);
+    else
+        text_add(p->out, "%lld%s", (long long)x, suffix);
 }
 
 /* The shortest decimal number that reads back as x. */
@@ -95,8 +98,10 @@ static void print_real_literal(Printer *p, double x, const char *type, Strength 
     if (negative) open(p, BIND_UNARY, around);
     if (negative) text_add(p->out, "-");
     x = fabs(x);
-    if (isnan(x)) text_add(p->out, wide ? "(double)quiet_nan" : "quiet_nan");
-    else if (isinf(x)) text_add(p->out, wide ? "(double)infinity" : "infinity");
+    if (isnan(x))
+        text_add(p->out, wide ? "(double)quiet_nan" : "quiet_nan");
+    else if (isinf(x))
+        text_add(p->out, wide ? "(double)infinity" : "infinity");
     else {
         const char *text = shortest(p, x, wide);
         text_add(p->out, "%s%s%s", text, strpbrk(text, ".e") ? "" : ".0", wide ? "" : "f");
@@ -114,7 +119,8 @@ void print_as(Printer *p, const Node *n, const char *type, Strength around)
         print_node(p, n, around);
         return;
     }
-    bool once = n->op == N_TO_REAL && !p->memo[n->id] && n->args[0]->type == TYPE_INT && bits_of(p, n->args[0]) < 53;
+    bool once =
+        n->op == N_TO_REAL && !p->memo[n->id] && n->args[0]->type == TYPE_INT && bits_of(p, n->args[0]) < 53;
     open(p, BIND_UNARY, around);
     text_add(p->out, "(%s)", type);
     print_node(p, once ? n->args[0] : n, BIND_UNARY); /* an int that a double holds exactly */
@@ -141,7 +147,7 @@ static void print_infix(Printer *p, const Node *n, const char *operator, Strengt
     shut(p, own, around);
 }
 
-static void print_prefix(Printer *p, const Node *n, const char *operator, const char *type, Strength around)
+static void print_prefix(Printer *p, const Node *n, const char *operator, const char * type, Strength around)
 {
     open(p, BIND_UNARY, around);
     text_add(p->out, "%s", operator);
@@ -169,8 +175,10 @@ void print_access(Printer *p, const Tensor *t, Node *const *at)
     text_add(p->out, "io.%s(", b->access);
     for (unsigned d = 0; d < t->n_dims; d++) {
         if (d) text_add(p->out, ", ");
-        if (b->heads == (int)d) print_head_coordinate(p, b, at[d]);
-        else print_node(p, at[d], BIND_ANY);
+        if (b->heads == (int)d)
+            print_head_coordinate(p, b, at[d]);
+        else
+            print_node(p, at[d], BIND_ANY);
     }
     text_add(p->out, ")");
 }
@@ -219,7 +227,11 @@ static void print_read(Printer *p, const Node *n, Strength around)
     }
     if (converts) text_add(p->out, "(%s)", type);
     print_access(p, n->tensor, n->args);
-    if (guarded) text_add(p->out, n->type == TYPE_BOOL ? " : false" : n->type == TYPE_INT ? " : 0" : is_double(type) ? " : 0.0" : " : 0.0f");
+    if (guarded)
+        text_add(p->out, n->type == TYPE_BOOL  ? " : false"
+                         : n->type == TYPE_INT ? " : 0"
+                         : is_double(type)     ? " : 0.0"
+                                               : " : 0.0f");
     shut(p, own, around);
 }
 
@@ -229,8 +241,8 @@ static void print_compare(Printer *p, const Node *n, Strength around)
 {
     const Node *x = n->args[0], *y = n->args[1];
     bool equality = n->op == N_EQ || n->op == N_NE;
-    const char *operator= n->op == N_EQ ? "==" : n->op == N_NE ? "!=" : n->op == N_LT ? "<" : "<=";
-    const char *type = x->type != TYPE_REAL                         ? NULL
+    const char *operator = n->op == N_EQ ? "==" : n->op == N_NE ? "!=" : n->op == N_LT ? "<" : "<=";
+    const char *type = x->type != TYPE_REAL                     ? NULL
                        : print_exact(p, x) && print_exact(p, y) ? "double"
                                                                 : p->real;
     print_infix(p, n, operator, equality ? BIND_EQUAL : BIND_COMPARE, type, around);
@@ -269,7 +281,9 @@ static unsigned find_bits(Printer *p, const Node *n)
     unsigned x = n->n_args > 0 && n->args[0]->type == TYPE_INT ? bits_of(p, n->args[0]) : ANY_BITS;
     unsigned y = n->n_args > 1 && n->args[1]->type == TYPE_INT ? bits_of(p, n->args[1]) : ANY_BITS;
     unsigned larger = x > y ? x : y;
-    uint64_t literal = (uint64_t)(n->op == N_INT && n->integer < 0 ? ~n->integer : n->op == N_INT ? n->integer : 0);
+    uint64_t literal = (uint64_t)(n->op == N_INT && n->integer < 0 ? ~n->integer
+                                  : n->op == N_INT                 ? n->integer
+                                                                   : 0);
     switch (n->op) {
     case N_INT: return 64 - (unsigned)__builtin_clzll(literal | 1);
     case N_INDEX: return n->index->extent ? bits_of(p, n->index->extent) : SIZE_BITS;
@@ -332,8 +346,10 @@ static void print_division(Printer *p, const Node *n, Strength around)
         Strength own = modulo ? BIND_BITS : BIND_SHIFT;
         open(p, own, around);
         print_node(p, n->args[0], BIND_ADD);
-        if (modulo) text_add(p->out, " & %lld", (long long)(y->integer - 1));
-        else text_add(p->out, " >> %d", __builtin_ctzll((unsigned long long)y->integer));
+        if (modulo)
+            text_add(p->out, " & %lld", (long long)(y->integer - 1));
+        else
+            text_add(p->out, " >> %d", __builtin_ctzll((unsigned long long)y->integer));
         shut(p, own, around);
         return;
     }
@@ -366,8 +382,10 @@ static void print_unary_int(Printer *p, const Node *n, Strength around)
     case N_SIGN: print_helped(p, n, HELP_SIGN, "sign"); return;
     case N_POPCOUNT: print_call(p, "(int64)__popcll", n, NULL); return;
     case N_TO_INT:
-        if (n->args[0]->type == TYPE_BOOL) print_prefix(p, n, "(int64)", NULL, around);
-        else print_helped(p, n, HELP_TO_INT, "to_int");
+        if (n->args[0]->type == TYPE_BOOL)
+            print_prefix(p, n, "(int64)", NULL, around);
+        else
+            print_helped(p, n, HELP_TO_INT, "to_int");
         return;
     default: BUG(p->c, "no integer operation %s", op_name(n->op));
     }
@@ -438,13 +456,18 @@ static void print_function(Printer *p, const Node *n, const char *type)
     print_call(p, format(p->c, "%s%s", name, is_double(type) ? "" : "f"), n, type);
 }
 
-bool print_may_fuse(Printer *p, const Node *n) { return n->op == N_MUL && n->type == TYPE_REAL && print_exact(p, n); }
+bool print_may_fuse(Printer *p, const Node *n)
+{
+    return n->op == N_MUL && n->type == TYPE_REAL && print_exact(p, n);
+}
 
 static void print_product(Printer *p, const Node *n, const char *type, Strength around)
 {
     bool sum = around == BIND_ADD || around == BIND_MULTIPLY;
-    if (sum && print_may_fuse(p, n)) print_call(p, "__dmul_rn", n, type);
-    else print_infix(p, n, "*", BIND_MULTIPLY, type, around);
+    if (sum && print_may_fuse(p, n))
+        print_call(p, "__dmul_rn", n, type);
+    else
+        print_infix(p, n, "*", BIND_MULTIPLY, type, around);
 }
 
 static void print_extreme(Printer *p, const Node *n, const char *type)
@@ -543,14 +566,24 @@ static void print_leaf(Printer *p, const Node *n, Strength around)
 
 void print_node(Printer *p, const Node *n, Strength around)
 {
-    if (p->memo[n->id]) text_add(p->out, "%s", p->memo[n->id]);
-    else if (n->op == N_READ) print_read(p, n, around);
-    else if (n->n_args == 0) print_leaf(p, n, around);
-    else if (node_is_binder(n)) BUG(p->c, "a binder is left in Loops");
-    else if (n->op == N_IF) print_if(p, n, around);
-    else if (n->op == N_CHECK) print_check(p, n);
-    else if (n->type == TYPE_BOOL) print_bool(p, n, around);
-    else if (n->type == TYPE_REAL) print_real(p, n, around);
-    else if (n->n_args == 1) print_unary_int(p, n, around);
-    else print_binary_int(p, n, around);
+    if (p->memo[n->id])
+        text_add(p->out, "%s", p->memo[n->id]);
+    else if (n->op == N_READ)
+        print_read(p, n, around);
+    else if (n->n_args == 0)
+        print_leaf(p, n, around);
+    else if (node_is_binder(n))
+        BUG(p->c, "a binder is left in Loops");
+    else if (n->op == N_IF)
+        print_if(p, n, around);
+    else if (n->op == N_CHECK)
+        print_check(p, n);
+    else if (n->type == TYPE_BOOL)
+        print_bool(p, n, around);
+    else if (n->type == TYPE_REAL)
+        print_real(p, n, around);
+    else if (n->n_args == 1)
+        print_unary_int(p, n, around);
+    else
+        print_binary_int(p, n, around);
 }

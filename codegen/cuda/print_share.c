@@ -1,7 +1,7 @@
 /* Variables for values that a statement uses at several places, and branches for large lazy operands.
  *
- * Requires: nodes of one statement. Ensures: the text of a statement grows with the number of its nodes, not of
- * its paths; what only one side of IF, AND or OR evaluates stays there. Breaks: memo holds names until
+ * Requires: nodes of one statement. Ensures: the text of a statement grows with the number of its nodes, not
+ * of its paths; what only one side of IF, AND or OR evaluates stays there. Breaks: memo holds names until
  * print_forget. */
 #include "codegen/cuda/print.h"
 #include "compiler/simplify.h"
@@ -35,7 +35,11 @@ static void count(Printer *p, const Node *n)
 
 static const char *name_of(Printer *p, const Node *n)
 {
-    const char *like = n->op == N_READ ? n->tensor->name : n->type == TYPE_BOOL ? "holds" : n->type == TYPE_INT ? "n" : n->op == N_SQRT ? "root" : "value";
+    const char *like = n->op == N_READ        ? n->tensor->name
+                       : n->type == TYPE_BOOL ? "holds"
+                       : n->type == TYPE_INT  ? "n"
+                       : n->op == N_SQRT      ? "root"
+                                              : "value";
     return name_new(p->c, &p->own, like);
 }
 
@@ -75,11 +79,12 @@ static void collect_sure(Printer *p, Node *n, uint32_t marked, uint32_t visited,
     bool common = p->stamp[n->id] == marked;
     p->stamp[n->id] = visited;
     if (common) PUSH(p->c, both, n);
-    for (unsigned k = 0; !common && k < print_sure(n); k++) collect_sure(p, n->args[k], marked, visited, both);
+    for (unsigned k = 0; !common && k < print_sure(n); k++)
+        collect_sure(p, n->args[k], marked, visited, both);
 }
 
-/* What both sides evaluate stands before the branch, so that a chain of branches does not double its text with
- * every one. */
+/* What both sides evaluate stands before the branch, so that a chain of branches does not double its text
+ * with every one. */
 static void share_common(Printer *p, const Node *n)
 {
     NodeList both = {0};
@@ -120,8 +125,10 @@ static void branch(Printer *p, Node *n)
     }
     print_line(p, p->span);
     text_add(p->out, "if (");
-    if (n->op == N_IF) print_node(p, n->args[0], BIND_ANY);
-    else text_add(p->out, "%s%s", n->op == N_OR ? "!" : "", name);
+    if (n->op == N_IF)
+        print_node(p, n->args[0], BIND_ANY);
+    else
+        text_add(p->out, "%s%s", n->op == N_OR ? "!" : "", name);
     text_add(p->out, ") {\n");
     assign(p, name, type, n->args[1]);
     if (n->op == N_IF) {

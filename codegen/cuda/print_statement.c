@@ -10,9 +10,16 @@
 /* ---- where locals are declared ---- */
 
 /* A block and one of its statements. */
-typedef struct Step { const Block *block; uint32_t statement; } Step;
+typedef struct Step {
+    const Block *block;
+    uint32_t statement;
+} Step;
 /* The innermost block that all uses so far have in common, with the first of its statements that uses it. */
-typedef struct Place { Step *path; unsigned depth; bool used; } Place;
+typedef struct Place {
+    Step *path;
+    unsigned depth;
+    bool used;
+} Place;
 
 enum { DEPTH_MAX = 256 };
 typedef struct Trail {
@@ -45,7 +52,8 @@ static void use_nodes(Trail *t, const Statement *s)
     const Node *all[] = {s->lo, s->hi, s->step, s->condition, s->value};
     for (unsigned k = 0; k < sizeof all / sizeof *all; k++)
         if (all[k]) node_visit(c, all[k], use_node, t);
-    for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++) node_visit(c, s->subscripts[d], use_node, t);
+    for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
+        node_visit(c, s->subscripts[d], use_node, t);
     if (s->kind == S_SET) use_local(t, s->local);
 }
 
@@ -77,7 +85,10 @@ static const char *local_type(const Printer *p, const Local *local)
 }
 
 /* `find` is set if the node uses it. */
-typedef struct FindLocal { const Local *local; bool found; } FindLocal;
+typedef struct FindLocal {
+    const Local *local;
+    bool found;
+} FindLocal;
 static void find_local(void *context, const Node *n)
 {
     FindLocal *f = context;
@@ -92,7 +103,11 @@ static bool declares(const Printer *p, const Statement *s)
     return s->kind == S_SET && !f.found;
 }
 
-typedef struct NewLocals { Printer *p; const Block *block; uint32_t number; } NewLocals;
+typedef struct NewLocals {
+    Printer *p;
+    const Block *block;
+    uint32_t number;
+} NewLocals;
 
 static void declare_local(NewLocals *n, const Local *local)
 {
@@ -122,7 +137,8 @@ static void declare_in_statement(NewLocals *n, const Statement *s)
     if (s->kind == S_SET) declare_local(n, s->local);
     for (unsigned k = 0; k < sizeof all / sizeof *all; k++)
         if (all[k]) node_visit(c, all[k], declare_in_node, n);
-    for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++) node_visit(c, s->subscripts[d], declare_in_node, n);
+    for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
+        node_visit(c, s->subscripts[d], declare_in_node, n);
     declare_in_block(n, &s->body);
     declare_in_block(n, &s->otherwise);
 }
@@ -176,8 +192,10 @@ static const char *bound(Printer *p, const Statement *s, const Node *n, const ch
 
 static void print_bound(Printer *p, const Node *n, const char *variable, Strength around)
 {
-    if (variable) text_add(p->out, "%s", variable);
-    else print_node(p, n, around);
+    if (variable)
+        text_add(p->out, "%s", variable);
+    else
+        print_node(p, n, around);
 }
 
 static void print_for_head(Printer *p, const Statement *s, const char *name)
@@ -217,7 +235,8 @@ static void print_body(Printer *p, const Block *block, uint32_t mark)
 static bool is_below_extent(const Index *variable, const Node *n)
 {
     if (n->op == N_MIN) return is_below_extent(variable, n->args[0]) || is_below_extent(variable, n->args[1]);
-    return n == variable->extent || (n->op == N_SIZE && print_bound_index(n->index) == print_bound_index(variable));
+    return n == variable->extent ||
+           (n->op == N_SIZE && print_bound_index(n->index) == print_bound_index(variable));
 }
 
 static bool is_not_negative(const Node *n)
@@ -280,7 +299,8 @@ static const Node *addend(const Node *value, const Node *own)
 static bool is_own(const Statement *s, const Node *n)
 {
     if (s->kind == S_SET) return n->op == N_LOCAL && n->local == s->local;
-    if (n->op != N_READ || n->tensor != s->tensor || n->guarded || n->tensor->role != ROLE_EQUATION) return false;
+    if (n->op != N_READ || n->tensor != s->tensor || n->guarded || n->tensor->role != ROLE_EQUATION)
+        return false;
     for (unsigned d = 0; d < n->n_args; d++)
         if (n->args[d] != s->subscripts[d]) return false;
     return true;
@@ -288,12 +308,15 @@ static bool is_own(const Statement *s, const Node *n)
 
 static void print_assigned(Printer *p, const Statement *s, const char *type)
 {
-    const Node *v = s->value, *more = v->type != TYPE_BOOL && v->n_args == 2 && is_own(s, v->args[0]) && !p->memo[v->id]
-                                          ? addend(v, v->args[0])
-                                          : NULL;
+    const Node *v = s->value,
+               *more = v->type != TYPE_BOOL && v->n_args == 2 && is_own(s, v->args[0]) && !p->memo[v->id]
+                           ? addend(v, v->args[0])
+                           : NULL;
     text_add(p->out, more ? " += " : " = ");
-    if (more) print_as(p, more, type, print_may_fuse(p, more) ? BIND_MULTIPLY : BIND_ANY);
-    else print_as(p, v, type, print_may_fuse(p, v) ? BIND_MULTIPLY : BIND_ANY);
+    if (more)
+        print_as(p, more, type, print_may_fuse(p, more) ? BIND_MULTIPLY : BIND_ANY);
+    else
+        print_as(p, v, type, print_may_fuse(p, v) ? BIND_MULTIPLY : BIND_ANY);
     text_add(p->out, ";\n");
 }
 
@@ -406,12 +429,14 @@ static void print_tasks(Printer *p, const Phase *phase)
     }
     const char *task = one ? names[0] : "task";
     print_line(p, span);
-    text_add(p->out, "for (int64 %s = thread(); %s < io.%s; %s += threads()) {\n", task, task, p->tasks, task);
+    text_add(p->out, "for (int64 %s = thread(); %s < io.%s; %s += threads()) {\n", task, task, p->tasks,
+             task);
     p->indent++;
     for (unsigned k = 0; k < phase->n_tasks && !one; k++) {
         print_line(p, span);
         text_add(p->out, "const int64 %s = task", names[k]);
-        for (unsigned i = phase->n_tasks; --i > k;) text_add(p->out, " / %s", print_extent(p, phase->tasks[i]));
+        for (unsigned i = phase->n_tasks; --i > k;)
+            text_add(p->out, " / %s", print_extent(p, phase->tasks[i]));
         text_add(p->out, k ? " %% %s;\n" : ";\n", k ? print_extent(p, phase->tasks[k]) : "");
     }
     for (unsigned k = 0; k < phase->n_tasks; k++) {

@@ -53,7 +53,8 @@ static double now(void)
 static void check_usage(Compilation *c, const CudaProgram *program, const char *log)
 {
     NvrtcUsages usages = nvrtc_usage(c, log);
-    cr_assert(usages.n == program->n_kernels, "%s: %u of %u kernels", program->file, usages.n, program->n_kernels);
+    cr_assert(usages.n == program->n_kernels, "%s: %u of %u kernels", program->file, usages.n,
+              program->n_kernels);
     for (uint32_t k = 0; k < usages.n; k++) {
         const NvrtcUsage *u = &usages.at[k];
         cr_expect(u->registers > 0 && u->registers <= 255 && u->shared <= SHARED_MAX, "%s", u->kernel);
@@ -66,7 +67,8 @@ static void check_variant(const BackendJob *job, const Nvrtc *nvrtc, const Varia
     NvrtcImage image;
     CudaProgram program = cuda_print(job, v, true);
     double start = now();
-    const char *error = nvrtc_compile(job->c, nvrtc, program.source, program.file, &(NvrtcOptions){.arch = arch}, &image);
+    const char *error =
+        nvrtc_compile(job->c, nvrtc, program.source, program.file, &(NvrtcOptions){.arch = arch}, &image);
     double each = (now() - start) / (program.n_kernels ? program.n_kernels : 1);
     cr_assert(!error, "%s", error);
     for (unsigned k = 0; k < program.n_kernels && n_kernels < KERNELS_MAX; k++) seconds[n_kernels++] = each;
@@ -99,7 +101,8 @@ static bool check_file(const char *path, StorageType real, unsigned arch)
     BackendJob job;
     begin(&c, &p, &job, &options);
     const Nvrtc *nvrtc = open_nvrtc(&c);
-    for (uint32_t k = 0; nvrtc && k < job.variants.n; k++) check_variant(&job, nvrtc, &job.variants.at[k], arch);
+    for (uint32_t k = 0; nvrtc && k < job.variants.n; k++)
+        check_variant(&job, nvrtc, &job.variants.at[k], arch);
     compilation_free(&c);
     return nvrtc != NULL;
 }
@@ -130,7 +133,10 @@ Test(cuda, library)
 /* Other storage types and architectures: all of the library with ATTN_TEST_FULL, else a few files. */
 Test(cuda, sample)
 {
-    static const struct { StorageType real; unsigned arch; } ways[] = {
+    static const struct {
+        StorageType real;
+        unsigned arch;
+    } ways[] = {
         {STORAGE_F16, 80}, {STORAGE_BF16, 89}, {STORAGE_FLOAT, 90}, {STORAGE_F64, 80}, {STORAGE_FLOAT, 100}};
     find_files();
     for (unsigned w = 0; w < sizeof ways / sizeof *ways; w++)
@@ -150,8 +156,12 @@ Test(cuda, sizes)
 {
     Compilation c;
     const char *sizes[] = {"d=16"};
-    PipelineOptions options = {.path = "p.attn", .text = small, .length = strlen(small), .target = TARGET_CUDA,
-                               .sizes = sizes, .n_sizes = 1};
+    PipelineOptions options = {.path = "p.attn",
+                               .text = small,
+                               .length = strlen(small),
+                               .target = TARGET_CUDA,
+                               .sizes = sizes,
+                               .n_sizes = 1};
     Pipeline p;
     BackendJob job;
     begin(&c, &p, &job, &options);
@@ -174,7 +184,8 @@ Test(cuda, sizes)
 Test(cuda, places)
 {
     Compilation c;
-    PipelineOptions options = {.path = "folder/p.attn", .text = small, .length = strlen(small), .target = TARGET_CUDA};
+    PipelineOptions options = {
+        .path = "folder/p.attn", .text = small, .length = strlen(small), .target = TARGET_CUDA};
     Pipeline p;
     BackendJob job;
     begin(&c, &p, &job, &options);
@@ -197,7 +208,8 @@ Test(cuda, usage)
         "ptxas info    : Compiling entry function 'one' for 'sm_80'\n"
         "ptxas info    : Function properties for one\n"
         "ptxas         .     24 bytes stack frame, 36 bytes spill stores, 76 bytes spill loads\n"
-        "ptxas info    : Used 56 registers, used 1 barriers, 24 bytes cumulative stack size, 1024 bytes smem\n"
+        "ptxas info    : Used 56 registers, used 1 barriers, 24 bytes cumulative stack size, 1024 bytes "
+        "smem\n"
         "ptxas info    : Compiling entry function 'two' for 'sm_80'\n"
         "ptxas info    : Function properties for two\n"
         "ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
