@@ -34,7 +34,7 @@ static struct {
     int (*cuMemcpyDtoH_v2)(void *to, Pointer from, size_t bytes);
 } cu;
 
-static void fail(const char *what, const char *why)
+static _Noreturn void fail(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s\n", what, why);
     exit(1);

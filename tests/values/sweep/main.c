@@ -15,7 +15,7 @@
 #include "runtime/cuda_driver.h"
 #include "sweep.h"
 
-enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 1000000 }; /* most that a case may cost */
+enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 300000 }; /* most that a case may cost */
 enum { SKIPPED = 77 };
 
 /* What `float` is, in groups that run on the same numbers. */
