@@ -28,6 +28,7 @@ static struct {
     int (*cuDevicePrimaryCtxRetain)(Context *context, int device);
     int (*cuCtxSetCurrent)(Context context);
     int (*cuStreamCreate)(Stream *stream, unsigned flags);
+    int (*cuStreamDestroy_v2)(Stream stream);
     int (*cuMemAlloc_v2)(Pointer *memory, size_t bytes);
     int (*cuMemFree_v2)(Pointer memory);
     int (*cuMemcpyHtoD_v2)(Pointer to, const void *from, size_t bytes);
@@ -53,6 +54,7 @@ static void open_driver(void)
     FIND(cuDevicePrimaryCtxRetain);
     FIND(cuCtxSetCurrent);
     FIND(cuStreamCreate);
+    FIND(cuStreamDestroy_v2);
     FIND(cuMemAlloc_v2);
     FIND(cuMemFree_v2);
     FIND(cuMemcpyHtoD_v2);
@@ -149,5 +151,6 @@ int main(void)
     for (int i = 0; i < 4; i++)
         cu.cuMemFree_v2((Pointer)(uintptr_t)tensors[i].data);
     cu.cuMemFree_v2(workspace);
+    cu.cuStreamDestroy_v2(stream);
     return worst < 1e-5 ? 0 : 1;
 }
