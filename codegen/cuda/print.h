@@ -76,7 +76,7 @@ typedef struct Printer {
     const char **memo;       /* by Node.id: the variable that holds its value */
     uint32_t *uses;          /* by Node.id: places where it stands in what is looked at */
     uint32_t *stamp, now;    /* by Node.id: walks */
-    VEC(uint32_t) trail;     /* ids in `memo` */
+    VEC(const Node *) trail; /* those in `memo` */
     IndexSet bound;          /* variables that have a value, */
     IndexSet whole;          /* and those that take no coordinate outside of their index */
     bool eager;              /* lazy operands may be evaluated, */

@@ -79,14 +79,19 @@ static void collect_statement(Invariants *v, const Statement *s, bool sure)
     for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++) collect(v, s->subscripts[d], sure);
 }
 
+/* The variable of a loop inside hides one of the same index that has a value here. */
 static void collect_block(Invariants *v, const Block *block, bool repeated, bool sure)
 {
+    Printer *p = v->p;
     for (uint32_t k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
         bool inside = repeated || s->kind == S_FOR, surely = sure && s->kind == S_FOR;
         if (repeated) collect_statement(v, s, sure);
+        bool hides = s->kind == S_FOR && set_has(&p->bound, s->variable->id);
+        if (hides) set_remove(&p->bound, s->variable->id);
         collect_block(v, &s->body, inside, surely);
         collect_block(v, &s->otherwise, inside, surely);
+        if (hides) set_add(&p->bound, s->variable->id);
     }
 }
 

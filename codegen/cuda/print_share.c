@@ -46,12 +46,12 @@ static const char *name_of(Printer *p, const Node *n)
 static void remember(Printer *p, const Node *n, const char *name)
 {
     p->memo[n->id] = name;
-    PUSH(p->c, &p->trail, n->id);
+    PUSH(p->c, &p->trail, n);
 }
 
 void print_forget(Printer *p, uint32_t mark)
 {
-    while (p->trail.n > mark) p->memo[p->trail.at[--p->trail.n]] = NULL;
+    while (p->trail.n > mark) p->memo[p->trail.at[--p->trail.n]->id] = NULL;
 }
 
 void print_declared(Printer *p, Node *n)

@@ -245,6 +245,26 @@ static bool is_not_negative(const Node *n)
     return n->op == N_INT && n->integer >= 0;
 }
 
+/* What is known of an index that a loop hides is not known inside. `hidden`: the names, by their place in the
+ * trail. */
+static const char **hide(Printer *p, const Index *variable)
+{
+    const char **hidden = NEW_ARRAY(p->c, const char *, p->trail.n + 1);
+    for (uint32_t k = 0; k < p->trail.n; k++) {
+        const Node *n = p->trail.at[k];
+        if (!node_depends_on(n, variable)) continue;
+        hidden[k] = p->memo[n->id];
+        p->memo[n->id] = NULL;
+    }
+    return hidden;
+}
+
+static void show(Printer *p, const char **hidden, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++)
+        if (hidden[k]) p->memo[p->trail.at[k]->id] = hidden[k];
+}
+
 static void print_for(Printer *p, const Statement *s, uint32_t mark)
 {
     IndexSet bound = p->bound, whole = p->whole;
@@ -254,6 +274,7 @@ static void print_for(Printer *p, const Statement *s, uint32_t mark)
     uint32_t names = p->own.taken.n;
     p->indent++;
     print_forget(p, mark);
+    const char **hidden = set_has(&bound, s->variable->id) ? hide(p, s->variable) : NULL;
     print_head(p, s->variable, s->span);
     set_add(&p->bound, s->variable->id);
     set_remove(&p->whole, s->variable->id);
@@ -262,6 +283,7 @@ static void print_for(Printer *p, const Statement *s, uint32_t mark)
     print_block(p, &s->body);
     print_forget(p, mark);
     p->indent--;
+    if (hidden) show(p, hidden, mark);
     p->bound = bound;
     p->whole = whole;
     p->own.taken.n = names;
