@@ -159,7 +159,7 @@ static Local *normalise_block(Strip *s, Term *t)
     keys_open(s, &loop, LOOP_SERIAL);
     set_local(l, weight, node_unary(c, N_EXP, binary(s, N_SUB, read_at(l, t->tile), get(s, t->shift))));
     set_local(l, t->sum, binary(s, N_ADD, get(s, t->sum), get(s, weight)));
-    store_at(l, t->tile, get(s, weight));
+    if (t->factor) store_at(l, t->tile, get(s, weight));
     loop_close(l, &loop);
     set_local(l, t->max, top);
     return scale;
@@ -234,11 +234,9 @@ static void run_block(Strip *s)
             hide_block(s, t);
             branch_close(l, &partial);
         }
-        if (!t->factor) {
-            set_local(l, t->max, get(s, t->top));
-            continue;
-        }
+        if (!t->factor && !t->softmax) set_local(l, t->max, get(s, t->top));
         Local *scale = t->softmax ? normalise_block(s, t) : NULL;
+        if (!t->factor) continue;
         if (s->partial && s->again)
             weigh_either(s, t, scale);
         else

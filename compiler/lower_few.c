@@ -88,7 +88,7 @@ static bool recognise(Few *f, const IndexSet *inner)
     Softmaxes found;
     split_dims(f, inner);
     Node *sum = f->sum;
-    if (sum->n_vars != 1 || !find_softmaxes(f->l, sum, &found) || found.n != 1) return false;
+    if (sum->n_vars != 1 || !find_softmaxes(f->l->c, sum, &found) || found.n != 1) return false;
     f->score = binder_body(found.softmax[0]);
     f->sink = binder_extra(found.softmax[0]);
     f->factor = found.factor[0];

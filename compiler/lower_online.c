@@ -105,11 +105,11 @@ static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e
     }
 }
 
-bool find_softmaxes(Lower *l, const Node *sum, Softmaxes *out)
+bool find_softmaxes(Compilation *c, const Node *sum, Softmaxes *out)
 {
     *out = (Softmaxes){.any = holds_softmax(binder_body(sum))};
     return sum->kind == REDUCE_SUM && out->any &&
-           split_terms(l->c, sum, out, binder_body(sum), node_real(l->c, 1));
+           split_terms(c, sum, out, binder_body(sum), node_real(c, 1));
 }
 
 static bool depends_on_dims(const Online *o, const Node *n)
@@ -123,7 +123,7 @@ static bool depends_on_dims(const Online *o, const Node *n)
 static bool recognise(Online *o)
 {
     Softmaxes found;
-    if (depends_on_dims(o, o->where) || !find_softmaxes(o->l, o->n, &found)) return false;
+    if (depends_on_dims(o, o->where) || !find_softmaxes(o->l->c, o->n, &found)) return false;
     o->count = found.n;
     for (unsigned k = 0; k < found.n; k++) {
         o->terms[k] = (Term){.softmax = found.softmax[k], .factor = found.factor[k]};

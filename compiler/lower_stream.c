@@ -28,11 +28,24 @@ static void split_product(Strip *s, Node *n, Node **weight, Node **factor)
         *factor = binary(s, N_MUL, *factor, n);
 }
 
+/* Over the scores of a maximum. */
+static Node *softmax_like(Strip *s, const Node *n)
+{
+    Node *lo[16], *hi[16];
+    for (unsigned k = 0; k < n->n_vars; k++) {
+        lo[k] = binder_lo(n, k);
+        hi[k] = binder_hi(n, k);
+    }
+    return node_binder(comp(s), N_NORMALISE, NORMALISE_SOFTMAX, n->n_vars, n->vars, lo, hi, binder_where(n),
+                       binder_body(n), NULL);
+}
+
 static bool add_extreme(Strip *s)
 {
     Node *body = binder_body(s->sum);
     if (body->type != TYPE_REAL || s->n_dims) return false;
-    s->terms[s->n_terms++] = (Term){.weight = body, .extreme = (Reduction)s->sum->kind};
+    Node *softmax = s->row_sum ? softmax_like(s, s->sum) : NULL;
+    s->terms[s->n_terms++] = (Term){.softmax = softmax, .weight = body, .extreme = (Reduction)s->sum->kind};
     return varies(s, body);
 }
 
@@ -89,7 +102,7 @@ bool strip_recognise(Strip *s, Node *sum)
         if (!add_extreme(s)) return false;
     } else if (sum->kind != REDUCE_SUM)
         return false;
-    else if (find_softmaxes(s->l, s->sum, &found)) {
+    else if (find_softmaxes(comp(s), s->sum, &found)) {
         for (unsigned k = 0; k < found.n; k++)
             s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k],
                                             .weight = binder_body(found.softmax[k]),
@@ -294,7 +307,7 @@ static void start_term(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
-    if (!t->factor) {
+    if (!t->factor && !t->softmax) {
         t->max = local_new(l, "extreme", t->weight);
         t->top = local_new(l, "top", t->weight);
         set_local(l, t->max, reduction_identity(comp(s), t->extreme, TYPE_REAL));
@@ -329,11 +342,11 @@ static Node *finish_term(Strip *s, const Term *t)
         store_at(l, t->total, get(s, t->max));
         PUSH(comp(s), &s->extremes, t->total);
     }
-    if (!t->softmax) return read_at(l, t->total);
-    if (s->row_max) {
+    if (t->softmax && s->row_max) {
         store_at(l, s->row_max, get(s, t->max));
         store_at(l, s->row_sum, get(s, t->sum));
     }
+    if (!t->softmax || !t->factor) return read_at(l, t->total);
     Local *scale = local_new(l, "scale", t->weight);
     Node *sum = get(s, t->sum), *one = real(s, 1);
     set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));

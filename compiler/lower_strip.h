@@ -19,7 +19,7 @@
 enum { STRIP_BLOCK = 128 /* keys */, MOST_STREAMED = 8, MOST_QUERIES = 3 };
 
 /* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL); or, without a factor, the
- * greatest or least weight. */
+ * greatest or least weight (the greatest score, if riders want the sum of the softmax). */
 typedef struct Term {
     Node *softmax, *weight, *factor; /* weight: the score, or what does not depend on the dims of the accumulators */
     Reduction extreme;               /* no factor: REDUCE_MAX or REDUCE_MIN */
@@ -55,7 +55,7 @@ typedef struct Strip {
     Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
-    Tensor *row_max, *row_sum; /* [lane]: of the softmax, kept for riders; NULL: there are none */
+    Tensor *row_max, *row_sum; /* [lane]: of the softmax, or of a maximum, kept for riders; NULL: there are none */
     VEC(const Tensor *) extremes; /* results that hidden values cannot spoil */
     VEC(List) lists;
     Index *slot;             /* the place of a key in the lists */

@@ -43,6 +43,13 @@ class Normalisers(unittest.TestCase):
         self.assertTrue((w == 0).any())
         close(run("normaliser/sparsemax", "o", "entmax_attention", **self.t), w @ self.v, limit=1e-11)
 
+    def test_slots(self):
+        shares = softmax(scores(self.q[:, 0], self.k[:, 0]), axis=-2) + 1e-8
+        o = run("normaliser/slots", "o", q=self.q[:, 0], k=self.k[:, 0], v=self.v[:, 0])
+        close(o, shares / shares.sum(-1, keepdims=True) @ self.v[:, 0])
+        o = run("normaliser/slots", "o", q=self.q[:, 0], k=self.k[:, 0], v=np.ones((2, 13, 1)))
+        close(o, np.ones((2, 9, 1)))
+
     def test_differential(self):
         q2, k2 = self.r.normal(2, 2, 9, 4), self.r.normal(2, 2, 13, 4)
         lam, gain = np.array([0.3, 0.6]), self.r.normal(3)
