@@ -108,8 +108,7 @@ static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e
 bool find_softmaxes(Compilation *c, const Node *sum, Softmaxes *out)
 {
     *out = (Softmaxes){.any = holds_softmax(binder_body(sum))};
-    return sum->kind == REDUCE_SUM && out->any &&
-           split_terms(c, sum, out, binder_body(sum), node_real(c, 1));
+    return sum->kind == REDUCE_SUM && out->any && split_terms(c, sum, out, binder_body(sum), node_real(c, 1));
 }
 
 static bool depends_on_dims(const Online *o, const Node *n)

@@ -79,7 +79,7 @@ static bool is_read(const Plan *p, const Tensor *t)
     return u[t->id].readers > 0;
 }
 
-Node *plan_read_own(Compilation *c, Tensor *t)
+static Node *read_own(Compilation *c, Tensor *t)
 {
     Node **at = NEW_ARRAY(c, Node *, t->n_dims);
     for (unsigned k = 0; k < t->n_dims; k++) at[k] = node_index(c, t->dims[k]);
@@ -100,7 +100,7 @@ static void split_output(Plan *p, uint32_t at)
     Replace r = {out, inner};
     for (uint32_t k = 0; k < p->equations.n; k++)
         p->equations.at[k]->body = node_rewrite(c, p->equations.at[k]->body, replace_tensor, &r);
-    plan_add(p, out, plan_read_own(c, inner));
+    plan_add(p, out, read_own(c, inner));
 }
 
 /* Storage types round and may be strided; what others read is kept in the compute type. An output that is a
@@ -148,12 +148,16 @@ static void add_vars(void *context, Node *n, const Binding *around)
     for (unsigned k = 0; k < n->n_vars; k++) add_dim(context, n->vars[k]);
 }
 
-/* The free indices of a part of `reader`: in the order of its dims, then of the binders around. */
-static FreeDims free_dims(Compilation *c, const Node *n, const Equation *reader)
+/* The free indices of a part of `reader`: in the order of its dims, then of the binders around; `rows_last`:
+ * ambient ones, those of the binders, other dims. */
+static FreeDims free_dims(Compilation *c, const Node *n, const Equation *reader, bool rows_last)
 {
     FreeDims d = {.c = c, .n = n};
-    for (unsigned k = 0; k < reader->tensor->n_dims; k++) add_dim(&d, reader->tensor->dims[k]);
+    const Tensor *t = reader->tensor;
+    for (unsigned k = 0; k < t->n_dims; k++)
+        if (!rows_last || t->dims[k]->ambient) add_dim(&d, t->dims[k]);
     walk(c, reader->body, add_vars, &d);
+    for (unsigned k = 0; k < t->n_dims; k++) add_dim(&d, t->dims[k]);
     return d;
 }
 
@@ -196,10 +200,10 @@ static void find_outline(void *context, Node *n, const Binding *around)
     if (scan || chosen || !set_within(&scope, n->free)) o->found = n;
 }
 
-Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part)
+Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part, bool rows_last)
 {
     Equation *reader = p->equations.at[at];
-    FreeDims d = free_dims(p->c, part, reader);
+    FreeDims d = free_dims(p->c, part, reader, rows_last);
     Tensor *t = plan_tensor(p->c, name, part->type, d.dims.n, d.dims.at);
     t->data = part->data;
     t->span = reader->tensor->span;
@@ -211,7 +215,7 @@ Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part)
                 t->recurrence_axis = (int)k;
     }
     plan_insert(p, at, t, part);
-    return plan_read_own(p->c, t);
+    return read_own(p->c, t);
 }
 
 static bool outline_one(Plan *p, uint32_t at)
@@ -221,7 +225,7 @@ static bool outline_one(Plan *p, uint32_t at)
     walk(p->c, reader->body, find_outline, &o);
     if (!o.found) return false;
     const char *name = format(p->c, "%s.part%u", reader->tensor->name, ++reader->parts);
-    reader->body = node_replace(p->c, reader->body, o.found, plan_part(p, at, name, o.found));
+    reader->body = node_replace(p->c, reader->body, o.found, plan_part(p, at, name, o.found, false));
     return true;
 }
 
@@ -302,12 +306,16 @@ static bool is_cheap(Compilation *c, const Node *n)
     return !costly && node_count(c, n) <= 24;
 }
 
+double plan_example_extent(const Plan *p, Index *index)
+{
+    return index->ambient ? 1 : (double)example_extent(p->c, p->graph->pattern, index);
+}
+
 /* Elements at the sizes of the example, which stand for the sizes that the pattern is made for. */
 double plan_example_elements(const Plan *p, const Tensor *t)
 {
     double n = 1;
-    for (unsigned k = 0; k < t->n_dims; k++)
-        if (!t->dims[k]->ambient) n *= (double)example_extent(p->c, p->graph->pattern, t->dims[k]);
+    for (unsigned k = 0; k < t->n_dims; k++) n *= plan_example_extent(p, t->dims[k]);
     return n;
 }
 
@@ -340,7 +348,7 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     if (u->weights) return "weights of a sum";
     if (u->streamed && large) return "larger than any tensor";
     bool scanned = recurrent || (u->last && u->last->tensor->group != 0);
-    if (u->streamed && !scanned && plan_is_spreadable(p->c, e->body)) return "a softmax that sums read";
+    if (u->streamed && !scanned && plan_is_spreadable(e->body)) return "a softmax that sums read";
     e->storing = STORED;
     return "shared";
 }
@@ -393,6 +401,7 @@ Plan *plan_build(Compilation *c, const Graph *graph)
     for (uint32_t k = 0; k < p->equations.n; k++)
         p->equations.at[k]->body = simplify(c, p->equations.at[k]->body);
     plan_outline(p);
+    plan_spread_maps(p);
     plan_decide(p);
     plan_split_sums(p);
     plan_statistics(p);

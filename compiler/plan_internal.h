@@ -20,16 +20,18 @@ typedef struct Uses {
 Equation *plan_add(Plan *p, Tensor *t, Node *body);
 Equation *plan_insert(Plan *p, uint32_t at, Tensor *t, Node *body);
 Tensor *plan_tensor(Compilation *c, const char *name, Type type, unsigned n_dims, Index **dims);
-/* A part of equation number `at` as an equation before it, over the part's free indices: its READ. */
-Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part);
-Node *plan_read_own(Compilation *c, Tensor *t); /* at its own indices */
+/* A part of equation number `at` as an equation before it, over the part's free indices: its READ. `rows_last`: those that
+ * are dims of the equation come after those of binders, so that strips of queries lie along them. */
+Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part, bool rows_last);
 void plan_split_outputs(Plan *p);  /* outputs that others read become copies of an equation of their own */
 void plan_outline(Plan *p);        /* parts that lack an index of the loops around them become equations */
 void plan_decide(Plan *p);         /* INLINED or STORED, and inlines */
 void plan_split_sums(Plan *p);     /* over heads and keys: in two */
-bool plan_is_spreadable(Compilation *c, const Node *n); /* holds softmaxes, and any sum can take them */
-void plan_statistics(Plan *p);     /* softmaxes that are not the weights of a sum */
+bool plan_is_spreadable(const Node *n); /* a weight of a softmax that any sum can take, or what is made of it */
+void plan_spread_maps(Plan *p);    /* softmaxes that are stored: statistics of their rows become equations */
+void plan_statistics(Plan *p);     /* the same of softmaxes in sums that they are not the weights of */
 void plan_stages(Plan *p);         /* scans, order, tasks */
+double plan_example_extent(const Plan *p, Index *index); /* 1: ambient */
 double plan_example_elements(const Plan *p, const Tensor *t); /* at the example's sizes, ambient ones apart */
 double plan_largest_bound(const Plan *p); /* the same of the largest tensor of the signature */
 Uses *plan_uses(const Plan *p);    /* by Tensor.id */

@@ -8,7 +8,8 @@ typedef struct Split {
     Plan *p;
     const Equation *reader;
     const Node *sum;
-    IndexSet rows, heads, rest; /* dims of the reader, ambient ones apart; variables that go outside; others */
+    IndexSet rows, heads,
+        rest; /* dims of the reader, ambient ones apart; variables that go outside; others */
     bool any;
 } Split;
 
@@ -50,36 +51,20 @@ static Node *sum_over(Split *s, const IndexSet *which, Node *where, Node *body)
     return node_binder(s->p->c, N_REDUCE, REDUCE_SUM, n, vars, lo, hi, where, body, NULL);
 }
 
-/* What is ambient, heads, rows: strips of queries lie along the last of them. */
-static Tensor *tensor_of(Split *s, Node *part)
-{
-    const Tensor *t = s->reader->tensor;
-    Index *dims[MAX_INDICES];
-    unsigned n = 0;
-    for (unsigned rows = 0; rows < 2; rows++) {
-        for (unsigned k = 0; k < t->n_dims; k++)
-            if (set_has(part->free, t->dims[k]->id) && t->dims[k]->ambient != rows) dims[n++] = t->dims[k];
-        for (unsigned k = 0; k < s->sum->n_vars && !rows; k++)
-            if (set_has(&s->heads, s->sum->vars[k]->id)) dims[n++] = s->sum->vars[k];
-    }
-    Tensor *out = plan_tensor(s->p->c, format(s->p->c, "%s.heads", t->name), part->type, n, dims);
-    out->data = part->data;
-    out->span = t->span;
-    return out;
-}
-
 static void split_sum(Plan *p, uint32_t at)
 {
     Equation *e = p->equations.at[at];
     Split s = {.p = p, .reader = e, .sum = e->body};
     if (!splits(&s)) return;
-    Node *part = sum_over(&s, &s.rest, binder_where(s.sum), binder_body(s.sum));
-    Tensor *t = tensor_of(&s, part);
-    if (plan_example_elements(p, t) > plan_largest_bound(p)) return;
-    Equation *inner = plan_insert(p, at, t, simplify(p->c, part));
-    inner->storing = STORED;
-    inner->why = "a sum for every head";
-    e->body = sum_over(&s, &s.heads, node_bool(p->c, true), plan_read_own(p->c, t));
+    Node *part = simplify(p->c, sum_over(&s, &s.rest, binder_where(s.sum), binder_body(s.sum)));
+    double n = plan_example_elements(p, e->tensor);
+    for (unsigned k = 0; k < s.sum->n_vars; k++)
+        if (set_has(&s.heads, s.sum->vars[k]->id)) n *= plan_example_extent(p, s.sum->vars[k]);
+    if (n > plan_largest_bound(p)) return;
+    Node *read = plan_part(p, at, format(p->c, "%s.heads", e->tensor->name), part, true);
+    plan_equation(p, read->tensor)->storing = STORED;
+    plan_equation(p, read->tensor)->why = "a sum for every head";
+    e->body = sum_over(&s, &s.heads, node_bool(p->c, true), read);
 }
 
 void plan_split_sums(Plan *p)

@@ -1,15 +1,16 @@
 /* Softmaxes that are not the weights of a sum over their own elements (slot attention, where queries compete
  * for a key; sums of weights over queries) by the statistics of their rows: the greatest score and the sum
  * of exp(score - greatest) of every row become equations, so that a weight can be computed again anywhere.
- * Requires: decisions (plan_decide). Ensures: a softmax inside a reduction is a weight of it
- * (find_softmaxes), or its ranges depend on indices. Breaks: nothing. */
+ * Maps that are stored come before the decisions (plan_decide), so that these see how often a score is read.
+ * Ensures: a softmax inside a reduction is a weight of it (find_softmaxes), or its ranges depend on indices.
+ * Breaks: nothing. */
 #include "plan_internal.h"
 
 #include <math.h>
 
 typedef struct Spread {
     Plan *p;
-    uint32_t at; /* of the equation being rewritten */
+    uint32_t at;     /* of the equation being rewritten */
     NodeMap weights; /* of softmaxes met so far */
 } Spread;
 
@@ -21,7 +22,7 @@ static Node *statistic(Spread *s, const char *name, Node *body)
     Plan *p = s->p;
     Equation *reader = p->equations.at[s->at], *e;
     name = format(p->c, "%s.%s%u", reader->tensor->name, name, reader->parts);
-    Node *read = plan_part(p, s->at++, name, simplify(p->c, body));
+    Node *read = plan_part(p, s->at++, name, simplify(p->c, body), true);
     e = plan_equation(p, read->tensor);
     e->storing = STORED;
     e->why = "of the rows of a softmax that is read element by element";
@@ -66,17 +67,12 @@ static bool has_statistics(const Node *n)
     return !bounds_depend_on(n, n->free);
 }
 
-static void look_for_others(void *context, const Node *n)
+bool plan_is_spreadable(const Node *n)
 {
-    bool *others = context;
-    *others |= n->op == N_NORMALISE && !has_statistics(n);
-}
-
-bool plan_is_spreadable(Compilation *c, const Node *n)
-{
-    bool others = false;
-    node_visit(c, n, look_for_others, &others);
-    return !others && contains_op(c, n, N_NORMALISE);
+    if (node_is_binder(n)) return has_statistics(n);
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (plan_is_spreadable(n->args[k])) return true;
+    return false;
 }
 
 static bool is_weighted_sum(Compilation *c, const Node *n)
@@ -85,28 +81,48 @@ static bool is_weighted_sum(Compilation *c, const Node *n)
     return n->op == N_REDUCE && n->kind == REDUCE_SUM && find_softmaxes(c, n, &found);
 }
 
-static Node *spread_in(Spread *s, Node *n, bool reduced)
+/* A row of its own for every step of some variables of the sum, as in sum[c, j](softmax[j](...) * v): each is
+ * used once, so that nothing is gained by computing its weights again. */
+static bool is_row_of(const Node *n, const Node *sum)
+{
+    IndexSet own = set_of_vars(n), all = set_of_vars(sum);
+    return n->n_vars < sum->n_vars && set_within(&own, &all);
+}
+
+/* sum: the innermost reduction around, or NULL. */
+static Node *spread_in(Spread *s, Node *n, const Node *sum)
 {
     Compilation *c = s->p->c;
     if (n->n_args == 0 || is_weighted_sum(c, n)) return n;
-    if (reduced && has_statistics(n)) return spread(s, n);
+    if (sum && has_statistics(n) && !is_row_of(n, sum)) return spread(s, n);
     Node **args = NEW_ARRAY(c, Node *, n->n_args);
     bool same = true;
     for (unsigned k = 0; k < n->n_args; k++) {
-        args[k] = spread_in(s, n->args[k], reduced || n->op == N_REDUCE);
+        args[k] = spread_in(s, n->args[k], n->op == N_REDUCE ? n : sum);
         same = same && args[k] == n->args[k];
     }
     return same ? n : node_copy_with(c, n, args);
 }
 
-void plan_statistics(Plan *p)
+void plan_spread_maps(Plan *p)
 {
     Spread s = {.p = p};
     Uses *uses = plan_uses(p);
     for (; s.at < p->equations.n; s.at++) {
         Equation *e = p->equations.at[s.at];
-        bool map = has_statistics(e->body) && uses[e->tensor->id].readers > 0;
-        if (e->storing != STORED || e->tensor->group != 0 || !contains_op(p->c, e->body, N_NORMALISE)) continue;
-        e->body = simplify(p->c, spread_in(&s, e->body, map));
+        const Uses *u = &uses[e->tensor->id];
+        if (!has_statistics(e->body) || u->readers == 0 || u->weights || u->streamed) continue;
+        e->body = simplify(p->c, spread(&s, e->body));
+    }
+}
+
+void plan_statistics(Plan *p)
+{
+    Spread s = {.p = p};
+    for (; s.at < p->equations.n; s.at++) {
+        Equation *e = p->equations.at[s.at];
+        if (e->storing != STORED || e->tensor->group != 0 || !contains_op(p->c, e->body, N_NORMALISE))
+            continue;
+        e->body = simplify(p->c, spread_in(&s, e->body, NULL));
     }
 }
