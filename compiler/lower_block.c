@@ -107,6 +107,29 @@ static Node *further(Strip *s, Term *t, Node *x)
     return reduction_combine(comp(s), t->softmax ? REDUCE_MAX : t->extreme, get(s, t->top), x);
 }
 
+typedef struct Rows {
+    const Strip *s;
+    NodeList reads;
+} Rows;
+
+/* Of a key that is looked up. */
+static void collect_row(void *context, const Node *n)
+{
+    Rows *r = context;
+    bool row = n->op == N_READ && n->type == TYPE_REAL && !n->guarded && !varies(r->s, n), listed = false;
+    for (unsigned k = 0; row && k < n->n_args; k++) listed = listed || n->args[k]->op == N_READ;
+    if (listed) PUSH(r->s->l->c, &r->reads, (Node *)n);
+}
+
+/* What the weight of the key will be multiplied with: it may lie anywhere in memory. */
+static void prefetch_factor(Strip *s, const Term *t)
+{
+    Rows rows = {.s = s};
+    if (!t->factor) return;
+    node_visit(comp(s), t->factor, collect_row, &rows);
+    for (uint32_t k = 0; k < rows.reads.n; k++) strip_prefetch_row(s, at_key(s, rows.reads.at[k]));
+}
+
 /* Scores of the block into the tile, and their maximum. */
 static void score_block(Strip *s, Term *t)
 {
@@ -115,6 +138,7 @@ static void score_block(Strip *s, Term *t)
     Node *sum = t->softmax ? t->weight : sum_in(s, t->weight);
     if (t->top) set_local(l, t->top, get(s, t->max));
     keys_open(s, &loop, LOOP_JAM);
+    prefetch_factor(s, t);
     Local *x = local_new(l, "score", t->weight);
     set_local(l, x, score_of(s, at_key(s, sum)));
     store_at(l, t->tile, get(s, x));
@@ -259,7 +283,9 @@ static void find_range(Strip *s, unsigned k)
     conjuncts(comp(s), s->where, &tests);
     Range whole = {binder_lo(s->sum, k), binder_hi(s->sum, k), NULL};
     Range range = tighten_interval(l, v->index, whole, &tests, &later);
-    Node *lo = box_least(comp(s), &s->lanes, range.lo), *hi = box_greatest(comp(s), &s->lanes, range.hi);
+    Box lanes = s->lanes;
+    lanes.summaries = &l->summaries;
+    Node *lo = box_least(comp(s), &lanes, range.lo), *hi = box_greatest(comp(s), &lanes, range.hi);
     lo = lo ? lo : whole.lo;
     hi = hi ? hi : whole.hi;
     v->step = integer(s, 1);

@@ -183,6 +183,22 @@ void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dim
     nest_close(s->l, &nest);
 }
 
+void strip_prefetch_row(Strip *s, const Node *read)
+{
+    IndexSet bound = {{0}};
+    Index *dims[16];
+    unsigned n = 0;
+    for (const Scope *o = s->l->scope; o; o = o->outer) bound = set_or(&bound, &o->bound);
+    for (unsigned k = 0; k < read->n_args; k++) {
+        const Node *x = read->args[k];
+        if (set_within(x->free, &bound)) continue;
+        if (x->op != N_INDEX || n == 16) return;
+        dims[n++] = x->index;
+        set_add(&bound, x->index->id);
+    }
+    strip_prefetch(s, read->tensor, read->args, n, dims);
+}
+
 typedef struct Rows {
     Strip *s;
     NodeList reads;

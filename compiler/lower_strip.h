@@ -82,6 +82,8 @@ Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lane
 
 /* Rows along the last of dims, a cache line at a time. */
 void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dims, Index **dims);
+/* What is read at coordinates that are known here, along all that are not; nothing if these are no plain indices. */
+void strip_prefetch_row(Strip *s, const Node *read);
 Scope *strip_outside_open(Strip *s);          /* statements before the vector loop ... */
 void strip_outside_close(Strip *s, Scope *here); /* ... until here */
 

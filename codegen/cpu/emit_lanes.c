@@ -195,7 +195,7 @@ static void jam_block(Jam *j, const Block *block);
 /* A loop with the same range for all copies runs once, with the copies inside. */
 static bool is_shared_loop(const Jam *j, const Statement *s)
 {
-    return s->kind == S_FOR && s->loop == LOOP_SERIAL && !s->step && !s->down &&
+    return s->kind == S_FOR && s->loop == LOOP_SERIAL && (!s->step || s->step->op == N_INT) && !s->down &&
            !node_depends_on(s->lo, j->variable) && !node_depends_on(s->hi, j->variable);
 }
 
