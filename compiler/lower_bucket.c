@@ -99,11 +99,31 @@ static bool find_labels(Bucket *b, NodeList *tests)
     return false;
 }
 
+/* Ints and bools that the condition looks up for one of the two; false: it looks up something else. */
+static bool find_look_ups(Bucket *b, Node *n)
+{
+    Look f = look_at(b, n);
+    bool query = node_depends_on(n, b->query), key = node_depends_on(n, b->key);
+    if (!f.label) return true;
+    if (n->op == N_READ && query && key) return false;
+    if (is_heavy(b->l, n) || (n->op == N_READ && n->type == TYPE_REAL)) return false;
+    if (n->type != TYPE_REAL && query != key) {
+        for (uint32_t k = 0; k < b->look_ups.n; k++)
+            if (b->look_ups.at[k].value == n) return true;
+        PUSH(b->l->c, &b->look_ups, (LookUp){.value = n, .of_key = key});
+        return true;
+    }
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (!find_look_ups(b, n->args[k])) return false;
+    return true;
+}
+
 static bool find_rows(Bucket *b, unsigned n_outer, Index **outer)
 {
     const Node *parts[] = {b->of_query, b->of_key, b->keys.lo, b->keys.hi};
     IndexSet free = {{0}};
     for (unsigned k = 0; k < sizeof parts / sizeof *parts; k++) free = set_or(&free, parts[k]->free);
+    for (uint32_t k = 0; k < b->look_ups.n; k++) free = set_or(&free, b->look_ups.at[k].value->free);
     set_remove(&free, b->query->id);
     set_remove(&free, b->key->id);
     b->rows = NEW_ARRAY(b->l->c, Index *, n_outer + 1);
@@ -115,14 +135,19 @@ static bool find_rows(Bucket *b, unsigned n_outer, Index **outer)
     return set_is_empty(&free);
 }
 
-static Tensor *table(const Bucket *b, const char *name, Index *first, Index *second)
+static Tensor *table_of(const Bucket *b, const char *name, Type type, Index *first, Index *second)
 {
     Index *dims[MAX_INDICES];
     unsigned n = 0;
     for (; n < b->n_rows; n++) dims[n] = b->rows[n];
     dims[n++] = first;
     if (second) dims[n++] = second;
-    return plan_tensor(b->l->c, name, TYPE_INT, n, dims);
+    return plan_tensor(b->l->c, name, type, n, dims);
+}
+
+static Tensor *table(const Bucket *b, const char *name, Index *first, Index *second)
+{
+    return table_of(b, name, TYPE_INT, first, second);
 }
 
 static unsigned least_lanes(const Bucket *b) { return b->n_lanes < 2 ? 1 : b->n_lanes / 2; }
@@ -157,6 +182,26 @@ static void make_tables(Bucket *b)
     b->last = table(b, "strip.last", b->strips, b->lanes);
 }
 
+static Node *read(const Bucket *b, Tensor *t, Node *first, Node *second)
+{
+    Node **coordinates = NEW_ARRAY(b->l->c, Node *, t->n_dims);
+    for (unsigned k = 0; k < b->n_rows; k++) coordinates[k] = at(b, b->rows[k]);
+    coordinates[b->n_rows] = first;
+    if (second) coordinates[b->n_rows + 1] = second;
+    return node_read(b->l->c, t, coordinates, false);
+}
+
+static void replace_look_ups(Bucket *b)
+{
+    for (uint32_t k = 0; k < b->look_ups.n; k++) {
+        LookUp *x = &b->look_ups.at[k];
+        Index *first = x->of_key ? b->slots : b->strips, *second = x->of_key ? NULL : b->lanes;
+        x->table = table_of(b, x->of_key ? "key.value" : "strip.value", x->value->type, first, second);
+        Node *own = read(b, x->table, at(b, x->of_key ? b->place : first), second ? at(b, second) : NULL);
+        b->rest = node_replace(b->l->c, b->rest, x->value, own);
+    }
+}
+
 bool bucket_find(Lower *l, Node *sum, Index *query, unsigned n_outer, Index **outer, Bucket *b)
 {
     NodeList tests = {0};
@@ -167,9 +212,10 @@ bool bucket_find(Lower *l, Node *sum, Index *query, unsigned n_outer, Index **ou
     if (!find_labels(b, &tests)) return false;
     b->keys = tighten_interval(l, b->key, whole_range(l, b->key), &tests, &later);
     b->rest = conjunction(l->c, &tests);
-    Look all = look_at(b, sum), rest = look_at(b, b->rest);
-    if (all.other || all.pair || rest.label || !find_rows(b, n_outer, outer)) return false;
+    Look all = look_at(b, sum);
+    if (all.other || all.pair || !find_look_ups(b, b->rest) || !find_rows(b, n_outer, outer)) return false;
     make_tables(b);
+    replace_look_ups(b);
     return true;
 }
 
@@ -178,15 +224,6 @@ bool bucket_find(Lower *l, Node *sum, Index *query, unsigned n_outer, Index **ou
 Node *bucket_strips(const Bucket *b)
 {
     return more(b, op(b, N_FLOORDIV, size(b, b->query), number(b, least_lanes(b))), 1);
-}
-
-static Node *read(const Bucket *b, Tensor *t, Node *first, Node *second)
-{
-    Node **coordinates = NEW_ARRAY(b->l->c, Node *, t->n_dims);
-    for (unsigned k = 0; k < b->n_rows; k++) coordinates[k] = at(b, b->rows[k]);
-    coordinates[b->n_rows] = first;
-    if (second) coordinates[b->n_rows + 1] = second;
-    return node_read(b->l->c, t, coordinates, false);
 }
 
 static void put(const Bucket *b, Tensor *t, Node *first, Node *second, Node *value)
@@ -233,7 +270,9 @@ Node *bucket_body(const Bucket *b, Node *body, Node *strip, Node *lane)
     Node *from = op(b, N_LE, read(b, b->first, strip, lane), place);
     Node *to = op(b, N_LT, place, read(b, b->last, strip, lane));
     o.old = node_rewrite(c, b->test, key_in_order, (void *)b);
-    o.now = op(b, N_AND, op(b, N_AND, from, to), node_rewrite(c, b->rest, key_in_order, (void *)b));
+    Node *rest = node_rewrite(c, b->rest, key_in_order, (void *)b);
+    rest = node_substitute(c, rest, 2, (Index *[]){b->strips, b->lanes}, (Node *[]){strip, lane});
+    o.now = op(b, N_AND, op(b, N_AND, from, to), rest);
     return node_rewrite(c, body, in_order, &o);
 }
 
@@ -374,6 +413,27 @@ static void sort(const Bucket *b, Index *index, Node *label, Tensor *order, Tens
     loop_close(b->l, &loop);
 }
 
+/* What the condition looks up, at the position of one query or key. */
+static void fill_look_ups(const Bucket *b, bool of_key, Node *position, Node *first, Node *second)
+{
+    Index *index = of_key ? b->key : b->query;
+    for (uint32_t k = 0; k < b->look_ups.n; k++) {
+        const LookUp *x = &b->look_ups.at[k];
+        if (x->of_key != of_key) continue;
+        Node *value = node_substitute(b->l->c, x->value, 1, &index, &position);
+        put(b, x->table, first, second, lower_value(b->l, value));
+    }
+}
+
+static void fill_keys(const Bucket *b)
+{
+    Loop loop;
+    repeat(b, &loop, b->place, number(b, 0), size(b, b->place));
+    Local *key = variable(b, "key", read(b, b->key_order, at(b, b->place), NULL));
+    fill_look_ups(b, true, get(b, key), at(b, b->place), NULL);
+    loop_close(b->l, &loop);
+}
+
 /* ---- strips ---- */
 
 /* Queries from `begin`, as many as there are lanes; fewer, if buckets end among the last of them. */
@@ -490,6 +550,7 @@ static void fill_strip(const Bucket *b)
     Local *label = variable(b, "label", read(b, b->query_label, get(b, place), NULL));
     find_piece(b, &p, get(b, label), op(b, N_EQ, lane, number(b, 0)), all_bits);
     put(b, b->at, strip, lane, get(b, query));
+    fill_look_ups(b, false, get(b, query), strip, lane);
     put(b, b->first, strip, lane, place_of(b, &p, b->keys.lo, get(b, query)));
     put(b, b->last, strip, lane, place_of(b, &p, b->keys.hi, get(b, query)));
     loop_close(b->l, &loop);
@@ -515,6 +576,7 @@ static void keep_tables(const Bucket *b)
     keep(b, b->at);
     keep(b, b->first);
     keep(b, b->last);
+    for (uint32_t k = 0; k < b->look_ups.n; k++) keep(b, b->look_ups.at[k].table);
 }
 
 /* The rows, and then one more index. */
@@ -544,6 +606,7 @@ void bucket_phases(Bucket *b, Node *few)
     phase_open(b->l, &root, phase.n_tasks, phase.tasks);
     sort(b, b->key, b->of_key, b->key_order, b->key_label);
     if (b->query_order != b->key_order) sort(b, b->query, b->of_query, b->query_order, b->query_label);
+    if (b->look_ups.n) fill_keys(b);
     cut_strips(b);
     phase_close(b->l, &root, phase);
     phase = phase_of(b, "strips by label", b->strips);

@@ -10,12 +10,16 @@
 
 #include "lower_internal.h"
 
+/* What the rest of the condition looks up for a query or a key: [rows, strips, lanes] or [rows, slots]. */
+typedef struct LookUp { Node *value; bool of_key; Tensor *table; } LookUp;
+
 typedef struct Bucket {
     Lower *l;
     Index *query, *key;       /* positions in their own order */
     Node *of_query, *of_key;  /* the labels */
     Range keys;               /* those that a query may see apart from labels: over INDEX(query) */
-    Node *test, *rest;        /* the whole condition; what labels and range do not cover */
+    Node *test, *rest;        /* the whole condition; what labels and range do not cover, over `strips` and `lanes` */
+    VEC(LookUp) look_ups;
     unsigned n_rows, n_lanes;
     Index **rows;             /* task indices that all this depends on */
     Index *place;             /* of a key in the order: takes the place of `key` */

@@ -138,10 +138,11 @@ static void check_work(const char *text, unsigned lanes, bool strips)
     " example i = 75, j = 300, d = 3, e = 5\n"                                  \
     "{ index i from size(j) - size(i)\n o = sum[j](softmax[j](sum[d](q * k)" where ") * v) }\n"
 
-#define LABELLED(where)                                                                     \
-    "pattern p() over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]\n"                         \
-    " with f: int[b, i], g: int[h, j] example b = 2, h = 3, i = 75, j = 90, d = 3, e = 5,\n" \
-    " f = integers(0, 4), g = integers(0, 4) { o = sum[j](softmax[j](sum[d](q * k) where " where ") * v) }\n"
+#define LABELLED(where)                                                                          \
+    "pattern p() over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]\n"                              \
+    " with f: int[b, i], g: int[h, j] example b = 2, h = 3, i = 75, j = 90, d = 3, e = 5,\n"     \
+    " f = integers(0, 4), g = integers(0, 4) { o = sum[j](softmax[j](sum[d](q * k) where " where \
+    ") * v) }\n"
 
 Test(census, stores_as_executed)
 {
@@ -155,6 +156,7 @@ Test(census, stores_as_executed)
     for (unsigned lanes = 4; lanes <= 32; lanes *= 2) { /* in the order of labels */
         check_work(LABELLED("f == g"), lanes, true);
         check_work(LABELLED("g == f and j <= i and i - j < 40 and (i + j) % 3 > 0"), lanes, true);
+        check_work(LABELLED("f == g and (g > 1 or (f + j) % 3 == 1 or f < -2)"), lanes, true);
         check_work(LABELLED("f == g or j < 3"), lanes, true);
     }
     check_work("pattern p() over b: x[t, c] -> y[t, c] example t = 40, c = 5\n"

@@ -27,6 +27,9 @@ pattern labelled(w: int = 9)
     o = sum[j](softmax[j](sum[d](q * k[i = j]) / sqrt(size(d)) where WHERE) * v[i = j])
 }
 """
+LOOK_UPS = SELF.replace("f: int[F]", "f: int[b, i], g: int[b, i], c: int[b, i], seen: bool[b, i], last: int[i]").replace(
+    "f = integers(0, 4)", "f = integers(0, 4), g = integers(0, 4), c = integers(0, 4), last = integers(0, 4)"
+)
 
 
 class Buckets(unittest.TestCase):
@@ -78,6 +81,25 @@ class Buckets(unittest.TestCase):
         q, k, v = self.r.qkv(i=70, j=70)
         keep = (f[:, None, :, None] == g[:, None, None, :]) | (np.arange(70) < 3)
         close(run(self.file, "o", q=q, k=k, v=v, f=f, g=g), attention(q, k, v, keep))
+
+    def test_look_ups(self):
+        """What else the condition looks up, for a query or for a key."""
+        n = 83
+        f, g, c = (self.r.integers(0, m, 2, n) for m in (2, 3, 4))
+        seen, last = self.r.chance(0.7, 2, n), self.r.integers(0, n, n)
+        at = np.arange(n)
+        q, k, v = (self.r.normal(2, 2, n, d) for d in (4, 4, 3))
+        same = (f[:, None, :, None] == f[:, None, None, :]) & (at <= at[:, None])
+        for where, keep in (
+            ("c == c[i = j]", c[:, None, :, None] == c[:, None, None, :]),
+            ("seen[i = j]", seen[:, None, None, :]),
+            ("j >= last - 20 and g >= 1 and (c[i = j] > c or seen or j % 5 == 0)",
+             (at >= last[:, None] - 20) & (g[:, None, :, None] >= 1)
+             & ((c[:, None, None, :] > c[:, None, :, None]) | seen[:, None, :, None] | (at % 5 == 0))),
+        ):
+            self.write(LOOK_UPS, "j <= i and f == f[i = j] and " + where)
+            o = run(self.file, "o", q=q, k=k, v=v, f=f, g=g, c=c, seen=seen, last=last)
+            close(o, attention(q, k, v, same & keep), where)
 
     def test_labels(self):
         n = 75
