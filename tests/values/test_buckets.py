@@ -27,9 +27,9 @@ pattern labelled(w: int = 9)
     o = sum[j](softmax[j](sum[d](q * k[i = j]) / sqrt(size(d)) where WHERE) * v[i = j])
 }
 """
-LOOK_UPS = SELF.replace("f: int[F]", "f: int[b, i], g: int[b, i], c: int[b, i], seen: bool[b, i], last: int[i]").replace(
-    "f = integers(0, 4)", "f = integers(0, 4), g = integers(0, 4), c = integers(0, 4), last = integers(0, 4)"
-)
+LOOK_UPS = SELF.replace("int[F]", "int[b, i], g: int[b, i], c: int[b, i], seen: bool[b, i], last: int[i]")
+DRAWN = ", ".join(f"{name} = integers(0, 4)" for name in ("f", "g", "c", "last"))
+LOOK_UPS = LOOK_UPS.replace("f = integers(0, 4)", DRAWN)
 
 
 class Buckets(unittest.TestCase):
@@ -40,7 +40,8 @@ class Buckets(unittest.TestCase):
         self.file = os.path.join(folder.name, "labelled.attn")
 
     def write(self, text, where, ambient="b, h", of_f="b, i", of_g="b, j"):
-        for name, value in (("AMBIENT", ambient), ("WHERE", where), ("[F]", f"[{of_f}]"), ("[G]", f"[{of_g}]")):
+        changes = ("AMBIENT", ambient), ("WHERE", where), ("[F]", f"[{of_f}]"), ("[G]", f"[{of_g}]")
+        for name, value in changes:
             text = text.replace(name, value)
         with open(self.file, "w") as file:
             file.write(text)
