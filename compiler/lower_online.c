@@ -118,6 +118,19 @@ static bool depends_on_dims(const Online *o, const Node *n)
     return false;
 }
 
+void split_product(Lower *l, Node *n, unsigned n_dims, Index *const *dims, Node **weight, Node **factor)
+{
+    bool own = false;
+    for (unsigned k = 0; k < n_dims; k++) own |= node_depends_on(n, dims[k]);
+    if (!own)
+        *weight = node_binary(l->c, N_MUL, *weight, n);
+    else if (n->op == N_MUL) {
+        split_product(l, n->args[0], n_dims, dims, weight, factor);
+        split_product(l, n->args[1], n_dims, dims, weight, factor);
+    } else
+        *factor = node_binary(l->c, N_MUL, *factor, n);
+}
+
 /* Scores and conditions must be shared by all accumulators. */
 static bool recognise(Online *o)
 {

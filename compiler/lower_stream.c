@@ -16,18 +16,6 @@ static bool depends_on_dims(const Strip *s, const Node *n)
     return false;
 }
 
-/* Splits a product into what the accumulators' dims do not touch (the weight) and the rest. */
-static void split_product(Strip *s, Node *n, Node **weight, Node **factor)
-{
-    if (!depends_on_dims(s, n)) {
-        *weight = binary(s, N_MUL, *weight, n);
-    } else if (n->op == N_MUL) {
-        split_product(s, n->args[0], weight, factor);
-        split_product(s, n->args[1], weight, factor);
-    } else
-        *factor = binary(s, N_MUL, *factor, n);
-}
-
 /* Over the scores of a maximum. */
 static Node *softmax_like(Strip *s, const Node *n)
 {
@@ -53,7 +41,7 @@ static bool add_plain(Strip *s)
 {
     Node *weight = real(s, 1), *factor = real(s, 1);
     if (binder_body(s->sum)->type != TYPE_REAL) return false;
-    split_product(s, binder_body(s->sum), &weight, &factor);
+    split_product(s->l, binder_body(s->sum), s->n_dims, s->dims, &weight, &factor);
     s->terms[s->n_terms++] = (Term){.weight = weight, .factor = factor};
     return varies(s, weight);
 }

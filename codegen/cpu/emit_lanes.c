@@ -318,7 +318,8 @@ static bool reads_listed(Emitter *e, const Block *block)
 static unsigned most_copies(const Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
-    unsigned most = e->cpu->features & ATTN_FEATURE_AVX512F ? 8 : 6; /* of 2 registers each */
+    bool wide = e->cpu->features & ATTN_FEATURE_AVX512F;
+    unsigned most = wide || !e->lanes ? 8 : 6; /* of 2 registers each, or of 1 */
     if (most == 6 && reads_listed(e, &s->body)) most = 4;
     if (!shares_loop(j, &s->body) || rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;

@@ -66,7 +66,7 @@ static void use_node(Emitter *e, const Node *n)
 {
     if (!n || n->id >= e->n_nodes || e->seen[n->id] == e->stamp) return;
     e->seen[n->id] = e->stamp;
-    if (n->op == N_READ) e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
+    if (n->op == N_READ || n->op == N_GROUP) e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
     for (unsigned k = 0; k < n->n_args; k++) use_node(e, n->args[k]);
 }
 
