@@ -242,7 +242,7 @@ static void note_box(Strip *s)
 static void run_block(Strip *s)
 {
     Lower *l = s->l;
-    note_box(s);
+    if (!s->second) note_box(s);
     Branch partial;
     if (s->partial) {
         branch_open(l, &partial, s->partial);
@@ -252,20 +252,28 @@ static void run_block(Strip *s)
     }
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
-        score_block(s, t);
-        if (s->partial) {
+        if (s->second)
+            strip_sparse_weights(s, t);
+        else
+            score_block(s, t);
+        if (s->partial && !s->second) {
             branch_open(l, &partial, s->partial);
             hide_block(s, t);
             branch_close(l, &partial);
         }
+        if (s->scores && !s->second) {
+            strip_keep_scores(s, t);
+            continue;
+        }
         if (!t->factor && !t->softmax) set_local(l, t->max, get(s, t->top));
-        Local *scale = t->softmax ? normalise_block(s, t) : NULL;
+        Local *scale = t->softmax && !s->scores ? normalise_block(s, t) : NULL;
         if (!t->factor) continue;
         if (s->partial && s->again)
             weigh_either(s, t, scale);
         else
             weigh_block(s, t, scale, false);
     }
+    if (s->scores) set_local(l, s->place, binary(s, N_ADD, get(s, s->place), s->count));
 }
 
 /* ---- the streamed space ---- */
@@ -467,6 +475,7 @@ void strip_blocks(Strip *s)
     bool hides = !node_is_bool(s->where, true);
     memset(s->streamed, 0, sizeof s->streamed);
     s->partial = NULL;
+    if (s->scores) set_local(l, s->place, integer(s, 0));
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         find_range(s, k);
         total = binary(s, N_MUL, total, s->streamed[k].count);

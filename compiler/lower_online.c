@@ -53,8 +53,7 @@ static bool implies_rest(Compilation *c, const Node *sum, Node *where)
 
 static bool same_elements(Compilation *c, const Node *n, const Node *softmax)
 {
-    bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX &&
-                softmax->n_vars == n->n_vars &&
+    bool same = softmax->op == N_NORMALISE && softmax->n_vars == n->n_vars &&
                 telling(c, n, binder_where(softmax)) == telling(c, n, binder_where(n)) &&
                 implies_rest(c, n, binder_where(softmax));
     for (unsigned k = 0; same && k < n->n_vars; k++)
@@ -106,6 +105,14 @@ static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e
 }
 
 bool find_softmaxes(Compilation *c, const Node *sum, Softmaxes *out)
+{
+    if (!find_normalisers(c, sum, out)) return false;
+    for (unsigned k = 0; k < out->n; k++)
+        if (out->softmax[k]->kind != NORMALISE_SOFTMAX) return false;
+    return true;
+}
+
+bool find_normalisers(Compilation *c, const Node *sum, Softmaxes *out)
 {
     *out = (Softmaxes){.any = holds_softmax(binder_body(sum))};
     return sum->kind == REDUCE_SUM && out->any && split_terms(c, sum, out, binder_body(sum), node_real(c, 1));

@@ -9,6 +9,8 @@
 
 /* ---- recognising ---- */
 
+static bool is_sparse(const Term *t) { return t->softmax && t->softmax->kind != NORMALISE_SOFTMAX; }
+
 static bool depends_on_dims(const Strip *s, const Node *n)
 {
     for (unsigned k = 0; k < s->n_dims; k++)
@@ -90,7 +92,7 @@ bool strip_recognise(Strip *s, Node *sum)
         if (!add_extreme(s)) return false;
     } else if (sum->kind != REDUCE_SUM)
         return false;
-    else if (find_softmaxes(comp(s), s->sum, &found)) {
+    else if (find_normalisers(comp(s), s->sum, &found)) {
         for (unsigned k = 0; k < found.n; k++)
             s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k],
                                             .weight = binder_body(found.softmax[k]),
@@ -99,6 +101,7 @@ bool strip_recognise(Strip *s, Node *sum)
         return false;
     for (unsigned k = 0; k < s->n_terms; k++) {
         const Term *t = &s->terms[k];
+        if (is_sparse(t) && s->n_terms > 1) return false;
         if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight)) return false;
         if (t->factor && !fits_lanes(s, t->factor)) return false;
         Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
@@ -350,7 +353,7 @@ static Node *finish_term(Strip *s, const Term *t)
         store_at(l, s->row_max, get(s, t->max));
         store_at(l, s->row_sum, get(s, t->sum));
     }
-    if (!t->softmax || !t->factor) return read_at(l, t->total);
+    if (!t->softmax || !t->factor || is_sparse(t)) return read_at(l, t->total);
     Local *scale = local_new(l, "scale", t->weight);
     Node *sum = get(s, t->sum), *one = real(s, 1);
     set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));
@@ -385,7 +388,10 @@ Node *strip_stream(Strip *s, Node *sum)
     s->where = stepped_condition(s, s->where);
     strip_list(s);
     for (unsigned k = 0; k < s->n_terms; k++) start_term(s, &s->terms[k]);
-    strip_blocks(s);
+    if (is_sparse(&s->terms[0]))
+        strip_sparse(s);
+    else
+        strip_blocks(s);
     Node *value = finish_term(s, &s->terms[0]);
     for (unsigned k = 1; k < s->n_terms; k++) value = binary(s, N_ADD, value, finish_term(s, &s->terms[k]));
     return value;

@@ -510,15 +510,25 @@ static Node *any_taint(Lower *l, Tensor *taint)
     return node_unary(l->c, N_NOT, node_binary(l->c, N_EQ, local_get(l, any), local_get(l, any)));
 }
 
+void strip_lanes_open(Strip *s)
+{
+    loop_open(s->l, &s->vector, s->lane, whole_range(s->l, s->lane));
+    s->vector.kind = LOOP_VECTOR;
+    s->l->lane = s->lane;
+}
+
+void strip_lanes_close(Strip *s)
+{
+    s->l->lane = NULL;
+    loop_close(s->l, &s->vector);
+}
+
 static Tensor *stream_sums(Tiling *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
-    Loop lane;
     Tensor *taint = NULL;
-    loop_open(l, &lane, s->lane, whole_range(l, s->lane));
-    lane.kind = LOOP_VECTOR;
-    l->lane = s->lane;
+    strip_lanes_open(s);
     note_strip(t);
     for (uint32_t k = 0; k < t->sums.n; k++) {
         s->stream = k;
@@ -526,8 +536,7 @@ static Tensor *stream_sums(Tiling *t)
         t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }
     if (s->hidden) taint = mark_taint(t);
-    l->lane = NULL;
-    loop_close(l, &lane);
+    strip_lanes_close(s);
     return taint;
 }
 

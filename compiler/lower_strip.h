@@ -4,6 +4,7 @@
  *   lower_summary.c what boxes of conditions over int and bool tensors need
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
+ *   lower_sparse.c  one sum: thresholds of sparse normalisers, between two passes over the blocks
  *
  * A strip is a small box of queries, one per lane. Its sums over the streamed indices run in blocks of keys: a block's scores
  * stand in a tile [key][lane], so that keys and values are read by broadcast from where they are, the normaliser is vertical
@@ -62,6 +63,10 @@ typedef struct Strip {
     Node *shown, *nonempty;  /* the condition, with lists; may anything be visible at all? */
     Node *again;             /* the second attempt? NULL: one is enough */
     Local *hidden;           /* has a block with hidden keys been added? */
+    Loop vector;             /* over the lanes */
+    Tensor *scores, *threshold; /* [place, lane], [lane]: kept between the passes of a sparse normaliser; NULL: it is none */
+    Local *place;            /* of the block's first key in them */
+    bool second;             /* of the passes */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
 } Strip;
 
@@ -93,7 +98,16 @@ void strip_summaries(Strip *s, const Node *sum); /* of what its condition looks 
 /* lower_list.c */
 void strip_list(Strip *s);                    /* weights, factors and the condition in terms of lists */
 
+/* lower_strip.c */
+void strip_lanes_open(Strip *s);
+void strip_lanes_close(Strip *s);
+
 /* lower_block.c */
 void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */
+
+/* lower_sparse.c */
+void strip_sparse(Strip *s);                  /* the same for the only term, by two passes; leaves and enters the vector loop */
+void strip_keep_scores(Strip *s, const Term *t); /* of a block, in the first pass */
+void strip_sparse_weights(Strip *s, const Term *t); /* in the second */
 
 #endif

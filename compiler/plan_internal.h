@@ -43,5 +43,6 @@ IndexSet plan_inner(Compilation *c, const Equation *e);
 enum { MOST_SOFTMAXES = 4 };
 typedef struct Softmaxes { Node *softmax[MOST_SOFTMAXES], *factor[MOST_SOFTMAXES]; unsigned n; bool any; } Softmaxes;
 bool find_softmaxes(Compilation *c, const Node *sum, Softmaxes *out);
+bool find_normalisers(Compilation *c, const Node *sum, Softmaxes *out); /* the same of any normaliser */
 
 #endif
