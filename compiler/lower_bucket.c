@@ -80,23 +80,24 @@ static bool is_label(const Bucket *b, Node *n, const Index *own, const Index *ot
 
 static bool match_labels(Bucket *b, const Node *test)
 {
-    for (unsigned k = 0; test->op == N_EQ && k < 2; k++) {
-        b->of_query = test->args[k];
-        b->of_key = test->args[!k];
-        if (is_label(b, b->of_query, b->query, b->key) && is_label(b, b->of_key, b->key, b->query))
-            return true;
+    Label *x = &b->labels[b->n_labels];
+    for (unsigned k = 0; test->op == N_EQ && k < 2 && b->n_labels < MOST_LABELS; k++) {
+        *x = (Label){.of_query = test->args[k], .of_key = test->args[!k]};
+        if (!is_label(b, x->of_query, b->query, b->key) || !is_label(b, x->of_key, b->key, b->query))
+            continue;
+        b->n_labels++;
+        return true;
     }
     return false;
 }
 
 static bool find_labels(Bucket *b, NodeList *tests)
 {
-    for (uint32_t k = 0; k < tests->n; k++) {
-        if (!match_labels(b, tests->at[k])) continue;
-        tests->at[k] = tests->at[--tests->n];
-        return true;
-    }
-    return false;
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < tests->n; k++)
+        if (!match_labels(b, tests->at[k])) tests->at[kept++] = tests->at[k];
+    tests->n = kept;
+    return b->n_labels > 0;
 }
 
 /* Ints and bools that the condition looks up for one of the two; false: it looks up something else. */
@@ -120,9 +121,11 @@ static bool find_look_ups(Bucket *b, Node *n)
 
 static bool find_rows(Bucket *b, unsigned n_outer, Index **outer)
 {
-    const Node *parts[] = {b->of_query, b->of_key, b->keys.lo, b->keys.hi};
-    IndexSet free = {{0}};
-    for (unsigned k = 0; k < sizeof parts / sizeof *parts; k++) free = set_or(&free, parts[k]->free);
+    IndexSet free = set_or(b->keys.lo->free, b->keys.hi->free);
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        free = set_or(&free, b->labels[k].of_query->free);
+        free = set_or(&free, b->labels[k].of_key->free);
+    }
     for (uint32_t k = 0; k < b->look_ups.n; k++) free = set_or(&free, b->look_ups.at[k].value->free);
     set_remove(&free, b->query->id);
     set_remove(&free, b->key->id);
@@ -156,8 +159,10 @@ static bool same_order(const Bucket *b)
 {
     Compilation *c = b->l->c;
     Node *key = at(b, b->key);
-    return node_size(c, b->query) == node_size(c, b->key) &&
-           node_substitute(c, b->of_query, 1, &b->query, &key) == b->of_key;
+    bool same = node_size(c, b->query) == node_size(c, b->key);
+    for (unsigned k = 0; k < b->n_labels; k++)
+        same = same && node_substitute(c, b->labels[k].of_query, 1, &b->query, &key) == b->labels[k].of_key;
+    return same;
 }
 
 static void make_tables(Bucket *b)
@@ -169,11 +174,13 @@ static void make_tables(Bucket *b)
     b->slots = index_of(b, "slot", size(b, b->key));
     b->strips = index_of(b, "strip", more(b, bucket_strips(b), 1));
     b->lanes = index_of(b, "lane", number(b, b->n_lanes));
+    bool same = same_order(b);
     b->key_order = b->query_order = table(b, "key.order", b->slots, NULL);
-    b->key_label = b->query_label = table(b, "key.label", b->slots, NULL);
-    if (!same_order(b)) {
-        b->query_order = table(b, "query.order", b->queries, NULL);
-        b->query_label = table(b, "query.label", b->queries, NULL);
+    if (!same) b->query_order = table(b, "query.order", b->queries, NULL);
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        Label *x = &b->labels[k];
+        x->key_table = x->query_table = table(b, "key.label", b->slots, NULL);
+        if (!same) x->query_table = table(b, "query.label", b->queries, NULL);
     }
     b->begin = table(b, "strip.begin", b->strips, NULL);
     b->count = table(b, "strip.count", b->strips, NULL);
@@ -282,7 +289,7 @@ enum { DIGIT = 8, DIGITS = 1 << DIGIT };
 
 typedef struct Sort {
     const Bucket *b;
-    Index *item, *digit;
+    Index *item, *digit, *pass;
     Tensor *labels, *pair, *start; /* [item]; [2, item]: the order so far, and the next; [digit] */
     Local *least, *most, *passes;
 } Sort;
@@ -315,13 +322,14 @@ static Sort sort_of(const Bucket *b, Index *index)
     Node *zero = number(b, 0);
     Index *halves = index_of(b, "half", number(b, 2));
     s.digit = index_of(b, "digit", number(b, DIGITS + 1));
+    s.pass = index_of(b, "pass", number(b, 64 / DIGIT));
     s.labels = scratch_new(b->l, "labels", zero, 1, &s.item);
     s.pair = scratch_new(b->l, "order", zero, 2, (Index *[]){halves, s.item});
     s.start = scratch_new(b->l, "start", zero, 1, &s.digit);
     return s;
 }
 
-/* The labels, their least and greatest, and the order as it is. */
+/* The labels, their least and greatest. */
 static void start_sort(Sort *s, Index *index, Node *label)
 {
     const Bucket *b = s->b;
@@ -332,7 +340,6 @@ static void start_sort(Sort *s, Index *index, Node *label)
     repeat(b, &loop, s->item, number(b, 0), size(b, s->item));
     Local *x = variable(b, "label", lower_value(b->l, value));
     put1(b, s->labels, item, get(b, x));
-    put_half(s, number(b, 0), item, item);
     set_local(b->l, s->least, op(b, N_MIN, get(b, s->least), get(b, x)));
     set_local(b->l, s->most, op(b, N_MAX, get(b, s->most), get(b, x)));
     loop_close(b->l, &loop);
@@ -394,22 +401,46 @@ static void sort_by_digit(const Sort *s, Index *pass)
     loop_close(b->l, &loop);
 }
 
-/* Stable, the last digits first. */
-static void sort(const Bucket *b, Index *index, Node *label, Tensor *order, Tensor *labels)
+/* Stable, the last digits first; from and to `order`. */
+static void sort_by_label(Sort *s, Index *index, Node *label, Tensor *order)
 {
-    Sort s = sort_of(b, index);
-    start_sort(&s, index, label);
-    count_passes(&s);
-    Index *pass = index_of(b, "pass", number(b, 64 / DIGIT));
+    const Bucket *b = s->b;
+    Node *zero = number(b, 0), *all = size(b, s->item), *place = at(b, s->item);
     Loop loop;
-    repeat(b, &loop, pass, number(b, 0), get(b, s.passes));
-    sort_by_digit(&s, pass);
+    start_sort(s, index, label);
+    count_passes(s);
+    repeat(b, &loop, s->item, zero, all);
+    put_half(s, zero, place, read(b, order, place, NULL));
     loop_close(b->l, &loop);
-    repeat(b, &loop, s.item, number(b, 0), size(b, s.item));
+    repeat(b, &loop, s->pass, zero, get(b, s->passes));
+    sort_by_digit(s, s->pass);
+    loop_close(b->l, &loop);
+    repeat(b, &loop, s->item, zero, all);
+    put(b, order, place, NULL, half(s, op(b, N_BITAND, get(b, s->passes), number(b, 1)), place));
+    loop_close(b->l, &loop);
+}
+
+/* By all labels, the last first. */
+static void sort(const Bucket *b, bool of_keys)
+{
+    Index *index = of_keys ? b->key : b->query;
+    Tensor *order = of_keys ? b->key_order : b->query_order;
+    Sort s = sort_of(b, index);
     Node *place = at(b, s.item);
-    Local *item = variable(b, "sorted", half(&s, op(b, N_BITAND, get(b, s.passes), number(b, 1)), place));
-    put(b, order, place, NULL, get(b, item));
-    put(b, labels, place, NULL, read1(b, s.labels, get(b, item)));
+    Loop loop;
+    repeat(b, &loop, s.item, number(b, 0), size(b, s.item));
+    put(b, order, place, NULL, place);
+    loop_close(b->l, &loop);
+    for (unsigned k = b->n_labels; k-- > 0;)
+        sort_by_label(&s, index, of_keys ? b->labels[k].of_key : b->labels[k].of_query, order);
+    repeat(b, &loop, s.item, number(b, 0), size(b, s.item));
+    Local *item = variable(b, "sorted", read(b, order, place, NULL));
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        const Label *x = &b->labels[k];
+        Node *position = get(b, item), *label = of_keys ? x->of_key : x->of_query;
+        label = lower_value(b->l, node_substitute(b->l->c, label, 1, &index, &position));
+        put(b, of_keys ? x->key_table : x->query_table, place, NULL, label);
+    }
     loop_close(b->l, &loop);
 }
 
@@ -445,8 +476,13 @@ static void cut_strip(const Bucket *b, Local *cut, Node *begin)
     Node *from = more(b, begin, least_lanes(b)), *to = op(b, N_MIN, more(b, get(b, end), 1), all);
     Loop loop;
     repeat(b, &loop, query, from, node_if(b->l->c, op(b, N_LT, get(b, end), all), to, from));
-    Node *label = read(b, b->query_label, x, NULL), *before = read(b, b->query_label, more(b, x, -1), NULL);
-    set_local(b->l, cut, node_if(b->l->c, op(b, N_NE, label, before), x, get(b, cut)));
+    Node *differ = node_bool(b->l->c, false);
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        Tensor *labels = b->labels[k].query_table;
+        Node *before = read(b, labels, more(b, x, -1), NULL);
+        differ = op(b, N_OR, differ, op(b, N_NE, read(b, labels, x, NULL), before));
+    }
+    set_local(b->l, cut, node_if(b->l->c, differ, x, get(b, cut)));
     loop_close(b->l, &loop);
 }
 
@@ -496,29 +532,51 @@ static Local *search(const Bucket *b, Node *from, Node *to, Local *n_bits, Tenso
     return place;
 }
 
-/* The keys of one label, and how long the searches among them take. */
+/* The keys of one label each, and how long the searches among them take. */
 typedef struct Piece {
-    Local *label, *from, *to, *n_bits;
+    Local *labels[MOST_LABELS], *from, *to, *n_bits;
 } Piece;
 
 static Piece piece_new(const Bucket *b)
 {
     Node *zero = number(b, 0);
-    return (Piece){variable(b, "label", zero), variable(b, "from", zero), variable(b, "to", zero),
-                   variable(b, "bits", zero)};
+    Piece p = {.from = variable(b, "from", zero),
+               .to = variable(b, "to", zero),
+               .n_bits = variable(b, "bits", zero)};
+    for (unsigned k = 0; k < b->n_labels; k++) p.labels[k] = variable(b, "label", zero);
+    return p;
 }
 
-static void find_piece(const Bucket *b, const Piece *p, Node *label, Node *is_first, Local *all_bits)
+/* The keys with label number k of those with the labels before it. */
+static void narrow_piece(const Bucket *b, const Piece *p, unsigned k)
+{
+    Tensor *keys = b->labels[k].key_table;
+    Node *from = get(b, p->from), *to = get(b, p->to), *label = get(b, p->labels[k]);
+    Local *first = search(b, from, to, p->n_bits, keys, N_LT, label);
+    set_local(b->l, p->to, get(b, search(b, from, to, p->n_bits, keys, N_LE, label)));
+    set_local(b->l, p->from, get(b, first));
+    set_local(b->l, p->n_bits, get(b, bits(b, op(b, N_SUB, get(b, p->to), get(b, p->from)))));
+}
+
+/* Of the query at `place`; that of the query before it, if the labels are the same. */
+static void find_piece(const Bucket *b, const Piece *p, Node *place, Node *is_first, Local *all_bits)
 {
     Branch new;
-    Node *zero = number(b, 0), *all = size(b, b->slots);
     Local *differs = local_make(b->l, "differs", TYPE_BOOL, true);
-    set_local(b->l, differs, op(b, N_OR, is_first, op(b, N_NE, label, get(b, p->label))));
+    Node *differ = is_first;
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        Node *label = read(b, b->labels[k].query_table, place, NULL);
+        differ = op(b, N_OR, differ, op(b, N_NE, label, get(b, p->labels[k])));
+    }
+    set_local(b->l, differs, differ);
     branch_open(b->l, &new, get(b, differs));
-    set_local(b->l, p->label, label);
-    set_local(b->l, p->from, get(b, search(b, zero, all, all_bits, b->key_label, N_LT, label)));
-    set_local(b->l, p->to, get(b, search(b, zero, all, all_bits, b->key_label, N_LE, label)));
-    set_local(b->l, p->n_bits, get(b, bits(b, op(b, N_SUB, get(b, p->to), get(b, p->from)))));
+    set_local(b->l, p->from, number(b, 0));
+    set_local(b->l, p->to, size(b, b->slots));
+    set_local(b->l, p->n_bits, get(b, all_bits));
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        set_local(b->l, p->labels[k], read(b, b->labels[k].query_table, place, NULL));
+        narrow_piece(b, p, k);
+    }
     branch_close(b->l, &new);
 }
 
@@ -547,8 +605,7 @@ static void fill_strip(const Bucket *b)
     Node *last = op(b, N_SUB, op(b, N_MAX, get(b, end), one), one);
     Local *place = variable(b, "place", op(b, N_MIN, op(b, N_ADD, get(b, begin), lane), last));
     Local *query = variable(b, "query", read(b, b->query_order, get(b, place), NULL));
-    Local *label = variable(b, "label", read(b, b->query_label, get(b, place), NULL));
-    find_piece(b, &p, get(b, label), op(b, N_EQ, lane, number(b, 0)), all_bits);
+    find_piece(b, &p, get(b, place), op(b, N_EQ, lane, number(b, 0)), all_bits);
     put(b, b->at, strip, lane, get(b, query));
     fill_look_ups(b, false, get(b, query), strip, lane);
     put(b, b->first, strip, lane, place_of(b, &p, b->keys.lo, get(b, query)));
@@ -566,10 +623,11 @@ static void keep(const Bucket *b, Tensor *t)
 static void keep_tables(const Bucket *b)
 {
     keep(b, b->key_order);
-    keep(b, b->key_label);
-    if (b->query_order != b->key_order) {
-        keep(b, b->query_order);
-        keep(b, b->query_label);
+    if (b->query_order != b->key_order) keep(b, b->query_order);
+    for (unsigned k = 0; k < b->n_labels; k++) {
+        const Label *x = &b->labels[k];
+        keep(b, x->key_table);
+        if (x->query_table != x->key_table) keep(b, x->query_table);
     }
     keep(b, b->begin);
     keep(b, b->count);
@@ -604,8 +662,8 @@ void bucket_phases(Bucket *b, Node *few)
     keep_tables(b);
     Phase phase = phase_of(b, "order of labels", index_of(b, "call", if_needed(b, few, number(b, 1))));
     phase_open(b->l, &root, phase.n_tasks, phase.tasks);
-    sort(b, b->key, b->of_key, b->key_order, b->key_label);
-    if (b->query_order != b->key_order) sort(b, b->query, b->of_query, b->query_order, b->query_label);
+    sort(b, true);
+    if (b->query_order != b->key_order) sort(b, false);
     if (b->look_ups.n) fill_keys(b);
     cut_strips(b);
     phase_close(b->l, &root, phase);

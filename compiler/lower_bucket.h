@@ -13,10 +13,15 @@
 /* What the rest of the condition looks up for a query or a key: [rows, strips, lanes] or [rows, slots]. */
 typedef struct LookUp { Node *value; bool of_key; Tensor *table; } LookUp;
 
+/* One equality; of several, the earlier sort before the later. Labels in order: [rows, queries], [rows, slots]. */
+enum { MOST_LABELS = 4 };
+typedef struct Label { Node *of_query, *of_key; Tensor *query_table, *key_table; } Label;
+
 typedef struct Bucket {
     Lower *l;
     Index *query, *key;       /* positions in their own order */
-    Node *of_query, *of_key;  /* the labels */
+    unsigned n_labels;
+    Label labels[MOST_LABELS];
     Range keys;               /* those that a query may see apart from labels: over INDEX(query) */
     Node *test, *rest;        /* the whole condition; what labels and range do not cover, over `strips` and `lanes` */
     VEC(LookUp) look_ups;
@@ -25,8 +30,7 @@ typedef struct Bucket {
     Index *place;             /* of a key in the order: takes the place of `key` */
     Index *bit;               /* of loops that halve */
     Index *queries, *slots, *strips, *lanes; /* dims of the tensors: one more strip than there are tasks */
-    Tensor *query_order, *query_label; /* [rows, queries]: position, label */
-    Tensor *key_order, *key_label;     /* [rows, slots] */
+    Tensor *query_order, *key_order;   /* [rows, queries], [rows, slots]: positions */
     Tensor *begin, *count;             /* [rows, strips]: the first query of a strip, in their order; how many, or 0 */
     Tensor *at, *first, *last;         /* [rows, strips, lanes]: position of the query; its keys, in their order */
 } Bucket;

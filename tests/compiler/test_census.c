@@ -157,6 +157,7 @@ Test(census, stores_as_executed)
         check_work(LABELLED("f == g"), lanes, true);
         check_work(LABELLED("g == f and j <= i and i - j < 40 and (i + j) % 3 > 0"), lanes, true);
         check_work(LABELLED("f == g and (g > 1 or (f + j) % 3 == 1 or f < -2)"), lanes, true);
+        check_work(LABELLED("f == g and f % 3 == g % 2 and j >= i"), lanes, true);
         check_work(LABELLED("f == g or j < 3"), lanes, true);
     }
     check_work("pattern p() over b: x[t, c] -> y[t, c] example t = 40, c = 5\n"

@@ -93,6 +93,8 @@ class Buckets(unittest.TestCase):
         same = (f[:, None, :, None] == f[:, None, None, :]) & (at <= at[:, None])
         for where, keep in (
             ("c == c[i = j]", c[:, None, :, None] == c[:, None, None, :]),
+            ("c == c[i = j] and g == c[i = j]",
+             (c[:, None, :, None] == c[:, None, None, :]) & (g[:, None, :, None] == c[:, None, None, :])),
             ("seen[i = j]", seen[:, None, None, :]),
             ("j >= last - 20 and g >= 1 and (c[i = j] > c or seen or j % 5 == 0)",
              (at >= last[:, None] - 20) & (g[:, None, :, None] >= 1)
