@@ -143,11 +143,6 @@ static void find_residue(Tiling *t, Query *q)
 
 /* ---- tiles ---- */
 
-static Node *round_up(Strip *s, Node *n, Node *by)
-{
-    return binary(s, N_FLOORDIV, binary(s, N_ADD, n, binary(s, N_SUB, by, integer(s, 1))), by);
-}
-
 /* This query's part of the lane number. */
 static Node *lane_of(const Tiling *t, unsigned number)
 {
@@ -476,7 +471,7 @@ static bool is_extreme(const Strip *s, const Tensor *tile)
 }
 
 /* In lanes: NaN for those with a sum that is not finite. x * 0 is NaN then, and stays it in a sum. */
-static Tensor *mark_taint(Tiling *t)
+static void mark_taint(Tiling *t, Tensor *taint)
 {
     Lower *l = t->s.l;
     NodeList tiles = find_tiles(t);
@@ -493,9 +488,7 @@ static Tensor *mark_taint(Tiling *t)
         nest_close(l, &nest);
         marks = node_binary(l->c, N_ADD, marks, local_get(l, mark));
     }
-    Tensor *taint = scratch_new(l, "taint", marks, 1, &t->s.lane);
     store_at(l, taint, marks);
-    return taint;
 }
 
 static Node *any_taint(Lower *l, Tensor *taint)
@@ -535,7 +528,13 @@ static Tensor *stream_sums(Tiling *t)
         accumulators(t, t->sums.at[k]);
         t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }
-    if (s->hidden) taint = mark_taint(t);
+    if (s->hidden) {
+        Branch test;
+        taint = scratch_new(l, "taint", node_real(l->c, 0), 1, &t->s.lane);
+        branch_open(l, &test, local_get(l, s->hidden));
+        mark_taint(t, taint);
+        branch_close(l, &test);
+    }
     strip_lanes_close(s);
     return taint;
 }

@@ -3,6 +3,7 @@
  *   lower_stream.c  one sum: recognising it, staging, accumulators
  *   lower_summary.c what boxes of conditions over int and bool tensors need
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
+ *   lower_fetch.c   one sum: prefetching keys that lie anywhere
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
  *   lower_sparse.c  one sum: thresholds of sparse normalisers, between two passes over the blocks
  *
@@ -75,6 +76,11 @@ static inline Node *binary(Strip *s, Op op, Node *a, Node *b) { return node_bina
 static inline Node *real(Strip *s, double x) { return node_real(comp(s), x); }
 static inline Node *integer(Strip *s, int64_t x) { return node_int(comp(s), x); }
 static inline Node *get(Strip *s, Local *x) { return local_get(s->l, x); }
+/* How many times `by`, above 0, is needed to reach n. */
+static inline Node *round_up(Strip *s, Node *n, Node *by)
+{
+    return binary(s, N_FLOORDIV, binary(s, N_ADD, n, binary(s, N_SUB, by, integer(s, 1))), by);
+}
 static inline bool varies(const Strip *s, const Node *n) { return node_depends_on(n, s->lane); }
 Index *strip_index(Lower *l, const char *name, Node *extent);
 
@@ -102,7 +108,12 @@ void strip_list(Strip *s);                    /* weights, factors and the condit
 void strip_lanes_open(Strip *s);
 void strip_lanes_close(Strip *s);
 
+/* lower_fetch.c */
+void strip_fetch(Strip *s);                   /* keys and values of the block: soon */
+
 /* lower_block.c */
+Node *strip_at_key(Strip *s, Node *n);        /* `n` for the key number s->key of the block */
+void strip_keys_open(Strip *s, Loop *loop, LoopKind kind); /* a loop over the keys of the block */
 void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */
 
 /* lower_sparse.c */
