@@ -22,41 +22,22 @@ static bool keys_jump(Strip *s)
     return quotient || s->lists.n > 0;
 }
 
-/* The variables along which a read goes, each a coordinate of its own: *n of them; false: it is another. */
-static bool row_of(Strip *s, const Node *read, const IndexSet *bound, Index **dims, unsigned *n)
-{
-    *n = 0;
-    for (unsigned k = 0; k < read->n_args; k++) {
-        const Node *at = read->args[k];
-        IndexSet own = set_and(at->free, bound);
-        if (set_is_empty(&own)) continue;
-        if (at->op != N_INDEX || *n == MAX_INDICES) return false;
-        dims[(*n)++] = at->index;
-    }
-    const Node *last = read->n_args ? read->args[read->n_args - 1] : NULL;
-    return *n && last->op == N_INDEX && last->index == dims[*n - 1] && !varies(s, read);
-}
-
 typedef struct Fetch {
     Strip *s;
     NodeMap done;
 } Fetch;
 
-static void fetch_read(void *context, Node *n, const Binding *around)
+static void fetch_read(void *context, const Node *n)
 {
     Fetch *f = context;
     Strip *s = f->s;
-    Index *dims[MAX_INDICES];
-    unsigned n_dims;
-    IndexSet bound = around->bound, streamed = set_of_vars(s->sum);
-    if (n->op != N_READ || n->type != TYPE_REAL || n->guarded || map_get(&f->done, n)) return;
-    for (unsigned k = 0; k < s->n_dims; k++) set_add(&bound, s->dims[k]->id);
+    IndexSet streamed = set_of_vars(s->sum);
+    if (n->op != N_READ || n->type != TYPE_REAL || n->guarded || varies(s, n) || map_get(&f->done, n)) return;
     set_add(&streamed, s->slot->id);
     streamed = set_and(n->free, &streamed);
-    if (set_is_empty(&streamed) || !row_of(s, n, &bound, dims, &n_dims)) return;
-    map_put(comp(s), &f->done, n, n);
-    Node *read = strip_at_key(s, n);
-    strip_prefetch(s, read->tensor, read->args, n_dims, dims);
+    if (set_is_empty(&streamed)) return;
+    map_put(comp(s), &f->done, n, (Node *)n);
+    strip_prefetch_row(s, strip_at_key(s, (Node *)n));
 }
 
 void strip_fetch(Strip *s)
@@ -66,8 +47,8 @@ void strip_fetch(Strip *s)
     if (!keys_jump(s)) return;
     strip_keys_open(s, &loop, LOOP_SERIAL);
     for (unsigned k = 0; k < s->n_terms; k++) {
-        walk(comp(s), s->terms[k].weight, fetch_read, &f);
-        if (s->terms[k].factor) walk(comp(s), s->terms[k].factor, fetch_read, &f);
+        node_visit(comp(s), s->terms[k].weight, fetch_read, &f);
+        if (s->terms[k].factor) node_visit(comp(s), s->terms[k].factor, fetch_read, &f);
     }
     loop_close(s->l, &loop);
 }
