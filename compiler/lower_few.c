@@ -10,6 +10,8 @@
 #include "graph.h"
 #include "lower_few_internal.h"
 
+enum { MOST_NODES = 16 };
+
 Index *few_index(Few *f, const char *name, Node *extent)
 {
     Index *index = index_new(few_c(f), name, f->l->span);
@@ -80,6 +82,15 @@ static bool find_terms(Few *f)
     return !found.any && is_of_key(f, t->weight);
 }
 
+/* The code of scores and conditions is there once more, in two forms: LLVM takes long over what is longer. */
+static bool is_short(const Few *f)
+{
+    unsigned nodes = node_count(f->l->c, f->where);
+    for (unsigned k = 0; k < f->n_terms; k++)
+        nodes += node_count(f->l->c, f->terms[k].weight) + node_count(f->l->c, f->terms[k].factor);
+    return nodes <= MOST_NODES;
+}
+
 static bool fits(Few *f, const FewTerm *t)
 {
     IndexSet accumulated = {{0}};
@@ -102,7 +113,7 @@ static bool recognise(Few *f, const IndexSet *inner)
     for (unsigned k = 0; k < f->n_dims; k++)
         if (node_depends_on(f->where, f->dims[k])) return false;
     bool closed = binder_hi(sum, 0)->free == set_empty(f->l->c) && node_is_int(binder_lo(sum, 0), 0);
-    return closed && is_other_space(f);
+    return closed && is_other_space(f) && is_short(f);
 }
 
 Node *few_queries(Lower *l, const Tensor *out, Node *sum, unsigned n_queries, const IndexSet *inner)

@@ -1,11 +1,12 @@
 """Few queries, as in decoding: keys in chunks, lists of those that are visible, rows that heads share."""
 import os
+import subprocess
 import tempfile
 import unittest
 
 import numpy as np
 
-from attn import Rng, attention, close, main, run, scores, sigmoid, softmax
+from attn import ATTNC, Rng, attention, close, main, run, scores, sigmoid, softmax
 
 HEAD = """
 pattern decoding(w: int = 40)
@@ -33,6 +34,8 @@ class Few(unittest.TestCase):
             text = text.replace(name, value)
         with open(self.file, "w") as file:
             file.write(text)
+        loops = subprocess.run([ATTNC, "compile", self.file, "--emit=loops"], capture_output=True, text=True)
+        self.assertIn("few queries", loops.stdout)
 
     def inputs(self, i, j, heads=6, of_keys=2, b=2, d=5):
         q = self.r.normal(b, heads, i, d)
