@@ -56,8 +56,8 @@ static void look(void *context, const Node *n)
     Look *f = context;
     const Bucket *b = f->b;
     bool sum = n->op == N_REDUCE && (n->kind == REDUCE_SUM || n->kind == REDUCE_MAX || n->kind == REDUCE_MIN),
-         softmax = n->op == N_NORMALISE && n->kind == NORMALISE_SOFTMAX;
-    if (binds(n, b->key) && (!(sum || softmax) || !is_whole(b->l->c, n, b->key))) f->other = true;
+         weights = n->op == N_NORMALISE;
+    if (binds(n, b->key) && (!(sum || weights) || !is_whole(b->l->c, n, b->key))) f->other = true;
     if (n->op != N_READ) return;
     bool query = node_depends_on(n, b->query), key = node_depends_on(n, b->key);
     f->label = f->label || query || key;
