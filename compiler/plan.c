@@ -256,6 +256,18 @@ static bool normalises_over(Compilation *c, const Node *n, const IndexSet *bound
     return false;
 }
 
+/* Is no more evaluated there than the tensor holds, and can it be evaluated there? */
+static bool is_slice(const UseWalk *w, const Node *read, const Binding *around)
+{
+    const Plan *p = w->p;
+    const Tensor *t = read->tensor;
+    double n = plan_example_elements(p, w->reader->tensor);
+    for (const Binding *b = around; b && b->binder; b = b->outer)
+        for (unsigned k = 0; k < b->binder->n_vars; k++) n *= plan_example_extent(p, b->binder->vars[k]);
+    return n <= plan_example_elements(p, t) &&
+           node_substitutable(p->c, plan_equation(p, t)->body, t->n_dims, t->dims, read->args);
+}
+
 static void note_use(void *context, Node *n, const Binding *around)
 {
     UseWalk *w = context;
@@ -269,6 +281,7 @@ static void note_use(void *context, Node *n, const Binding *around)
     u->exact = u->exact && u->own && set_is_empty(&rest);
     bool inside = around->binder && set_within(&around->bound, &dims) && set_within(&rest, &w->dims);
     u->streamed = u->streamed && u->own && inside;
+    u->sliced = u->sliced && ((read_is_identity(n) && inside) || is_slice(w, n, around));
     u->weights = u->weights && u->own && inside &&
                  normalises_over(w->p->c, plan_equation(w->p, n->tensor)->body, &around->bound);
 }
@@ -277,7 +290,7 @@ Uses *plan_uses(const Plan *p)
 {
     Uses *uses = NEW_ARRAY(p->c, Uses, p->c->next_tensor + 1);
     for (uint32_t k = 0; k <= p->c->next_tensor; k++)
-        uses[k].own = uses[k].exact = uses[k].streamed = uses[k].weights = true;
+        uses[k].own = uses[k].exact = uses[k].streamed = uses[k].sliced = uses[k].weights = true;
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
         UseWalk w = {(Plan *)p, uses, e, set_of_dims(e->tensor)};
@@ -348,7 +361,8 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     if (u->weights) return "weights of a sum";
     if (u->streamed && large) return "larger than any tensor";
     bool scanned = recurrent || (u->last && u->last->tensor->group != 0);
-    if (u->streamed && !scanned && plan_is_spreadable(e->body)) return "a softmax that sums read";
+    if ((u->streamed || (u->sliced && large)) && !scanned && plan_is_spreadable(e->body))
+        return "a softmax that sums read";
     e->storing = STORED;
     return "shared";
 }

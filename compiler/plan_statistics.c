@@ -111,7 +111,7 @@ void plan_spread_maps(Plan *p)
     for (; s.at < p->equations.n; s.at++) {
         Equation *e = p->equations.at[s.at];
         const Uses *u = &uses[e->tensor->id];
-        if (!has_statistics(e->body) || u->readers == 0 || u->weights || u->streamed) continue;
+        if (!has_statistics(e->body) || u->readers == 0 || u->weights || u->sliced) continue;
         e->body = simplify(p->c, spread(&s, e->body));
     }
 }
