@@ -72,7 +72,7 @@ static bool is_spatial(const Tiling *t, const Index *index)
     return t->sums.n > 0;
 }
 
-/* The last outer index holds the lanes, or up to three spatial ones, in boxes such as 4 x 8 and 2 x 4 x 4. */
+/* The last outer index holds the lanes, or up to three spatial ones, in boxes such as 8 x 4 and 2 x 4 x 4. */
 static bool choose_queries(Tiling *t)
 {
     Index *outer[MAX_INDICES];
@@ -83,7 +83,7 @@ static bool choose_queries(Tiling *t)
            is_spatial(t, outer[n - 1 - t->n]))
         t->n++;
     for (unsigned k = t->n; k-- > 0;) {
-        unsigned most = k == 0 ? lanes : t->n == 2 ? 8 : 4;
+        unsigned most = k == 0 ? lanes : 4;
         t->queries[k] = (Query){.index = outer[n - t->n + k], .lanes = most < lanes ? most : lanes};
         lanes /= t->queries[k].lanes;
     }
