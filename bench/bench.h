@@ -74,6 +74,7 @@ static inline int case_threads(const Case *c) { return c->threads ? c->threads :
 /* inputs.c: which numbers is no promise, but they are the same in every run. */
 bool input_block_kept(int a, int c);           /* does the a-th block of 64 queries see the c-th of keys? */
 int input_document(int position);              /* of documents with 128 to 1024 positions */
+int input_cluster(int position);  /* one of 64, at random */
 /* n numbers of a tensor; NULL: no memory, or no such tensor. */
 void *input_new(const AttnTensorDesc *tensor, size_t n, const int64_t *shape, unsigned seed);
 

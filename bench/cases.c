@@ -17,6 +17,8 @@ static bool documents(const Case *c, int i, int j)
 {
     return (void)c, j <= i && input_document(i) == input_document(j);
 }
+static bool clusters(const Case *c, int i, int j) { return (void)c, input_cluster(i) == input_cluster(j); }
+static bool clusters_causal(const Case *c, int i, int j) { return j <= i && clusters(c, i, j); }
 static bool blocks(const Case *c, int i, int j) { return (void)c, input_block_kept(i / 64, j / 64); }
 static bool near_on_axis(const Case *c, int i, int j)
 {
@@ -62,6 +64,8 @@ const Case cases[] = {
     {"window1024", NULL, LINE, OF(0.90), .w = 1024},
     {"dilated", NULL, LINE, OF(0.70), .visible = dilated, .w = 256, .r = 4},
     {"documents", NULL, LINE, OF(0.75), .visible = documents},
+    {"clusters", NULL, LINE, OF(0.60), .visible = clusters},
+    {"clusters_causal", NULL, LINE, OF(0.60), .visible = clusters_causal},
     {"prefix", NULL, LINE, OF(0.90), .visible = prefix, .w = 512},
     {"global", NULL, LINE, OF(0.80), .visible = global, .w = 256, .r = 4},
     {"block_sparse", NULL, LINE " a=64 c=64", OF(0.85), .visible = blocks},

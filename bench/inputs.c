@@ -22,6 +22,8 @@ int input_document(int position)
     }
 }
 
+int input_cluster(int position) { return (int)(mixed((unsigned)position + 7919) % 64); }
+
 /* [h, a, c], 0 or 1. */
 static void fill_kept(int64_t *x, const int64_t *shape)
 {
@@ -49,8 +51,9 @@ static bool fill_ints(int64_t *x, const AttnTensorDesc *tensor, const int64_t *s
 {
     if (!strcmp(tensor->name, "list")) return fill_list(x, shape);
     if (!strcmp(tensor->name, "kept")) return fill_kept(x, shape), true;
-    for (size_t k = 0; k < n; k++) x[k] = input_document((int)k);
-    return !strcmp(tensor->name, "doc");
+    bool documents = !strcmp(tensor->name, "doc");
+    for (size_t k = 0; k < n; k++) x[k] = documents ? input_document((int)k) : input_cluster((int)k);
+    return documents || !strcmp(tensor->name, "cluster");
 }
 
 /* On [-1, 1); of 16-bit types those from 1/2 on, by their bits. */

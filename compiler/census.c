@@ -442,6 +442,7 @@ static void run_note(Census *g, const Step *s)
     if (!s->known || !s->s->text) return;
     if (!strcmp(s->s->text, CENSUS_STRIP)) note_strip(g, s);
     if (!strcmp(s->s->text, CENSUS_BOX)) note_box(g, s);
+    if (!strcmp(s->s->text, CENSUS_ROUNDS)) g->weight *= (double)number(g, s->value, 0) / s->s->check;
 }
 
 static void run_set(Census *g, const Step *s)

@@ -7,7 +7,8 @@
  *     strip    condition: does this lane hold a query of its own? (lanes beyond the last query repeat it); outside of
  *              lanes: one query
  *     box      a visited block of keys of stream `check`; value: how many; condition: must they be masked?
- *              (NULL: no) */
+ *              (NULL: no)
+ *     rounds   in a loop of `check` rounds at most, that ends earlier by numbers: value: how many are usual */
 #ifndef ATTN_COMPILER_CENSUS_H
 #define ATTN_COMPILER_CENSUS_H
 
@@ -16,6 +17,7 @@
 
 #define CENSUS_STRIP "strip"
 #define CENSUS_BOX "box"
+#define CENSUS_ROUNDS "rounds"
 
 /* Operations on single elements. */
 typedef struct Work {

@@ -170,6 +170,8 @@ static const char *run(Executor *x)
     x->local_task = NEW_ARRAY(&x->memory, uint32_t, x->k->n_locals + 1);
     x->areas = NEW_ARRAY(&x->memory, Area, x->k->buffers.n + 1);
     for (uint32_t k = 0; k < x->k->buffers.n; k++) make_area(x, &x->areas[k], &x->k->buffers.at[k]);
+    for (uint32_t k = 0; k < x->k->buffers.n; k++)
+        if (x->areas[k].buffer->kind == BUFFER_SCRATCH) x->areas[k].owner = &x->areas[x->areas[k].buffer->shares];
     memset(&x->counts, 0, sizeof x->counts);
     for (uint32_t k = 0; k < x->k->phases.n && !x->failed; k++) run_phase(x, &x->k->phases.at[k]);
     if (!x->failed) check_outputs(x);

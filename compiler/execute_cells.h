@@ -16,6 +16,7 @@ typedef struct Area {
     void *data;              /* double, int64_t or uint8_t; NULL: not bound */
     uint32_t *writer;        /* NULL: given */
     int64_t *step;           /* by element: its coordinate along the ring dimension; NULL: no ring */
+    struct Area *owner, *holder; /* of shared memory: whose it is; in the owner: who wrote there last, or NULL */
 } Area;
 
 /* A Node in execution: its last value, good while `stamp` is the current evaluation. */

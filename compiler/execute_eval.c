@@ -115,6 +115,15 @@ static Scalar load(Executor *x, const Node *n, Area *a)
     return round_element(x, a->buffer, element(a, p.at));
 }
 
+/* What others kept in the same memory is gone. */
+static void take_memory(Area *a)
+{
+    Area *owner = a->owner;
+    if (!owner || owner->holder == a) return;
+    if (owner->holder) memset(owner->holder->writer, 0, owner->holder->n * sizeof *owner->holder->writer);
+    owner->holder = a;
+}
+
 void execute_store(Executor *x, const Tensor *t, Node *const *subscripts, Scalar value)
 {
     Area *a = execute_area(x, t);
@@ -124,6 +133,7 @@ void execute_store(Executor *x, const Tensor *t, Node *const *subscripts, Scalar
     if (p.outside) outside(x, a, "is written", &p);
     if (!a->data || !a->writer) BUG(&x->memory, "'%s' is written, but not bound for it", t->name);
     if (a->buffer->kind != BUFFER_SCRATCH && a->writer[at]) same_task(x, a, a->writer[at], "written");
+    take_memory(a);
     a->writer[at] = x->task;
     if (a->step) a->step[at] = p.step;
     x->counts.stores++;
@@ -208,6 +218,7 @@ static Scalar leaf(Executor *x, const Node *n)
     case N_SIZE: return scalar_int(execute_extent(x, n->index));
     case N_PARAM: return param(x, n->param);
     case N_GIVEN: return scalar_int(execute_bound(x, n->tensor) != NULL);
+    case N_GROUP: return scalar_int(1);
     case N_LOCAL: return local(x, n->local);
     default: BUG(&x->memory, "a %s is left in Loops", op_name(n->op));
     }

@@ -362,14 +362,31 @@ static void explain_stage(Explain *x, Explanation *all, uint32_t number, Streams
     all->visited += out.visited;
 }
 
+static double buffer_bytes(Explain *x, uint32_t k)
+{
+    const Buffer *b = &x->kernel->buffers.at[k];
+    return ceil(buffer_elements(x, b) * element_bytes(x, b) / 64) * 64;
+}
+
+/* Of the memory that buffer k owns: 0 if it uses that of another one. */
+static double owned_bytes(Explain *x, uint32_t k)
+{
+    const Buffer *all = x->kernel->buffers.at;
+    if (all[k].kind != BUFFER_SCRATCH) return buffer_bytes(x, k);
+    double most = 0;
+    for (uint32_t i = k; all[k].shares == k && i < x->kernel->buffers.n; i++)
+        if (all[i].kind == BUFFER_SCRATCH && all[i].shares == k) most = fmax(most, buffer_bytes(x, i));
+    return most;
+}
+
 /* Tensors of the workspace once, and the scratch of every thread. */
 static double whole_workspace(Explain *x)
 {
     double bytes = 0;
     for (uint32_t k = 0; k < x->kernel->buffers.n; k++) {
-        const Buffer *b = &x->kernel->buffers.at[k];
-        double size = ceil(buffer_elements(x, b) * element_bytes(x, b) / 64) * 64;
-        if (b->kind != BUFFER_BOUND) bytes += size * (b->kind == BUFFER_SCRATCH ? x->options->threads : 1);
+        BufferKind kind = x->kernel->buffers.at[k].kind;
+        if (kind != BUFFER_BOUND)
+            bytes += owned_bytes(x, k) * (kind == BUFFER_SCRATCH ? x->options->threads : 1);
     }
     return bytes;
 }

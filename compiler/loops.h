@@ -24,6 +24,7 @@ typedef struct Buffer {
     bool exact;       /* real elements are kept in f64 whatever the compute type is */
     int ring;         /* this dimension is kept modulo ring_depth, or -1 (states of recurrences) */
     unsigned ring_depth;
+    unsigned shares;  /* scratch: number of the buffer whose memory it uses, of its own or of an earlier one */
 } Buffer;
 
 typedef enum StatementKind {

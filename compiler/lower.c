@@ -2,6 +2,7 @@
  * Requires: a verified Plan. Ensures: a Kernel that loops_verify accepts: no binders, every tensor has a
  * buffer, guarded reads stay guarded. Breaks: nothing; the Plan is only read. */
 #include "lower_internal.h"
+#include "share.h"
 
 static void add_check(Kernel *k, Compilation *c, Check check) { PUSH(c, &k->checks, check); }
 
@@ -47,14 +48,14 @@ static void lower_buffers(Lower *l)
 {
     const Pattern *p = l->kernel->pattern;
     for (uint32_t k = 0; k < p->tensors.n; k++)
-        PUSH(l->c, &l->kernel->buffers, (Buffer){p->tensors.at[k], BUFFER_BOUND, false, -1, 0});
+        PUSH(l->c, &l->kernel->buffers, (Buffer){p->tensors.at[k], BUFFER_BOUND, false, -1, 0, 0});
     for (uint32_t k = 0; k < l->plan->equations.n; k++) {
         const Equation *e = l->plan->equations.at[k];
         bool exact = !e->tensor->data;
         if (e->storing == STATE)
-            PUSH(l->c, &l->kernel->buffers, (Buffer){e->state, BUFFER_SCRATCH, exact, 0, e->depth});
+            PUSH(l->c, &l->kernel->buffers, (Buffer){e->state, BUFFER_SCRATCH, exact, 0, e->depth, 0});
         else if (e->storing == STORED && e->tensor->role == ROLE_EQUATION)
-            PUSH(l->c, &l->kernel->buffers, (Buffer){e->tensor, BUFFER_WORKSPACE, exact, -1, 0});
+            PUSH(l->c, &l->kernel->buffers, (Buffer){e->tensor, BUFFER_WORKSPACE, exact, -1, 0, 0});
     }
 }
 
@@ -175,5 +176,6 @@ Kernel *lower(Compilation *c, const Plan *plan, Schedule schedule)
         lower_stage(&l, plan->stages.at[s]);
         for (uint32_t p = first; p < k->phases.n; p++) k->phases.at[p].stage = s + 1;
     }
+    share_scratch(c, k);
     return k;
 }

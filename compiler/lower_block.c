@@ -25,8 +25,7 @@ static Node *coordinate(Strip *s, const Streamed *v)
     return binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, at));
 }
 
-/* `n` for that key. */
-static Node *at_key(Strip *s, Node *n)
+Node *strip_at_key(Strip *s, Node *n)
 {
     unsigned count = s->sum->n_vars;
     Index *from[MOST_STREAMED + 1];
@@ -42,7 +41,7 @@ static Node *at_key(Strip *s, Node *n)
 
 static Range keys_of_block(Strip *s) { return (Range){node_int(comp(s), 0), s->count, NULL}; }
 
-static void keys_open(Strip *s, Loop *loop, LoopKind kind)
+void strip_keys_open(Strip *s, Loop *loop, LoopKind kind)
 {
     loop_open(s->l, loop, s->key, keys_of_block(s));
     loop->kind = kind;
@@ -66,8 +65,8 @@ static Node *score_of(Strip *s, Node *n)
 static void see_block(Strip *s)
 {
     Loop loop;
-    keys_open(s, &loop, LOOP_SERIAL);
-    store_at(s->l, s->seen, lower_value(s->l, at_key(s, s->shown)));
+    strip_keys_open(s, &loop, LOOP_SERIAL);
+    store_at(s->l, s->seen, lower_value(s->l, strip_at_key(s, s->shown)));
     loop_close(s->l, &loop);
 }
 
@@ -114,16 +113,16 @@ static void score_block(Strip *s, Term *t)
     Loop loop;
     Node *sum = t->softmax ? t->weight : sum_in(s, t->weight);
     if (t->top) set_local(l, t->top, get(s, t->max));
-    keys_open(s, &loop, LOOP_JAM);
+    strip_keys_open(s, &loop, LOOP_JAM);
     Local *x = local_new(l, "score", t->weight);
-    set_local(l, x, score_of(s, at_key(s, sum)));
+    set_local(l, x, score_of(s, strip_at_key(s, sum)));
     store_at(l, t->tile, get(s, x));
     if (t->top && sum == t->weight) set_local(l, t->top, further(s, t, get(s, x)));
     loop_close(l, &loop);
     if (sum == t->weight) return;
-    keys_open(s, &loop, LOOP_SERIAL);
+    strip_keys_open(s, &loop, LOOP_SERIAL);
     Node *of_sum = node_replace(comp(s), t->weight, sum, read_at(l, t->tile));
-    set_local(l, x, lower_value(l, at_key(s, of_sum)));
+    set_local(l, x, lower_value(l, strip_at_key(s, of_sum)));
     store_at(l, t->tile, get(s, x));
     if (t->top) set_local(l, t->top, further(s, t, get(s, x)));
     loop_close(l, &loop);
@@ -137,7 +136,7 @@ static void hide_block(Strip *s, Term *t)
     Loop loop;
     if (!t->factor) none = reduction_identity(comp(s), t->extreme, TYPE_REAL);
     if (t->top) set_local(l, t->top, get(s, t->max));
-    keys_open(s, &loop, LOOP_SERIAL);
+    strip_keys_open(s, &loop, LOOP_SERIAL);
     store_at(l, t->tile, node_if(comp(s), read_at(l, s->seen), read_at(l, t->tile), none));
     if (t->top) set_local(l, t->top, further(s, t, read_at(l, t->tile)));
     loop_close(l, &loop);
@@ -156,10 +155,10 @@ static Local *normalise_block(Strip *s, Term *t)
     set_local(l, scale, node_if(c, same, real(s, 1), less));
     set_local(l, t->sum, binary(s, N_MUL, get(s, t->sum), get(s, scale)));
     Loop loop;
-    keys_open(s, &loop, LOOP_SERIAL);
+    strip_keys_open(s, &loop, LOOP_SERIAL);
     set_local(l, weight, node_unary(c, N_EXP, binary(s, N_SUB, read_at(l, t->tile), get(s, t->shift))));
     set_local(l, t->sum, binary(s, N_ADD, get(s, t->sum), get(s, weight)));
-    store_at(l, t->tile, get(s, weight));
+    if (t->factor) store_at(l, t->tile, get(s, weight));
     loop_close(l, &loop);
     set_local(l, t->max, top);
     return scale;
@@ -178,9 +177,9 @@ static void weigh_block(Strip *s, Term *t, Local *scale, bool careful)
     Node *old = read_at(l, t->total);
     set_local(l, x, scale ? binary(s, N_MUL, old, get(s, scale)) : old);
     Loop loop;
-    keys_open(s, &loop, LOOP_SERIAL);
+    strip_keys_open(s, &loop, LOOP_SERIAL);
     Node *more = binary(s, N_ADD, get(s, x),
-                        binary(s, N_MUL, read_at(l, t->tile), lower_value(l, at_key(s, t->factor))));
+                        binary(s, N_MUL, read_at(l, t->tile), lower_value(l, strip_at_key(s, t->factor))));
     if (careful) more = node_if(c, read_at(l, s->seen), more, get(s, x));
     set_local(l, x, more);
     loop_close(l, &loop);
@@ -218,7 +217,7 @@ static void note_box(Strip *s)
 static void run_block(Strip *s)
 {
     Lower *l = s->l;
-    note_box(s);
+    if (!s->second) note_box(s);
     Branch partial;
     if (s->partial) {
         branch_open(l, &partial, s->partial);
@@ -228,22 +227,28 @@ static void run_block(Strip *s)
     }
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
-        score_block(s, t);
-        if (s->partial) {
+        if (s->second)
+            strip_sparse_weights(s, t);
+        else
+            score_block(s, t);
+        if (s->partial && !s->second) {
             branch_open(l, &partial, s->partial);
             hide_block(s, t);
             branch_close(l, &partial);
         }
-        if (!t->factor) {
-            set_local(l, t->max, get(s, t->top));
+        if (s->scores && !s->second) {
+            strip_keep_scores(s, t);
             continue;
         }
-        Local *scale = t->softmax ? normalise_block(s, t) : NULL;
+        if (!t->factor && !t->softmax) set_local(l, t->max, get(s, t->top));
+        Local *scale = t->softmax && !s->scores ? normalise_block(s, t) : NULL;
+        if (!t->factor) continue;
         if (s->partial && s->again)
             weigh_either(s, t, scale);
         else
             weigh_block(s, t, scale, false);
     }
+    if (s->scores) set_local(l, s->place, binary(s, N_ADD, get(s, s->place), s->count));
 }
 
 /* ---- the streamed space ---- */
@@ -261,7 +266,9 @@ static void find_range(Strip *s, unsigned k)
     conjuncts(comp(s), s->where, &tests);
     Range whole = {binder_lo(s->sum, k), binder_hi(s->sum, k), NULL};
     Range range = tighten_interval(l, v->index, whole, &tests, &later);
-    Node *lo = box_least(comp(s), &s->lanes, range.lo), *hi = box_greatest(comp(s), &s->lanes, range.hi);
+    Box lanes = s->lanes;
+    lanes.summaries = &l->summaries;
+    Node *lo = box_least(comp(s), &lanes, range.lo), *hi = box_greatest(comp(s), &lanes, range.hi);
     lo = lo ? lo : whole.lo;
     hi = hi ? hi : whole.hi;
     v->step = integer(s, 1);
@@ -320,9 +327,9 @@ static void fill_lists(Strip *s)
 {
     Loop loop;
     if (s->lists.n == 0) return;
-    keys_open(s, &loop, LOOP_SERIAL);
+    strip_keys_open(s, &loop, LOOP_SERIAL);
     for (uint32_t k = 0; k < s->lists.n; k++)
-        store_at(s->l, s->lists.at[k].tensor, lower_value(s->l, at_key(s, s->lists.at[k].value)));
+        store_at(s->l, s->lists.at[k].tensor, lower_value(s->l, strip_at_key(s, s->lists.at[k].value)));
     loop_close(s->l, &loop);
 }
 
@@ -360,7 +367,7 @@ static void fill_coordinates(Strip *s)
         set_local(l, v->at, k ? binary(s, N_MOD, rows, v->count) : rows);
         rows = binary(s, N_FLOORDIV, rows, v->count);
     }
-    keys_open(s, &loop, LOOP_SERIAL);
+    strip_keys_open(s, &loop, LOOP_SERIAL);
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         const Streamed *v = &s->streamed[k];
         store_at(l, v->list, binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, get(s, v->at))));
@@ -373,6 +380,7 @@ static void add_keys(Strip *s)
 {
     fill_coordinates(s);
     fill_lists(s);
+    strip_fetch(s);
     run_block(s);
 }
 
@@ -443,6 +451,7 @@ void strip_blocks(Strip *s)
     bool hides = !node_is_bool(s->where, true);
     memset(s->streamed, 0, sizeof s->streamed);
     s->partial = NULL;
+    if (s->scores) set_local(l, s->place, integer(s, 0));
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         find_range(s, k);
         total = binary(s, N_MUL, total, s->streamed[k].count);

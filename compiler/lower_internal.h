@@ -95,10 +95,8 @@ Node *lower_reduce(Lower *l, Node *n);
 Node *lower_sum_from(Lower *l, Node *n, Node *start); /* any reduction but ARGMAX and ARGMIN, from another start */
 Node *lower_array_reduce(Lower *l, Node *n, unsigned n_dims, Index **dims); /* for all of dims at once; READ of scratch */
 
-/* A sum as a sum of softmaxes over the same elements with factors. `any`: it holds one at all. */
-enum { MOST_SOFTMAXES = 4 };
-typedef struct Softmaxes { Node *softmax[MOST_SOFTMAXES], *factor[MOST_SOFTMAXES]; unsigned n; bool any; } Softmaxes;
-bool find_softmaxes(Lower *l, const Node *sum, Softmaxes *out);
+/* A product times `weight` and `factor`: what depends on none of dims, and the rest. */
+void split_product(Lower *l, Node *n, unsigned n_dims, Index *const *dims, Node **weight, Node **factor);
 
 /* lower_strip.c: an equation with queries in vector lanes. False: it does not fit, nothing was emitted. */
 bool lower_strips(Lower *l, const Stage *stage);

@@ -53,8 +53,7 @@ static bool implies_rest(Compilation *c, const Node *sum, Node *where)
 
 static bool same_elements(Compilation *c, const Node *n, const Node *softmax)
 {
-    bool same = softmax->op == N_NORMALISE && softmax->kind == NORMALISE_SOFTMAX &&
-                softmax->n_vars == n->n_vars &&
+    bool same = softmax->op == N_NORMALISE && softmax->n_vars == n->n_vars &&
                 telling(c, n, binder_where(softmax)) == telling(c, n, binder_where(n)) &&
                 implies_rest(c, n, binder_where(softmax));
     for (unsigned k = 0; same && k < n->n_vars; k++)
@@ -105,11 +104,18 @@ static bool split_terms(Compilation *c, const Node *sum, Softmaxes *out, Node *e
     }
 }
 
-bool find_softmaxes(Lower *l, const Node *sum, Softmaxes *out)
+bool find_softmaxes(Compilation *c, const Node *sum, Softmaxes *out)
+{
+    if (!find_normalisers(c, sum, out)) return false;
+    for (unsigned k = 0; k < out->n; k++)
+        if (out->softmax[k]->kind != NORMALISE_SOFTMAX) return false;
+    return true;
+}
+
+bool find_normalisers(Compilation *c, const Node *sum, Softmaxes *out)
 {
     *out = (Softmaxes){.any = holds_softmax(binder_body(sum))};
-    return sum->kind == REDUCE_SUM && out->any &&
-           split_terms(l->c, sum, out, binder_body(sum), node_real(l->c, 1));
+    return sum->kind == REDUCE_SUM && out->any && split_terms(c, sum, out, binder_body(sum), node_real(c, 1));
 }
 
 static bool depends_on_dims(const Online *o, const Node *n)
@@ -119,11 +125,24 @@ static bool depends_on_dims(const Online *o, const Node *n)
     return false;
 }
 
+void split_product(Lower *l, Node *n, unsigned n_dims, Index *const *dims, Node **weight, Node **factor)
+{
+    bool own = false;
+    for (unsigned k = 0; k < n_dims; k++) own |= node_depends_on(n, dims[k]);
+    if (!own)
+        *weight = node_binary(l->c, N_MUL, *weight, n);
+    else if (n->op == N_MUL) {
+        split_product(l, n->args[0], n_dims, dims, weight, factor);
+        split_product(l, n->args[1], n_dims, dims, weight, factor);
+    } else
+        *factor = node_binary(l->c, N_MUL, *factor, n);
+}
+
 /* Scores and conditions must be shared by all accumulators. */
 static bool recognise(Online *o)
 {
     Softmaxes found;
-    if (depends_on_dims(o, o->where) || !find_softmaxes(o->l, o->n, &found)) return false;
+    if (depends_on_dims(o, o->where) || !find_softmaxes(o->l->c, o->n, &found)) return false;
     o->count = found.n;
     for (unsigned k = 0; k < found.n; k++) {
         o->terms[k] = (Term){.softmax = found.softmax[k], .factor = found.factor[k]};

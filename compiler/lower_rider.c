@@ -1,6 +1,7 @@
 /* Equations that ride on a softmax-weighted sum: log-sum-exps, row maxima and whatever else is made of the
  * greatest score of a row and the sum of exp(score - greatest), which the sum keeps anyway (the logsumexp
- * output of Dao et al. 2022). Requires: one softmax without a sink. Ensures: a rider reads nothing that is
+ * output of Dao et al. 2022). They ride on a row maximum, too, which then keeps such a sum for them.
+ * Requires: one softmax without a sink, or a maximum. Ensures: a rider reads nothing that is
  * computed later; its stage needs no phase of its own. Breaks: nothing. */
 #include "lower_rider.h"
 
@@ -94,24 +95,40 @@ static bool rides(const Riders *r, const Stage *stage)
 {
     const Equation *e = stage->equation;
     if (!e || e->storing != STORED || e->tensor->optional || !has_dims(r, e->tensor)) return false;
-    if (stage->kind != STAGE_PAIRWISE) return false;
     Node *zero = node_real(r->l->c, 0), *body = rider_value(r, e->body, zero, zero);
     Needs k = {r, false};
     node_visit(r->l->c, body, look, &k);
-    return !k.other;
+    return body != e->body && !k.other;
+}
+
+/* The score of the rows: of the only softmax of a sum, or that of a row maximum. */
+static Node *score_of_rows(Lower *l, const Node *sum)
+{
+    Softmaxes found;
+    if (sum->kind == REDUCE_MAX) return binder_body(sum);
+    bool alone = find_softmaxes(l->c, sum, &found) && found.n == 1 && !binder_extra(found.softmax[0]);
+    return alone ? binder_body(found.softmax[0]) : NULL;
+}
+
+static bool holds_sum(const Riders *r, const Equation *e)
+{
+    Parts p = {.r = r};
+    node_visit(r->l->c, e->body, find_part, &p);
+    return p.sums.n > 0;
 }
 
 Riders find_riders(Lower *l, const Stage *stage, Node *sum, unsigned n_outer, Index **outer)
 {
     Riders r = {.l = l, .stage = stage, .sum = sum, .n_outer = n_outer, .outer = outer};
-    Softmaxes found;
-    bool later = false;
-    if (!sum || !find_softmaxes(l, sum, &found) || found.n != 1 || binder_extra(found.softmax[0])) return r;
-    r.score = binder_body(found.softmax[0]);
+    bool later = false, sums = false;
+    if (!sum || !(r.score = score_of_rows(l, sum))) return r;
     for (uint32_t k = 0; k < l->plan->stages.n; k++) {
         const Stage *s = l->plan->stages.at[k];
-        if (later && rides(&r, s)) PUSH(l->c, &r.equations, s->equation);
+        bool rider = later && rides(&r, s);
+        if (rider) PUSH(l->c, &r.equations, s->equation);
+        sums |= rider && holds_sum(&r, s->equation);
         later |= s == stage;
     }
+    if (sum->kind == REDUCE_MAX && !sums) r.equations.n = 0; /* the maximum is no less work alone */
     return r;
 }

@@ -122,7 +122,7 @@ Tensor *scratch_new(Lower *l, const char *name, const Node *like, unsigned n_dim
 {
     Tensor *t = plan_tensor(l->c, name, like->type, n_dims, dims);
     t->data = like->data;
-    PUSH(l->c, &l->kernel->buffers, (Buffer){t, BUFFER_SCRATCH, !like->data, -1, 0});
+    PUSH(l->c, &l->kernel->buffers, (Buffer){t, BUFFER_SCRATCH, !like->data, -1, 0, 0});
     PUSH(l->c, &l->scratch_scopes, (ScratchScope){t, l->scope->number});
     return t;
 }

@@ -9,6 +9,8 @@
 
 /* ---- recognising ---- */
 
+static bool is_sparse(const Term *t) { return t->softmax && t->softmax->kind != NORMALISE_SOFTMAX; }
+
 static bool depends_on_dims(const Strip *s, const Node *n)
 {
     for (unsigned k = 0; k < s->n_dims; k++)
@@ -16,23 +18,24 @@ static bool depends_on_dims(const Strip *s, const Node *n)
     return false;
 }
 
-/* Splits a product into what the accumulators' dims do not touch (the weight) and the rest. */
-static void split_product(Strip *s, Node *n, Node **weight, Node **factor)
+/* Over the scores of a maximum. */
+static Node *softmax_like(Strip *s, const Node *n)
 {
-    if (!depends_on_dims(s, n)) {
-        *weight = binary(s, N_MUL, *weight, n);
-    } else if (n->op == N_MUL) {
-        split_product(s, n->args[0], weight, factor);
-        split_product(s, n->args[1], weight, factor);
-    } else
-        *factor = binary(s, N_MUL, *factor, n);
+    Node *lo[16], *hi[16];
+    for (unsigned k = 0; k < n->n_vars; k++) {
+        lo[k] = binder_lo(n, k);
+        hi[k] = binder_hi(n, k);
+    }
+    return node_binder(comp(s), N_NORMALISE, NORMALISE_SOFTMAX, n->n_vars, n->vars, lo, hi, binder_where(n),
+                       binder_body(n), NULL);
 }
 
 static bool add_extreme(Strip *s)
 {
     Node *body = binder_body(s->sum);
     if (body->type != TYPE_REAL || s->n_dims) return false;
-    s->terms[s->n_terms++] = (Term){.weight = body, .extreme = (Reduction)s->sum->kind};
+    Node *softmax = s->row_sum ? softmax_like(s, s->sum) : NULL;
+    s->terms[s->n_terms++] = (Term){.softmax = softmax, .weight = body, .extreme = (Reduction)s->sum->kind};
     return varies(s, body);
 }
 
@@ -40,7 +43,7 @@ static bool add_plain(Strip *s)
 {
     Node *weight = real(s, 1), *factor = real(s, 1);
     if (binder_body(s->sum)->type != TYPE_REAL) return false;
-    split_product(s, binder_body(s->sum), &weight, &factor);
+    split_product(s->l, binder_body(s->sum), s->n_dims, s->dims, &weight, &factor);
     s->terms[s->n_terms++] = (Term){.weight = weight, .factor = factor};
     return varies(s, weight);
 }
@@ -89,7 +92,7 @@ bool strip_recognise(Strip *s, Node *sum)
         if (!add_extreme(s)) return false;
     } else if (sum->kind != REDUCE_SUM)
         return false;
-    else if (find_softmaxes(s->l, s->sum, &found)) {
+    else if (find_normalisers(comp(s), s->sum, &found)) {
         for (unsigned k = 0; k < found.n; k++)
             s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k],
                                             .weight = binder_body(found.softmax[k]),
@@ -98,6 +101,7 @@ bool strip_recognise(Strip *s, Node *sum)
         return false;
     for (unsigned k = 0; k < s->n_terms; k++) {
         const Term *t = &s->terms[k];
+        if (is_sparse(t) && s->n_terms > 1) return false;
         if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight)) return false;
         if (t->factor && !fits_lanes(s, t->factor)) return false;
         Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
@@ -168,6 +172,22 @@ void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dim
     for (unsigned d = 0; d < t->n_dims; d++) at[d] = lower_value(s->l, subscripts[d]);
     prefetch(s->l, t, at, false);
     nest_close(s->l, &nest);
+}
+
+void strip_prefetch_row(Strip *s, const Node *read)
+{
+    IndexSet bound = {{0}};
+    Index *dims[16];
+    unsigned n = 0;
+    for (const Scope *o = s->l->scope; o; o = o->outer) bound = set_or(&bound, &o->bound);
+    for (unsigned k = 0; k < read->n_args; k++) {
+        const Node *x = read->args[k];
+        if (set_within(x->free, &bound)) continue;
+        if (x->op != N_INDEX || n == 16) return;
+        dims[n++] = x->index;
+        set_add(&bound, x->index->id);
+    }
+    strip_prefetch(s, read->tensor, read->args, n, dims);
 }
 
 typedef struct Rows {
@@ -294,7 +314,7 @@ static void start_term(Strip *s, Term *t)
 {
     Lower *l = s->l;
     Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
-    if (!t->factor) {
+    if (!t->factor && !t->softmax) {
         t->max = local_new(l, "extreme", t->weight);
         t->top = local_new(l, "top", t->weight);
         set_local(l, t->max, reduction_identity(comp(s), t->extreme, TYPE_REAL));
@@ -329,11 +349,11 @@ static Node *finish_term(Strip *s, const Term *t)
         store_at(l, t->total, get(s, t->max));
         PUSH(comp(s), &s->extremes, t->total);
     }
-    if (!t->softmax) return read_at(l, t->total);
-    if (s->row_max) {
+    if (t->softmax && s->row_max) {
         store_at(l, s->row_max, get(s, t->max));
         store_at(l, s->row_sum, get(s, t->sum));
     }
+    if (!t->softmax || !t->factor || is_sparse(t)) return read_at(l, t->total);
     Local *scale = local_new(l, "scale", t->weight);
     Node *sum = get(s, t->sum), *one = real(s, 1);
     set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));
@@ -368,7 +388,10 @@ Node *strip_stream(Strip *s, Node *sum)
     s->where = stepped_condition(s, s->where);
     strip_list(s);
     for (unsigned k = 0; k < s->n_terms; k++) start_term(s, &s->terms[k]);
-    strip_blocks(s);
+    if (is_sparse(&s->terms[0]))
+        strip_sparse(s);
+    else
+        strip_blocks(s);
     Node *value = finish_term(s, &s->terms[0]);
     for (unsigned k = 1; k < s->n_terms; k++) value = binary(s, N_ADD, value, finish_term(s, &s->terms[k]));
     return value;

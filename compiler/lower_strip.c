@@ -8,6 +8,7 @@
 #include "census.h"
 
 #include "graph.h"
+#include "lower_bucket.h"
 #include "lower_few.h"
 #include "lower_rider.h"
 
@@ -35,6 +36,8 @@ typedef struct Tiling {
     const Stage *stage;
     Query queries[MOST_QUERIES];
     unsigned n;
+    bool ordered; /* the lanes of the only query are in the order of labels */
+    Bucket bucket;
     IndexSet inner;
     NodeList sums;
     Node *body;
@@ -69,7 +72,7 @@ static bool is_spatial(const Tiling *t, const Index *index)
     return t->sums.n > 0;
 }
 
-/* The last outer index holds the lanes, or up to three spatial ones, in boxes such as 4 x 8 and 2 x 4 x 4. */
+/* The last outer index holds the lanes, or up to three spatial ones, in boxes such as 8 x 4 and 2 x 4 x 4. */
 static bool choose_queries(Tiling *t)
 {
     Index *outer[MAX_INDICES];
@@ -80,7 +83,7 @@ static bool choose_queries(Tiling *t)
            is_spatial(t, outer[n - 1 - t->n]))
         t->n++;
     for (unsigned k = t->n; k-- > 0;) {
-        unsigned most = k == 0 ? lanes : t->n == 2 ? 8 : 4;
+        unsigned most = k == 0 ? lanes : 4;
         t->queries[k] = (Query){.index = outer[n - t->n + k], .lanes = most < lanes ? most : lanes};
         lanes /= t->queries[k].lanes;
     }
@@ -140,11 +143,6 @@ static void find_residue(Tiling *t, Query *q)
 
 /* ---- tiles ---- */
 
-static Node *round_up(Strip *s, Node *n, Node *by)
-{
-    return binary(s, N_FLOORDIV, binary(s, N_ADD, n, binary(s, N_SUB, by, integer(s, 1))), by);
-}
-
 /* This query's part of the lane number. */
 static Node *lane_of(const Tiling *t, unsigned number)
 {
@@ -185,13 +183,33 @@ static void place_query(Tiling *t, unsigned number)
     if (q->residue) q->exists = binary(s, N_LE, binary(s, N_MUL, tile, lanes), last);
 }
 
+/* Strips in the order of labels, where the only condition over pairs asks that they be equal. */
+static bool order_query(Tiling *t)
+{
+    Index *outer[MAX_INDICES];
+    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer);
+    Query *q = &t->queries[0];
+    Strip *s = &t->s;
+    Bucket *b = &t->bucket;
+    if (t->n > 1 || t->sums.n > 1 || q->residue ||
+        !bucket_find(s->l, t->sums.at[0], q->index, n - 1, outer, b))
+        return false;
+    q->tile = strip_index(s->l, "strip", bucket_strips(b));
+    Node *strip = node_index(comp(s), q->tile), *lane = node_index(comp(s), s->lane);
+    Node *count = bucket_read(b, b->count, strip, NULL);
+    q->own = binary(s, N_LT, lane, count);
+    q->at = bucket_read(b, b->at, strip, lane);
+    q->exists = binary(s, N_LT, integer(s, 0), count);
+    return true;
+}
+
 /* `query // D` where D is a multiple of the lanes: the same for all of them, for tiles begin at multiples. */
 static const Query *uniform_quotient(const Tiling *t, const Node *n)
 {
     if (n->op != N_FLOORDIV || n->args[0]->op != N_INDEX || n->args[1]->op != N_INT) return NULL;
     for (unsigned k = 0; k < t->n; k++) {
         const Query *q = &t->queries[k];
-        if (n->args[0]->index == q->index && !q->residue && n->args[1]->integer > 0 &&
+        if (n->args[0]->index == q->index && !q->residue && !t->ordered && n->args[1]->integer > 0 &&
             n->args[1]->integer % q->lanes == 0)
             return q;
     }
@@ -235,12 +253,14 @@ static bool place_body(Tiling *t)
     s->lanes.sides[0] = (BoxSide){s->lane, first, integer(s, s->l->schedule.lanes)};
     for (unsigned k = 0; k < t->n; k++) {
         find_residue(t, &t->queries[k]);
-        place_query(t, k);
+        t->ordered = order_query(t);
+        if (!t->ordered) place_query(t, k);
         s->tile = t->queries[k].tile;
         from[k] = t->queries[k].index;
         to[k] = t->queries[k].at;
     }
     body = with_uniform_quotients(t, body);
+    if (t->ordered) body = bucket_body(&t->bucket, body, node_index(c, s->tile), node_index(c, s->lane));
     if (!node_substitutable(c, body, t->n, from, to)) return false;
     t->body = node_substitute(c, body, t->n, from, to);
     for (unsigned k = 0; k < s->n_residues; k++) { /* a whole class has one target: that of its first lane */
@@ -348,6 +368,42 @@ static void prefetch_output(Tiling *t)
     if (n) strip_prefetch(&t->s, t->stage->equation->tensor, subscripts, n + 1, dims);
 }
 
+typedef struct Rows {
+    const Tiling *t;
+    NodeList reads;
+} Rows;
+
+static void collect_key_row(void *context, const Node *n)
+{
+    Rows *r = context;
+    bool row = n->op == N_READ && n->type == TYPE_REAL && !n->guarded && n->n_args &&
+               node_depends_on(n, r->t->bucket.place) && !varies(&r->t->s, n) &&
+               !set_meets(n->free, &r->t->inner);
+    if (row) PUSH(r->t->s.l->c, &r->reads, (Node *)n);
+}
+
+/* Keys of the next strip that this one does not have lie anywhere in memory. */
+static void prefetch_keys(Tiling *t)
+{
+    Strip *s = &t->s;
+    Lower *l = s->l;
+    const Bucket *b = &t->bucket;
+    Rows rows = {.t = t};
+    Box lanes = s->lanes;
+    Node *strip = node_index(l->c, s->tile), *lane = node_index(l->c, s->lane);
+    Node *next = binary(s, N_ADD, strip, integer(s, 1));
+    lanes.summaries = &l->summaries;
+    Node *lo = box_greatest(l->c, &lanes, bucket_read(b, b->last, strip, lane));
+    Node *hi = box_greatest(l->c, &lanes, bucket_read(b, b->last, next, lane));
+    node_visit(l->c, t->body, collect_key_row, &rows);
+    lo = lower_value(l, lo);
+    hi = binary(s, N_MIN, lower_value(l, hi), binary(s, N_ADD, lo, integer(s, STRIP_BLOCK)));
+    Loop loop;
+    loop_open(l, &loop, b->place, (Range){lo, hi, NULL});
+    for (uint32_t k = 0; k < rows.reads.n; k++) strip_prefetch_row(s, rows.reads.at[k]);
+    loop_close(l, &loop);
+}
+
 static void store_strip(Tiling *t)
 {
     Lower *l = t->s.l;
@@ -415,7 +471,7 @@ static bool is_extreme(const Strip *s, const Tensor *tile)
 }
 
 /* In lanes: NaN for those with a sum that is not finite. x * 0 is NaN then, and stays it in a sum. */
-static Tensor *mark_taint(Tiling *t)
+static void mark_taint(Tiling *t, Tensor *taint)
 {
     Lower *l = t->s.l;
     NodeList tiles = find_tiles(t);
@@ -432,9 +488,7 @@ static Tensor *mark_taint(Tiling *t)
         nest_close(l, &nest);
         marks = node_binary(l->c, N_ADD, marks, local_get(l, mark));
     }
-    Tensor *taint = scratch_new(l, "taint", marks, 1, &t->s.lane);
     store_at(l, taint, marks);
-    return taint;
 }
 
 static Node *any_taint(Lower *l, Tensor *taint)
@@ -449,24 +503,39 @@ static Node *any_taint(Lower *l, Tensor *taint)
     return node_unary(l->c, N_NOT, node_binary(l->c, N_EQ, local_get(l, any), local_get(l, any)));
 }
 
+void strip_lanes_open(Strip *s)
+{
+    loop_open(s->l, &s->vector, s->lane, whole_range(s->l, s->lane));
+    s->vector.kind = LOOP_VECTOR;
+    s->l->lane = s->lane;
+}
+
+void strip_lanes_close(Strip *s)
+{
+    s->l->lane = NULL;
+    loop_close(s->l, &s->vector);
+}
+
 static Tensor *stream_sums(Tiling *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
-    Loop lane;
     Tensor *taint = NULL;
-    loop_open(l, &lane, s->lane, whole_range(l, s->lane));
-    lane.kind = LOOP_VECTOR;
-    l->lane = s->lane;
+    strip_lanes_open(s);
     note_strip(t);
     for (uint32_t k = 0; k < t->sums.n; k++) {
         s->stream = k;
         accumulators(t, t->sums.at[k]);
         t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }
-    if (s->hidden) taint = mark_taint(t);
-    l->lane = NULL;
-    loop_close(l, &lane);
+    if (s->hidden) {
+        Branch test;
+        taint = scratch_new(l, "taint", node_real(l->c, 0), 1, &t->s.lane);
+        branch_open(l, &test, local_get(l, s->hidden));
+        mark_taint(t, taint);
+        branch_close(l, &test);
+    }
+    strip_lanes_close(s);
     return taint;
 }
 
@@ -524,6 +593,7 @@ static void emit_strip(Tiling *t)
         s->row_sum = scratch_new(l, "row.sum", t->riders.score, 1, &s->lane);
     }
     prefetch_output(t);
+    if (t->ordered) prefetch_keys(t);
     if (hides_values(t))
         stream_twice(t);
     else
@@ -565,6 +635,7 @@ bool lower_strips(Lower *l, const Stage *stage)
     if (node_is_bool(few, true)) return true;
     Index *tile = t.queries[t.n - 1].tile;
     tile->extent = node_if(l->c, few, node_int(l->c, 0), tile->extent);
+    if (t.ordered) bucket_phases(&t.bucket, few);
     for (uint32_t k = 0; k < t.sums.n; k++) strip_summaries(&t.s, t.sums.at[k]);
     Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};

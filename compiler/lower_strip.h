@@ -3,7 +3,9 @@
  *   lower_stream.c  one sum: recognising it, staging, accumulators
  *   lower_summary.c what boxes of conditions over int and bool tensors need
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
+ *   lower_fetch.c   one sum: prefetching keys that lie anywhere
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
+ *   lower_sparse.c  one sum: thresholds of sparse normalisers, between two passes over the blocks
  *
  * A strip is a small box of queries, one per lane. Its sums over the streamed indices run in blocks of keys: a block's scores
  * stand in a tile [key][lane], so that keys and values are read by broadcast from where they are, the normaliser is vertical
@@ -19,7 +21,7 @@
 enum { STRIP_BLOCK = 128 /* keys */, MOST_STREAMED = 8, MOST_QUERIES = 3 };
 
 /* One weighted sum: over a softmax (its score, sink), or of plain weights (softmax NULL); or, without a factor, the
- * greatest or least weight. */
+ * greatest or least weight (the greatest score, if riders want the sum of the softmax). */
 typedef struct Term {
     Node *softmax, *weight, *factor; /* weight: the score, or what does not depend on the dims of the accumulators */
     Reduction extreme;               /* no factor: REDUCE_MAX or REDUCE_MIN */
@@ -55,13 +57,17 @@ typedef struct Strip {
     Tensor *seen;            /* [key, lane]: where the condition holds in a partial block */
     Index *key;              /* in the block */
     Node *first, *count;     /* of the block, in the flattened list of keys */
-    Tensor *row_max, *row_sum; /* [lane]: of the softmax, kept for riders; NULL: there are none */
+    Tensor *row_max, *row_sum; /* [lane]: of the softmax, or of a maximum, kept for riders; NULL: there are none */
     VEC(const Tensor *) extremes; /* results that hidden values cannot spoil */
     VEC(List) lists;
     Index *slot;             /* the place of a key in the lists */
     Node *shown, *nonempty;  /* the condition, with lists; may anything be visible at all? */
     Node *again;             /* the second attempt? NULL: one is enough */
     Local *hidden;           /* has a block with hidden keys been added? */
+    Loop vector;             /* over the lanes */
+    Tensor *scores, *threshold; /* [place, lane], [lane]: kept between the passes of a sparse normaliser; NULL: it is none */
+    Local *place;            /* of the block's first key in them */
+    bool second;             /* of the passes */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
 } Strip;
 
@@ -70,6 +76,11 @@ static inline Node *binary(Strip *s, Op op, Node *a, Node *b) { return node_bina
 static inline Node *real(Strip *s, double x) { return node_real(comp(s), x); }
 static inline Node *integer(Strip *s, int64_t x) { return node_int(comp(s), x); }
 static inline Node *get(Strip *s, Local *x) { return local_get(s->l, x); }
+/* How many times `by`, above 0, is needed to reach n. */
+static inline Node *round_up(Strip *s, Node *n, Node *by)
+{
+    return binary(s, N_FLOORDIV, binary(s, N_ADD, n, binary(s, N_SUB, by, integer(s, 1))), by);
+}
 static inline bool varies(const Strip *s, const Node *n) { return node_depends_on(n, s->lane); }
 Index *strip_index(Lower *l, const char *name, Node *extent);
 
@@ -82,6 +93,8 @@ Node *strip_stream(Strip *s, Node *sum);      /* one recognised sum for all lane
 
 /* Rows along the last of dims, a cache line at a time. */
 void strip_prefetch(Strip *s, Tensor *t, Node *const *subscripts, unsigned n_dims, Index **dims);
+/* What is read at coordinates that are known here, along all that are not; nothing if these are no plain indices. */
+void strip_prefetch_row(Strip *s, const Node *read);
 Scope *strip_outside_open(Strip *s);          /* statements before the vector loop ... */
 void strip_outside_close(Strip *s, Scope *here); /* ... until here */
 
@@ -91,7 +104,21 @@ void strip_summaries(Strip *s, const Node *sum); /* of what its condition looks 
 /* lower_list.c */
 void strip_list(Strip *s);                    /* weights, factors and the condition in terms of lists */
 
+/* lower_strip.c */
+void strip_lanes_open(Strip *s);
+void strip_lanes_close(Strip *s);
+
+/* lower_fetch.c */
+void strip_fetch(Strip *s);                   /* keys and values of the block: soon */
+
 /* lower_block.c */
+Node *strip_at_key(Strip *s, Node *n);        /* `n` for the key number s->key of the block */
+void strip_keys_open(Strip *s, Loop *loop, LoopKind kind); /* a loop over the keys of the block */
 void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */
+
+/* lower_sparse.c */
+void strip_sparse(Strip *s);                  /* the same for the only term, by two passes; leaves and enters the vector loop */
+void strip_keep_scores(Strip *s, const Term *t); /* of a block, in the first pass */
+void strip_sparse_weights(Strip *s, const Term *t); /* in the second */
 
 #endif

@@ -148,12 +148,16 @@ static void add_vars(void *context, Node *n, const Binding *around)
     for (unsigned k = 0; k < n->n_vars; k++) add_dim(context, n->vars[k]);
 }
 
-/* The free indices of a part of `reader`: in the order of its dims, then of the binders around. */
-static FreeDims free_dims(Compilation *c, const Node *n, const Equation *reader)
+/* The free indices of a part of `reader`: in the order of its dims, then of the binders around; `rows_last`:
+ * ambient ones, those of the binders, other dims. */
+static FreeDims free_dims(Compilation *c, const Node *n, const Equation *reader, bool rows_last)
 {
     FreeDims d = {.c = c, .n = n};
-    for (unsigned k = 0; k < reader->tensor->n_dims; k++) add_dim(&d, reader->tensor->dims[k]);
+    const Tensor *t = reader->tensor;
+    for (unsigned k = 0; k < t->n_dims; k++)
+        if (!rows_last || t->dims[k]->ambient) add_dim(&d, t->dims[k]);
     walk(c, reader->body, add_vars, &d);
+    for (unsigned k = 0; k < t->n_dims; k++) add_dim(&d, t->dims[k]);
     return d;
 }
 
@@ -166,13 +170,52 @@ static bool reads_group(const Plan *p, const Node *n, unsigned group)
     return false;
 }
 
+typedef struct Weights {
+    const Plan *p;
+    bool any;
+} Weights;
+
+static void look_for_weights(void *context, const Node *n)
+{
+    Weights *w = context;
+    const Equation *e = n->op == N_READ ? plan_equation(w->p, n->tensor) : NULL;
+    w->any |= n->op == N_NORMALISE || (e && contains_op(w->p->c, e->body, N_NORMALISE));
+}
+
+static bool sums_weights(const Plan *p, const Node *n)
+{
+    Weights w = {.p = p};
+    node_visit(p->c, n, look_for_weights, &w);
+    return w.any;
+}
+
 static void find_outline(void *context, Node *n, const Binding *around)
 {
     Outline *o = context;
     if (o->found || !node_is_binder(n) || holds_check(o->p, n)) return;
     IndexSet scope = set_or(&o->dims, &around->bound);
     bool scan = n->op == N_SCAN && n != o->reader->body; /* runs once for all of its positions */
-    if (scan || !set_within(&scope, n->free)) o->found = n;
+    bool chosen = around->binder && plan_is_selection(around->binder) && n->op == N_REDUCE &&
+                  sums_weights(o->p, n); /* what is chosen from is kept as a row anyway */
+    if (scan || chosen || !set_within(&scope, n->free)) o->found = n;
+}
+
+Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part, bool rows_last)
+{
+    Equation *reader = p->equations.at[at];
+    FreeDims d = free_dims(p->c, part, reader, rows_last);
+    Tensor *t = plan_tensor(p->c, name, part->type, d.dims.n, d.dims.at);
+    t->data = part->data;
+    t->span = reader->tensor->span;
+    if (reads_group(p, part, reader->tensor->group)) {
+        t->group = reader->tensor->group;
+        t->recurrence_step = reader->tensor->recurrence_step;
+        for (unsigned k = 0; k < d.dims.n; k++)
+            if (d.dims.at[k] == reader->tensor->dims[reader->tensor->recurrence_axis])
+                t->recurrence_axis = (int)k;
+    }
+    plan_insert(p, at, t, part);
+    return read_own(p->c, t);
 }
 
 static bool outline_one(Plan *p, uint32_t at)
@@ -181,20 +224,8 @@ static bool outline_one(Plan *p, uint32_t at)
     Outline o = {.p = p, .reader = reader, .dims = set_of_dims(reader->tensor)};
     walk(p->c, reader->body, find_outline, &o);
     if (!o.found) return false;
-    FreeDims d = free_dims(p->c, o.found, reader);
-    Tensor *t = plan_tensor(p->c, format(p->c, "%s.part%u", reader->tensor->name, ++reader->parts),
-                            o.found->type, d.dims.n, d.dims.at);
-    t->data = o.found->data;
-    t->span = reader->tensor->span;
-    if (reads_group(p, o.found, reader->tensor->group)) {
-        t->group = reader->tensor->group;
-        t->recurrence_step = reader->tensor->recurrence_step;
-        for (unsigned k = 0; k < d.dims.n; k++)
-            if (d.dims.at[k] == reader->tensor->dims[reader->tensor->recurrence_axis])
-                t->recurrence_axis = (int)k;
-    }
-    reader->body = node_replace(p->c, reader->body, o.found, read_own(p->c, t));
-    plan_insert(p, at, t, o.found);
+    const char *name = format(p->c, "%s.part%u", reader->tensor->name, ++reader->parts);
+    reader->body = node_replace(p->c, reader->body, o.found, plan_part(p, at, name, o.found, false));
     return true;
 }
 
@@ -225,6 +256,18 @@ static bool normalises_over(Compilation *c, const Node *n, const IndexSet *bound
     return false;
 }
 
+/* Is no more evaluated there than the tensor holds, and can it be evaluated there? */
+static bool is_slice(const UseWalk *w, const Node *read, const Binding *around)
+{
+    const Plan *p = w->p;
+    const Tensor *t = read->tensor;
+    double n = plan_example_elements(p, w->reader->tensor);
+    for (const Binding *b = around; b && b->binder; b = b->outer)
+        for (unsigned k = 0; k < b->binder->n_vars; k++) n *= plan_example_extent(p, b->binder->vars[k]);
+    return n <= plan_example_elements(p, t) &&
+           node_substitutable(p->c, plan_equation(p, t)->body, t->n_dims, t->dims, read->args);
+}
+
 static void note_use(void *context, Node *n, const Binding *around)
 {
     UseWalk *w = context;
@@ -238,6 +281,7 @@ static void note_use(void *context, Node *n, const Binding *around)
     u->exact = u->exact && u->own && set_is_empty(&rest);
     bool inside = around->binder && set_within(&around->bound, &dims) && set_within(&rest, &w->dims);
     u->streamed = u->streamed && u->own && inside;
+    u->sliced = u->sliced && ((read_is_identity(n) && inside) || is_slice(w, n, around));
     u->weights = u->weights && u->own && inside &&
                  normalises_over(w->p->c, plan_equation(w->p, n->tensor)->body, &around->bound);
 }
@@ -246,7 +290,7 @@ Uses *plan_uses(const Plan *p)
 {
     Uses *uses = NEW_ARRAY(p->c, Uses, p->c->next_tensor + 1);
     for (uint32_t k = 0; k <= p->c->next_tensor; k++)
-        uses[k].own = uses[k].exact = uses[k].streamed = uses[k].weights = true;
+        uses[k].own = uses[k].exact = uses[k].streamed = uses[k].sliced = uses[k].weights = true;
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
         UseWalk w = {(Plan *)p, uses, e, set_of_dims(e->tensor)};
@@ -275,16 +319,20 @@ static bool is_cheap(Compilation *c, const Node *n)
     return !costly && node_count(c, n) <= 24;
 }
 
+double plan_example_extent(const Plan *p, Index *index)
+{
+    return index->ambient ? 1 : (double)example_extent(p->c, p->graph->pattern, index);
+}
+
 /* Elements at the sizes of the example, which stand for the sizes that the pattern is made for. */
 double plan_example_elements(const Plan *p, const Tensor *t)
 {
     double n = 1;
-    for (unsigned k = 0; k < t->n_dims; k++)
-        if (!t->dims[k]->ambient) n *= (double)example_extent(p->c, p->graph->pattern, t->dims[k]);
+    for (unsigned k = 0; k < t->n_dims; k++) n *= plan_example_extent(p, t->dims[k]);
     return n;
 }
 
-static double largest_bound(const Plan *p)
+double plan_largest_bound(const Plan *p)
 {
     double largest = 0;
     for (uint32_t k = 0; k < p->graph->pattern->tensors.n; k++) {
@@ -301,6 +349,9 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     if (recurrent && !u->own) return "a state of a recurrence";
     if (plan_is_selection(e->body)) return "a selection, made once";
     if (e->body->op == N_SCAN) return "a scan, run once";
+    bool chosen = u->last && plan_is_selection(u->last->body);
+    if (chosen && e->body->op == N_REDUCE && contains_op(p->c, e->body, N_NORMALISE))
+        return "sums of weights, chosen from";
     e->storing = INLINED;
     bool movable = u->own || !contains_binder(p->c, e->body);
     if (!recurrent && movable && holds_check(p, e->body)) return "checked where it is used";
@@ -309,6 +360,9 @@ static const char *decide(const Plan *p, Equation *e, const Uses *u, double larg
     if (u->exact && (u->readers == 1 || large)) return "used by one reader at its own indices";
     if (u->weights) return "weights of a sum";
     if (u->streamed && large) return "larger than any tensor";
+    bool scanned = recurrent || (u->last && u->last->tensor->group != 0);
+    if ((u->streamed || (u->sliced && large)) && !scanned && plan_is_spreadable(e->body))
+        return "a softmax that sums read";
     e->storing = STORED;
     return "shared";
 }
@@ -341,27 +395,12 @@ static Node *inline_read(void *context, Compilation *c, Node *n)
 void plan_decide(Plan *p)
 {
     Uses *uses = plan_uses(p);
-    double largest = largest_bound(p);
+    double largest = plan_largest_bound(p);
     for (uint32_t k = 0; k < p->equations.n; k++) p->equations.at[k]->storing = STORED;
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
         e->body = simplify(p->c, node_rewrite(p->c, e->body, inline_read, p));
         e->why = decide(p, e, &uses[e->tensor->id], largest, e->tensor->group != 0);
-    }
-}
-
-/* A softmax that is not the weight of a sum over its own indices is read element by element: its row's
- * maximum and sum become equations. */
-static void spread_softmaxes(Plan *p)
-{
-    Uses *uses = plan_uses(p);
-    for (uint32_t k = 0; k < p->equations.n; k++) {
-        Equation *e = p->equations.at[k];
-        bool softmax = e->body->op == N_NORMALISE && e->body->kind == NORMALISE_SOFTMAX;
-        IndexSet dims = set_of_dims(e->tensor);
-        if (softmax && uses[e->tensor->id].readers > 0 && !uses[e->tensor->id].weights &&
-            !bounds_depend_on(e->body, &dims))
-            e->body = simplify(p->c, simplify_softmax(p->c, e->body));
     }
 }
 
@@ -376,9 +415,10 @@ Plan *plan_build(Compilation *c, const Graph *graph)
     for (uint32_t k = 0; k < p->equations.n; k++)
         p->equations.at[k]->body = simplify(c, p->equations.at[k]->body);
     plan_outline(p);
-    spread_softmaxes(p);
-    plan_outline(p);
+    plan_spread_maps(p);
     plan_decide(p);
+    plan_split_sums(p);
+    plan_statistics(p);
     plan_stages(p);
     return p;
 }

@@ -53,7 +53,7 @@ Node *simplify_assuming(Compilation *c, Node *n, Node *fact)
     return same ? n : node_copy_with(c, n, args);
 }
 
-static Node *rebind(Compilation *c, const Node *n, Reduction kind, Node *where, Node *body)
+Node *reduce_like(Compilation *c, const Node *n, Reduction kind, Node *where, Node *body)
 {
     Node *lo[16], *hi[16];
     for (unsigned k = 0; k < n->n_vars; k++) {
@@ -66,8 +66,8 @@ static Node *rebind(Compilation *c, const Node *n, Reduction kind, Node *where, 
 static Node *mean(Compilation *c, Node *n)
 {
     Node *one = node_int(c, 1), *zero = node_real(c, 0);
-    Node *count = rebind(c, n, REDUCE_SUM, binder_where(n), one);
-    Node *sum = rebind(c, n, REDUCE_SUM, binder_where(n), binder_body(n));
+    Node *count = reduce_like(c, n, REDUCE_SUM, binder_where(n), one);
+    Node *sum = reduce_like(c, n, REDUCE_SUM, binder_where(n), binder_body(n));
     Node *value = node_binary(c, N_DIV, sum, node_unary(c, N_TO_REAL, count));
     return node_if(c, node_binary(c, N_EQ, count, node_int(c, 0)), zero, value);
 }
@@ -80,18 +80,18 @@ static Node *is_infinite(Compilation *c, Node *x)
 /* max + log(sum(exp(x - max))); an infinite maximum is the result itself. */
 static Node *logsumexp(Compilation *c, Node *n)
 {
-    Node *max = rebind(c, n, REDUCE_MAX, binder_where(n), binder_body(n));
+    Node *max = reduce_like(c, n, REDUCE_MAX, binder_where(n), binder_body(n));
     Node *shifted = node_unary(c, N_EXP, node_binary(c, N_SUB, binder_body(n), max));
-    Node *sum = rebind(c, n, REDUCE_SUM, binder_where(n), shifted);
+    Node *sum = reduce_like(c, n, REDUCE_SUM, binder_where(n), shifted);
     return node_if(c, is_infinite(c, max), max, node_binary(c, N_ADD, max, node_unary(c, N_LOG, sum)));
 }
 
 Node *simplify_softmax(Compilation *c, Node *n)
 {
     Node *where = binder_where(n), *score = binder_body(n), *sink = binder_extra(n);
-    Node *max = rebind(c, n, REDUCE_MAX, where, score);
+    Node *max = reduce_like(c, n, REDUCE_MAX, where, score);
     if (sink) max = node_binary(c, N_MAX, max, sink);
-    Node *sum = rebind(c, n, REDUCE_SUM, where, node_unary(c, N_EXP, node_binary(c, N_SUB, score, max)));
+    Node *sum = reduce_like(c, n, REDUCE_SUM, where, node_unary(c, N_EXP, node_binary(c, N_SUB, score, max)));
     if (sink) { /* 1 where it is the largest, inf included */
         Node *less = node_unary(c, N_EXP, node_binary(c, N_SUB, sink, max));
         sum = node_binary(c, N_ADD, sum, node_if(c, node_binary(c, N_EQ, sink, max), node_real(c, 1), less));
@@ -116,7 +116,7 @@ static Node *gather_condition(Compilation *c, Node *n)
     }
     body = simplify_assuming(c, body, where);
     if (where == binder_where(n) && body == binder_body(n)) return n;
-    return rebind(c, n, REDUCE_SUM, where, body);
+    return reduce_like(c, n, REDUCE_SUM, where, body);
 }
 
 static Node *simplify_node(void *context, Compilation *c, Node *n)

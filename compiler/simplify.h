@@ -10,6 +10,8 @@ Node *simplify(Compilation *c, Node *n);
 Node *simplify_assuming(Compilation *c, Node *n, Node *fact);
 /* Softmax, as its weight at the current coordinates: exp(s - max) / sum, 0 where left out. */
 Node *simplify_softmax(Compilation *c, Node *n);
+/* A reduction over the variables and ranges of another binder. */
+Node *reduce_like(Compilation *c, const Node *n, Reduction kind, Node *where, Node *body);
 
 typedef VEC(Node *) NodeList;
 void conjuncts(Compilation *c, Node *test, NodeList *list); /* splits ANDs; TRUE adds nothing */

@@ -510,6 +510,12 @@ static LLVMValueRef emit_leaf(Emitter *e, const Node *n)
     case N_REAL: return LLVMConstReal(e->f64, n->real);
     case N_SIZE: return emit_extent(e, n->index);
     case N_PARAM: return e->params[n->param->number];
+    case N_GROUP: {
+        const EmitBuffer *b = emit_buffer(e, n->tensor);
+        if (!b->group) return emit_int(e, 1);
+        LLVMValueRef same = LLVMBuildICmp(e->b, LLVMIntEQ, b->strides[b->heads], emit_int(e, 0), "");
+        return LLVMBuildSelect(e->b, same, emit_int(e, INT32_MAX), b->group, "");
+    }
     case N_LOCAL: return LLVMBuildLoad2(e->b, emit_local_type(e, n->local), emit_local(e, n->local), "");
     case N_INDEX:
         if (!e->indices[n->index->id]) BUG(e->c, "variable %s has no value here", n->index->name);

@@ -47,7 +47,7 @@ void emit_buffers_init(Emitter *e)
         e->buffer_of[t->id] = k + 1;
         b->element = element_type(e, b->buffer);
         b->heads = -1;
-        b->scope = k;
+        b->scope = b->buffer->kind == BUFFER_SCRATCH ? b->buffer->shares : k;
         b->strides = NEW_ARRAY(e->c, LLVMValueRef, t->n_dims + 1);
         b->extents = NEW_ARRAY(e->c, LLVMValueRef, t->n_dims + 1);
         if (b->buffer->kind != BUFFER_BOUND) continue;
@@ -66,7 +66,7 @@ static void use_node(Emitter *e, const Node *n)
 {
     if (!n || n->id >= e->n_nodes || e->seen[n->id] == e->stamp) return;
     e->seen[n->id] = e->stamp;
-    if (n->op == N_READ) e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
+    if (n->op == N_READ || n->op == N_GROUP) e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
     for (unsigned k = 0; k < n->n_args; k++) use_node(e, n->args[k]);
 }
 
@@ -242,6 +242,16 @@ static LLVMValueRef buffer_bytes(Emitter *e, EmitBuffer *b)
     return LLVMBuildAnd(e->b, bytes, emit_int(e, -ALIGNMENT), "");
 }
 
+/* The largest of those that share the memory of buffer k. */
+static LLVMValueRef shared_bytes(Emitter *e, unsigned k)
+{
+    LLVMValueRef most = buffer_bytes(e, &e->buffers[k]);
+    for (unsigned i = k + 1; i < e->n_buffers; i++)
+        if (e->buffers[i].buffer->kind == BUFFER_SCRATCH && e->buffers[i].buffer->shares == k)
+            most = emit_intrinsic2(e, "llvm.umax", most, buffer_bytes(e, &e->buffers[i]));
+    return most;
+}
+
 LLVMValueRef emit_layout(Emitter *e)
 {
     LLVMTypeRef type = LLVMFunctionType(e->none, (LLVMTypeRef[]){e->ptr, e->ptr}, 2, false);
@@ -249,16 +259,19 @@ LLVMValueRef emit_layout(Emitter *e)
     emit_attribute(e, f, "noinline");
     emit_call_values(e, LLVMGetParam(f, 0));
     LLVMValueRef total[2] = {emit_int(e, 0), emit_int(e, 0)};
+    LLVMValueRef *offsets = NEW_ARRAY(e->c, LLVMValueRef, e->n_buffers + 1);
     uint32_t mark = emit_mark(e);
-    for (unsigned k = 0; k < e->n_buffers + 2; k++) {
-        LLVMValueRef *sum =
-            &total[k >= e->n_buffers ? k - e->n_buffers : e->buffers[k].buffer->kind == BUFFER_SCRATCH];
-        if (k < e->n_buffers && e->buffers[k].buffer->kind == BUFFER_BOUND) continue;
-        LLVMValueRef at = emit_nth(e, e->i64, out, k);
-        LLVMBuildStore(e->b, *sum, at);
-        if (k < e->n_buffers)
-            *sum = emit_intrinsic2(e, "llvm.uadd.sat", *sum, buffer_bytes(e, &e->buffers[k]));
+    for (unsigned k = 0; k < e->n_buffers; k++) {
+        const Buffer *b = e->buffers[k].buffer;
+        LLVMValueRef *sum = &total[b->kind == BUFFER_SCRATCH];
+        bool shares = b->kind == BUFFER_SCRATCH && b->shares != k;
+        if (b->kind == BUFFER_BOUND) continue;
+        offsets[k] = shares ? offsets[b->shares] : *sum;
+        LLVMBuildStore(e->b, offsets[k], emit_nth(e, e->i64, out, k));
+        if (!shares) *sum = emit_intrinsic2(e, "llvm.uadd.sat", *sum, shared_bytes(e, k));
     }
+    for (unsigned k = 0; k < 2; k++)
+        LLVMBuildStore(e->b, total[k], emit_nth(e, e->i64, out, e->n_buffers + k));
     emit_forget(e, mark);
     LLVMBuildRetVoid(e->b);
     return f;

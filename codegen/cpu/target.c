@@ -160,7 +160,10 @@ const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMMo
     LLVMPassBuilderOptionsRef options = pass_options();
     LLVMErrorRef failure = LLVMRunPasses(module, pipeline, machine, options);
     LLVMDisposePassBuilderOptions(options);
-    if (!failure) return NULL;
+    if (!failure) {
+        target_fold_sums(module);
+        return NULL;
+    }
     char *message = LLVMGetErrorMessage(failure);
     const char *copy = format(c, "%s", message);
     LLVMDisposeErrorMessage(message);

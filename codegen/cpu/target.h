@@ -24,6 +24,7 @@ LLVMTargetMachineRef target_machine(Compilation *c, const char **error);
 /* Layout and triple of the machine; then verification (always) and the passes. NULL, or an error text. */
 const char *target_prepare_module(LLVMTargetMachineRef machine, LLVMModuleRef module);
 const char *target_optimise(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module);
+void target_fold_sums(LLVMModuleRef module); /* the last of them (fold.c) */
 const char *target_verify(Compilation *c, LLVMModuleRef module);
 /* Object or assembly as bytes. Changes the module: print it before. NULL and an error text on failure. */
 LLVMMemoryBufferRef target_emit(Compilation *c, LLVMTargetMachineRef machine, LLVMModuleRef module,

@@ -28,6 +28,8 @@ for s in x["stages"]:
         assert s["visited_pairs"] == s["visible_pairs"], s
     if s["lanes"]: # a strip sees every pair that is visible, and no box is neither full nor partial
         assert s["visited_pairs"] >= s["visible_pairs"], s
+    if "clusters" in sys.argv[2]: # of 100 positions each, in turn
+        assert s["visited_pairs"] < 2 * s["visible_pairs"], s
     if s["boxes"]:
         assert s["boxes"]["visited"] == s["boxes"]["full"] + s["boxes"]["partial"] > 0, s
 assert any(s["lanes"] for s in x["stages"]), "nothing runs in lanes"
@@ -58,15 +60,18 @@ pairs "$patterns/window/sliding_window.attn" "b * h * (window * i - window * (wi
 "$PYTHON" - <<'PYTHON'
 import struct
 lengths = [1, 200, 37, 512, 250]
-data = [k for k, n in enumerate(lengths) for _ in range(n)]
-head = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, %d), }" % len(data)
-head += " " * (-(len(head) + 11) % 64) + "\n"
-with open("doc.npy", "wb") as f:
-    f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode())
-    f.write(struct.pack("<%dq" % len(data), *data))
+documents = [k for k, n in enumerate(lengths) for _ in range(n)]
+for name, data in ("doc", documents), ("cluster", [k % 10 for k in range(1000)]):
+    head = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, %d), }" % len(data)
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    with open(name + ".npy", "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode())
+        f.write(struct.pack("<%dq" % len(data), *data))
 PYTHON
 pairs "$cases/documents.attn" "h * sum(n * (n + 1) // 2 for n in (1, 200, 37, 512, 250))" --size h=3 \
     -i doc=doc.npy
+pairs "$cases/clusters.attn" "h * 10 * 100 * 100" --size h=3 -i cluster=cluster.npy
+pairs "$cases/clusters_causal.attn" "h * 10 * 100 * 101 // 2" --size h=3 -i cluster=cluster.npy
 
 # The first needs a measured machine, later ones read it from the cache folder.
 [ -s "$work/cache/attnc/machine.txt" ] || fail "no machine.txt"

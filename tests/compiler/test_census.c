@@ -85,6 +85,15 @@ Test(census, pairs_of_large_spaces)
 
 /* ---- work ---- */
 
+/* Labels from -5 to 5, in no order. */
+static void bind_labels(Script *s, const Tensor *t)
+{
+    size_t n = script_elements(s, t);
+    int64_t *labels = NEW_ARRAY(&s->c, int64_t, n + 1);
+    for (size_t k = 0; k < n; k++) labels[k] = (int64_t)(k * k * 7 % 11) - 5;
+    script_bind(s, t->name, labels);
+}
+
 /* Everything that census says of stores is what happens, whatever is skipped and multiplied. */
 static void check_work(const char *text, unsigned lanes, bool strips)
 {
@@ -92,6 +101,7 @@ static void check_work(const char *text, unsigned lanes, bool strips)
     for (uint32_t k = 0; k < s->pattern->tensors.n; k++) {
         const Tensor *t = s->pattern->tensors.at[k];
         if (t->role != ROLE_OUTPUT && t->type == TYPE_REAL) script_random(s, t->name);
+        if (t->role != ROLE_OUTPUT && t->type == TYPE_INT) bind_labels(s, t);
     }
     Kernel *kernel = lower(&s->c, plan_build(&s->c, s->graph), (Schedule){.lanes = lanes});
     InterpretTensor outputs[8];
@@ -128,6 +138,12 @@ static void check_work(const char *text, unsigned lanes, bool strips)
     " example i = 75, j = 300, d = 3, e = 5\n"                                  \
     "{ index i from size(j) - size(i)\n o = sum[j](softmax[j](sum[d](q * k)" where ") * v) }\n"
 
+#define LABELLED(where)                                                                          \
+    "pattern p() over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]\n"                              \
+    " with f: int[b, i], g: int[h, j] example b = 2, h = 3, i = 75, j = 90, d = 3, e = 5,\n"     \
+    " f = integers(0, 4), g = integers(0, 4) { o = sum[j](softmax[j](sum[d](q * k) where " where \
+    ") * v) }\n"
+
 Test(census, stores_as_executed)
 {
     static const char *const patterns[] = {
@@ -136,6 +152,13 @@ Test(census, stores_as_executed)
     for (size_t k = 0; k < sizeof patterns / sizeof *patterns; k++) {
         check_work(patterns[k], 16, true);
         check_work(patterns[k], 8, true);
+    }
+    for (unsigned lanes = 4; lanes <= 32; lanes *= 2) { /* in the order of labels */
+        check_work(LABELLED("f == g"), lanes, true);
+        check_work(LABELLED("g == f and j <= i and i - j < 40 and (i + j) % 3 > 0"), lanes, true);
+        check_work(LABELLED("f == g and (g > 1 or (f + j) % 3 == 1 or f < -2)"), lanes, true);
+        check_work(LABELLED("f == g and f % 3 == g % 2 and j >= i"), lanes, true);
+        check_work(LABELLED("f == g or j < 3"), lanes, true);
     }
     check_work("pattern p() over b: x[t, c] -> y[t, c] example t = 40, c = 5\n"
                "{ S[t] = 0.5 * S[t-1] + x\n y = S }",

@@ -1,4 +1,5 @@
 """Normalisers other than softmax, low-bit scores, and channels: by their own algorithms."""
+import tempfile
 import unittest
 
 import numpy as np
@@ -26,6 +27,19 @@ def entmax15(s):
     return np.maximum(x - lo, 0) ** 2
 
 
+SPARSE = """pattern masked()
+    over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e], both[i, e]
+    example i = 4, j = 6, d = 2, e = 2
+{
+    s    = sum[d](q * k) / sqrt(size(d))
+    seen = j <= 2 * i - 20 and j >= 2 * i - 100 and j < 145
+    p    = normalise[j](s where seen)
+    o    = sum[j](p * v)
+    both = sum[j](p * v) + sum[j](softmax[j](s where seen) * v)
+}
+"""
+
+
 class Normalisers(unittest.TestCase):
     def setUp(self):
         self.r = Rng(7)
@@ -42,6 +56,47 @@ class Normalisers(unittest.TestCase):
         w = entmax15(scores(self.q, self.k))
         self.assertTrue((w == 0).any())
         close(run("normaliser/sparsemax", "o", "entmax_attention", **self.t), w @ self.v, limit=1e-11)
+
+    def test_sparse_masked(self):
+        """Queries that see nothing, poison in hidden keys, a score that is infinite, two sums in a strip."""
+        q, k, v = self.r.qkv(i=70, j=150, d=5)
+        i, j = np.arange(70)[:, None], np.arange(150)
+        seen = (j <= 2 * i - 20) & (j >= 2 * i - 100) & (j < 145)
+        for normalise, weights in (("sparsemax", sparsemax), ("entmax15", entmax15)):
+            s = np.where(seen, scores(q, k), -1e300)
+            w = np.where(seen.any(-1, keepdims=True), weights(s), 0)
+            k[:, :, 145:], v[:, :, 145:] = np.nan, np.inf
+            t = {"q": q, "k": k, "v": v}
+            with tempfile.NamedTemporaryFile("w", suffix=".attn") as file:
+                file.write(SPARSE.replace("normalise", normalise))
+                file.flush()
+                o, both = run(file.name, ("o", "both"), **t)
+                close(o, w @ np.where(np.isfinite(v), v, 0), normalise, limit=1e-11)
+                p = softmax(scores(q, k), where=seen) @ np.where(np.isfinite(v), v, 0)
+                close(both, o + p, normalise, limit=1e-11)
+                bad = q.copy()
+                bad[0, 0, 40, :] = np.inf * np.sign(k[0, 0, 30])
+                o = run(file.name, "o", q=bad, k=k, v=v)
+                self.assertTrue(np.isnan(o[0, 0, 40]).all() and np.isfinite(o[0, 0, 41]).all())
+            q, k, v = self.r.qkv(i=70, j=150, d=5)
+
+    def test_sparse_steps(self):
+        """Scores at which every step of Newton's method leaves out few keys, and equal ones."""
+        k = np.zeros((1, 1, 600, 4))
+        k[0, 0, :, 0] = -(0.97 ** np.arange(600)) * 2
+        k[0, 0, 300:, 1] = 1
+        q = self.r.uniform(0, 6, 1, 1, 40, 4)
+        v = self.r.normal(1, 1, 600, 3)
+        for name, weights in (("sparsemax_attention", sparsemax), ("entmax_attention", entmax15)):
+            o = run("normaliser/sparsemax", "o", name, q=q, k=k, v=v)
+            close(o, weights(scores(q, k)) @ v, name, limit=1e-11)
+
+    def test_slots(self):
+        shares = softmax(scores(self.q[:, 0], self.k[:, 0]), axis=-2) + 1e-8
+        o = run("normaliser/slots", "o", q=self.q[:, 0], k=self.k[:, 0], v=self.v[:, 0])
+        close(o, shares / shares.sum(-1, keepdims=True) @ self.v[:, 0])
+        o = run("normaliser/slots", "o", q=self.q[:, 0], k=self.k[:, 0], v=np.ones((2, 13, 1)))
+        close(o, np.ones((2, 9, 1)))
 
     def test_differential(self):
         q2, k2 = self.r.normal(2, 2, 9, 4), self.r.normal(2, 2, 13, 4)

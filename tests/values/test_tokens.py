@@ -27,6 +27,14 @@ class Tokens(unittest.TestCase):
         y = run("token_reduction/evit", "y", "evit_select", {"keep": 10}, x=x, a=a)
         close(y[:, -1], np.zeros((2, 3)))
 
+    def test_h2o(self):
+        q, k, v = self.r.qkv(i=9, j=13)
+        o, received, heavy = run("cache/h2o", ("o", "received", "heavy"), params={"budget": 4}, q=q, k=k, v=v)
+        p = softmax(scores(q, k), where=causal(9, 13))
+        close(o, p @ v)
+        close(received, p.sum(2))
+        close(heavy, np.argsort(np.argsort(-received)) < 4)
+
     def test_zipvl(self):
         q, k, v = self.r.qkv(i=12, j=12, h=3)
         a = softmax(scores(q, k), where=causal(12, 12))
