@@ -116,7 +116,8 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_kernel_comment(p, phase);
     text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n", THREADS,
              name, p->args);
-    if (!phase->data_check) text_add(out, "    if (*args.%s) return;\n", p->status);
+    if (!phase->data_check) /* volatile: another block may be setting it */
+        text_add(out, "    if (*(volatile int *)args.%s) return;\n", p->status);
     text_add(out, "    const %s io(args);\n", p->view);
     for (uint32_t k = 0; k < p->sizes.n; k++)
         text_add(out, "    const int64 %s = io.%s;\n", p->size_names.at[k],

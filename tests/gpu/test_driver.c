@@ -9,20 +9,20 @@
 #include <string.h>
 
 /* The functions that tests call, as pointers: those of the library, not of this program. */
-#define USED(X)                                                                                            \
-    X(cuInit)                                                                                              \
-    X(cuDriverGetVersion)                                                                                  \
-    X(cuGetErrorName) X(cuGetErrorString) X(cuDeviceGetCount) X(cuDeviceGet) X(cuDeviceGetName)            \
-        X(cuDeviceGetAttribute) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2)                \
-            X(cuCtxSetCurrent) X(cuCtxGetCurrent) X(cuCtxPushCurrent_v2) X(cuCtxPopCurrent_v2)             \
-                X(cuCtxSynchronize) X(cuMemAlloc_v2) X(cuMemFree_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) \
-                    X(cuMemsetD32Async) X(cuStreamCreate) X(cuStreamSynchronize) X(cuStreamDestroy_v2)     \
-                        X(cuModuleLoadData) X(cuModuleLoadDataEx) X(cuModuleUnload) X(cuModuleGetFunction) \
-                            X(cuModuleGetGlobal_v2) X(cuFuncSetAttribute) X(cuFuncGetAttribute)            \
-                                X(cuLaunchKernel) X(cuEventCreate) X(cuEventRecord) X(cuEventElapsedTime)  \
-                                    X(cuEventDestroy_v2) X(cuPointerGetAttribute)                          \
-                                        X(cuOccupancyMaxActiveBlocksPerMultiprocessor)                     \
-                                            X(cuGetProcAddress_v2) X(ptxLastError) X(ptxCalls)
+#define USED(X)                                                                                             \
+    X(cuInit)                                                                                               \
+    X(cuDriverGetVersion)                                                                                   \
+    X(cuGetErrorName)                                                                                       \
+    X(cuGetErrorString) X(cuDeviceGetCount) X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceGetAttribute)       \
+        X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease_v2) X(cuCtxSetCurrent) X(cuCtxGetCurrent)   \
+            X(cuCtxPushCurrent_v2) X(cuCtxPopCurrent_v2) X(cuCtxSynchronize) X(cuMemAlloc_v2)               \
+                X(cuMemFree_v2) X(cuMemcpyHtoD_v2) X(cuMemcpyDtoH_v2) X(cuMemsetD32Async) X(cuStreamCreate) \
+                    X(cuStreamSynchronize) X(cuStreamDestroy_v2) X(cuModuleLoadData) X(cuModuleLoadDataEx)  \
+                        X(cuModuleUnload) X(cuModuleGetFunction) X(cuModuleGetGlobal_v2)                    \
+                            X(cuFuncSetAttribute) X(cuFuncGetAttribute) X(cuLaunchKernel) X(cuEventCreate)  \
+                                X(cuEventRecord) X(cuEventElapsedTime) X(cuEventDestroy_v2)                 \
+                                    X(cuPointerGetAttribute) X(cuOccupancyMaxActiveBlocksPerMultiprocessor) \
+                                        X(cuGetProcAddress_v2) X(ptxLastError) X(ptxCalls)
 
 static struct {
 #define POINTER(name) __typeof__(&name) name;
@@ -134,6 +134,19 @@ Test(driver, failure, .init = set_up_context)
     cr_assert(!cu.cuDevicePrimaryCtxRelease_v2(0) && !cu.cuDevicePrimaryCtxRetain(&context, 0));
     cr_assert(!cu.cuCtxSynchronize() && !launch(&w, 100, 0));
     cr_assert(!cu.cuGetErrorString(CUDA_ERROR_INVALID_VALUE, &text) && !strcmp(text, "invalid argument"));
+    end(&w);
+}
+
+/* Memory that neither the host nor a kernel wrote. */
+Test(driver, unwritten, .init = set_up_context)
+{
+    Work w = begin();
+    CUdeviceptr filled = w.p;
+    cr_assert(!cu.cuMemAlloc_v2(&w.p, sizeof w.host) && !cu.cuMemcpyHtoD_v2(w.p, w.host, 4 * 10));
+    cr_assert(!launch(&w, 10, 0) && launch(&w, 11, 0) == CUDA_ERROR_ILLEGAL_ADDRESS);
+    cr_assert(
+        strstr(cu.ptxLastError(), "a read of byte 40 of an allocation of 400 bytes, which nobody wrote"));
+    cr_assert(!cu.cuMemFree_v2(filled));
     end(&w);
 }
 

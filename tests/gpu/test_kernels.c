@@ -254,8 +254,8 @@ static void check_function(Kernels *k, const char *name, bool is_float, double f
         uint64_t x, y;
         int n;
     } p = {ptx_alloc(k->device, N * size), ptx_alloc(k->device, N * size), N};
-    float *x = ptx_bytes(k->device, p.x, 4), *y = ptx_bytes(k->device, p.y, 4);
-    double *x64 = ptx_bytes(k->device, p.x, 8), *y64 = ptx_bytes(k->device, p.y, 8);
+    float *x = ptx_bytes(k->device, p.x, N * size), *y = ptx_bytes(k->device, p.y, N * size);
+    double *x64 = (double *)(uintptr_t)p.x, *y64 = (double *)(uintptr_t)p.y;
     srand(5);
     for (int i = 0; i < N; i++)
         if (is_float)

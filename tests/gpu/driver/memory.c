@@ -56,7 +56,7 @@ static CUresult copy(CUdeviceptr to, bool to_device, CUdeviceptr from, bool from
     driver.copies++;
     if (!r && bytes &&
         ((to_device && !ptx_bytes(driver.device, to, bytes)) ||
-         (from_device && !ptx_bytes(driver.device, from, bytes))))
+         (from_device && !ptx_read(driver.device, from, bytes))))
         r = CUDA_ERROR_INVALID_VALUE;
     if (!r && bytes) memmove((void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes);
     return driver_leave(r);
@@ -123,7 +123,7 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t n, CUstream str
 CUresult cuPointerGetAttribute(void *value, int attribute, CUdeviceptr address)
 {
     CUresult r = driver_enter();
-    if (!r && !ptx_bytes(driver.device, address, 1)) r = CUDA_ERROR_INVALID_VALUE; /* memory of the host */
+    if (!r && !ptx_read(driver.device, address, 1)) r = CUDA_ERROR_INVALID_VALUE; /* memory of the host */
     if (!r) switch (attribute) {
         case 1: *(CUcontext *)value = &driver.primary; break;
         case 2: *(unsigned *)value = 2; break; /* memory type: of a device */

@@ -18,7 +18,7 @@ static void fetch(Warp *w, const Instruction *i, uint32_t lane, uint64_t from, u
     uint32_t whole = n == i->bytes ? n : 1; /* alignment has been tested */
     for (uint32_t k = 0; k < n; k += whole) {
         uint64_t at = from + k;
-        memcpy(data + k, memory_at(w, &space, lane, &at, (Access){whole, false, false}), whole);
+        memcpy(data + k, memory_at(w, &space, lane, &at, (Access){.bytes = whole}), whole);
     }
 }
 

@@ -75,7 +75,10 @@ static void add_modifier(const Decoder *d, const OpInfo *info, Modifier m)
 {
     uint8_t group = modifiers[m].group;
     uint8_t *at = &d->i->mod[group];
-    if (group == HINT) return;
+    if (group == HINT) {
+        d->i->strong |= m == M_VOLATILE || m == M_RELAXED || m == M_ACQUIRE || m == M_RELEASE;
+        return;
+    }
     if (!(info->groups >> group & 1))
         fail_statement(d, format(&d->m->c, "`%s` is not known with `%s`", modifiers[m].text, info->name));
     bool second = *at && group == SPACE && info->decode == decode_cp; /* shared.global */

@@ -179,10 +179,14 @@ static void run_grid(Block *b)
 {
     const uint32_t *grid = b->launch->grid;
     allocate_block(b);
+    memory_begin_launch(b->device, (uint64_t)grid[0] * grid[1] * grid[2]);
+    b->stamp = b->device->launch;
     for (b->at[2] = 0; b->at[2] < grid[2]; b->at[2]++)
         for (b->at[1] = 0; b->at[1] < grid[1]; b->at[1]++)
             for (b->at[0] = 0; b->at[0] < grid[0]; b->at[0]++) {
                 keep_time(b);
+                b->stamp++;
+                b->synchronised = false;
                 execute_block(b);
             }
 }

@@ -47,14 +47,23 @@ typedef enum Space { GENERIC, GLOBAL, SHARED, LOCAL, PARAM, CONSTANT } Space;
 #define PARAM_WINDOW 0x5c00000000000000ull
 #define WINDOW_MASK 0xff00000000000000ull
 
-typedef struct Allocation { uint64_t address; size_t bytes; bool own; } Allocation;
+typedef struct Allocation {
+    uint64_t address;
+    size_t bytes;
+    bool own;
+    uint8_t *written;           /* shadow, per byte; NULL: none */
+    uint32_t *writer, *reader;  /* stamps of blocks */
+} Allocation;
 struct PtxDevice {
     Allocation *allocations; /* sorted by address */
     uint32_t n, capacity, recent; /* recent: where the last access was */
+    uint32_t launch, stamp; /* of the shadows */
     uint64_t limit;
     char error[1024];
 };
 const Allocation *memory_find(PtxDevice *device, uint64_t address, size_t bytes); /* NULL: not inside one */
+void memory_begin_launch(PtxDevice *device, uint64_t blocks);
+void memory_free_all(PtxDevice *device);
 
 /* ---- The text: symbols, statements ---- */
 typedef enum SymbolKind { REGISTER, VARIABLE, LABEL, FUNCTION, TARGETS } SymbolKind;
@@ -119,7 +128,8 @@ struct Instruction {
     uint8_t op, class, space;
     uint8_t d_bits;          /* of the register of the result */
     bool guard_not, ends;    /* ends: changes the pc itself */
-    bool not_a, not_b, not_c;
+    bool not_a, not_c;
+    bool strong;             /* volatile, relaxed and so on: meant for other threads */
     uint8_t mod[GROUPS];     /* Modifier, 0: none */
     int64_t offset;          /* of an address; an immediate count */
     uint32_t target;         /* pc */
@@ -215,7 +225,7 @@ typedef struct Barrier {
 
 /* Shared memory with its shadow: one entry per granule. */
 typedef struct Shadow {
-    uint32_t *writer;   /* time << 6 | atomic << 5 | warp */
+    uint32_t *writer;   /* time << 6 | strong << 5 | warp */
     uint32_t *writer_line;
     uint32_t *reader;   /* [granule][warp]: time */
     uint8_t *pending;   /* a cp.async is under way */
@@ -235,11 +245,11 @@ struct Block {
     unsigned char *shared, *local;
     uint32_t shared_bytes, local_bytes; /* local: per thread */
     Shadow shadow;
+    uint32_t stamp;             /* in shadows of global memory */
+    bool synchronised;          /* with other blocks */
     uint64_t left;              /* instructions until the limit */
     const Instruction *now;     /* for messages */
     PtxCount *count;            /* of it */
-    uint32_t lane;              /* for messages */
-    const Warp *warp;
 };
 
 _Noreturn void run_fail(Warp *w, uint32_t lane, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -270,9 +280,11 @@ RUNS(DECLARE)
 
 /* The host's bytes behind an access of one lane; ends the launch when it is not allowed. `space` becomes the
  * one that a generic address is in, and `address` the one in it. */
-typedef struct Access { uint32_t bytes; bool write, atomic; } Access; /* atomic: reads and writes */
+typedef struct Access { uint32_t bytes; bool write, atomic, strong; } Access; /* atomic: reads and writes */
+const char *access_verb(Access access);
+unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access);
 unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address, Access access);
-/* The same for shared memory, against its shadow; two atomic accesses are no race. */
+/* The same for shared memory, against its shadow; two strong accesses are no race. */
 unsigned char *shared_at(Warp *w, uint32_t lane, uint64_t address, Access access);
 void shared_begin_block(Block *b);
 /* A cp.async begins and ends: nobody may look in between. */

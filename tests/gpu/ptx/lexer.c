@@ -164,5 +164,5 @@ int64_t lexer_integer(Lexer *l)
     if (l->kind != TOKEN_INTEGER) module_fail(l->m, l->token_line, "expected a number");
     int64_t value = l->integer;
     lexer_next(l);
-    return negative ? -value : value;
+    return negative ? (int64_t)(0 - (uint64_t)value) : value;
 }

@@ -1,87 +1,8 @@
-/* Memory: the allocations of the device, and what a lane may touch. */
+/* Loads, stores and atomic operations: which memory an address is in, and what a lane may touch there. */
 #include "inside.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- Allocations ---- */
-static uint32_t first_above(const PtxDevice *device, uint64_t address) /* binary search */
-{
-    uint32_t low = 0, high = device->n;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (device->allocations[middle].address > address)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-static bool inside(const Allocation *a, uint64_t address, size_t bytes)
-{
-    return address >= a->address && address - a->address <= a->bytes &&
-           bytes <= a->bytes - (address - a->address);
-}
-
-const Allocation *memory_find(PtxDevice *device, uint64_t address, size_t bytes)
-{
-    if (device->recent < device->n && inside(&device->allocations[device->recent], address, bytes))
-        return &device->allocations[device->recent];
-    uint32_t at = first_above(device, address);
-    if (at == 0 || !inside(&device->allocations[at - 1], address, bytes)) return NULL;
-    device->recent = at - 1;
-    return &device->allocations[at - 1];
-}
-
-static bool add_allocation(PtxDevice *device, uint64_t address, size_t bytes, bool own)
-{
-    if (device->n == device->capacity) {
-        uint32_t capacity = device->capacity ? device->capacity * 2 : 64;
-        Allocation *grown = realloc(device->allocations, capacity * sizeof *grown);
-        if (!grown) return false;
-        device->allocations = grown;
-        device->capacity = capacity;
-    }
-    uint32_t at = first_above(device, address);
-    memmove(&device->allocations[at + 1], &device->allocations[at], (device->n - at) * sizeof(Allocation));
-    device->allocations[at] = (Allocation){address, bytes, own};
-    device->n++;
-    return true;
-}
-
-uint64_t ptx_alloc(PtxDevice *device, size_t bytes)
-{
-    size_t rounded = (bytes + 255) / 256 * 256;
-    void *at = rounded < bytes ? NULL : aligned_alloc(256, rounded ? rounded : 256);
-    if (!at) return 0;
-    memset(at, 0xff, rounded ? rounded : 256);
-    if (add_allocation(device, (uint64_t)(uintptr_t)at, bytes, true)) return (uint64_t)(uintptr_t)at;
-    free(at);
-    return 0;
-}
-
-bool ptx_lend(PtxDevice *device, void *bytes, size_t size)
-{
-    return add_allocation(device, (uint64_t)(uintptr_t)bytes, size, false);
-}
-
-bool ptx_free(PtxDevice *device, uint64_t address)
-{
-    uint32_t at = first_above(device, address);
-    if (at == 0 || device->allocations[at - 1].address != address) return false;
-    if (device->allocations[at - 1].own) free((void *)(uintptr_t)address);
-    memmove(&device->allocations[at - 1], &device->allocations[at], (device->n - at) * sizeof(Allocation));
-    device->n--;
-    return true;
-}
-
-void *ptx_bytes(PtxDevice *device, uint64_t address, size_t size)
-{
-    return memory_find(device, address, size) ? (void *)(uintptr_t)address : NULL;
-}
-
-/* ---- Accesses ---- */
 static Space resolve(uint64_t *address)
 {
     uint64_t window = *address & WINDOW_MASK;
@@ -93,31 +14,11 @@ static Space resolve(uint64_t *address)
     return space;
 }
 
-static const char *verb(Access access)
-{
-    return access.atomic ? "an atomic access" : access.write ? "a write" : "a read";
-}
-
-static unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access)
-{
-    PtxDevice *device = w->block->device;
-    if (memory_find(device, address, access.bytes)) return (unsigned char *)(uintptr_t)address;
-    uint32_t at = first_above(device, address);
-    const Allocation *before = at ? &device->allocations[at - 1] : NULL;
-    if (before && address - before->address < before->bytes + ((uint64_t)1 << 32))
-        run_fail(w, lane,
-                 "%s of %u bytes of global memory out of bounds: at byte %llu of an allocation of %llu",
-                 verb(access), access.bytes, (unsigned long long)(address - before->address),
-                 (unsigned long long)before->bytes);
-    run_fail(w, lane, "%s of %u bytes of global memory at 0x%llx, where there is no allocation", verb(access),
-             access.bytes, (unsigned long long)address);
-}
-
 static unsigned char *bounded(Warp *w, uint32_t lane, uint64_t address, Access access, unsigned char *bytes,
                               uint32_t n, const char *name)
 {
     if (address + access.bytes <= n && address <= n) return bytes + address;
-    run_fail(w, lane, "%s of %u bytes of %s memory out of bounds: at byte %lld of %u", verb(access),
+    run_fail(w, lane, "%s of %u bytes of %s memory out of bounds: at byte %lld of %u", access_verb(access),
              access.bytes, name, (long long)address, n);
 }
 
@@ -126,7 +27,7 @@ unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address
     Block *b = w->block;
     if (*space == GENERIC) *space = resolve(address);
     if (*address % access.bytes)
-        run_fail(w, lane, "%s of %u bytes at 0x%llx, which is not aligned", verb(access), access.bytes,
+        run_fail(w, lane, "%s of %u bytes at 0x%llx, which is not aligned", access_verb(access), access.bytes,
                  (unsigned long long)*address);
     switch (*space) {
     case SHARED: return shared_at(w, lane, *address, access);
@@ -153,7 +54,8 @@ void run_load(Warp *w, const Instruction *i, uint32_t mask)
     EACH (lane, mask) {
         where[lane] = base[lane] + (uint64_t)i->offset;
         space = (Space)i->space;
-        const unsigned char *at = memory_at(w, &space, lane, &where[lane], (Access){i->bytes, false, false});
+        const unsigned char *at =
+            memory_at(w, &space, lane, &where[lane], (Access){.bytes = i->bytes, .strong = i->strong});
         for (uint32_t k = 0; k < i->n; k++, at += size) {
             uint64_t v = 0;
             memcpy(&v, at, size);
@@ -173,7 +75,8 @@ void run_store(Warp *w, const Instruction *i, uint32_t mask)
     EACH (lane, mask) {
         where[lane] = base[lane] + (uint64_t)i->offset;
         space = (Space)i->space;
-        unsigned char *at = memory_at(w, &space, lane, &where[lane], (Access){i->bytes, true, false});
+        unsigned char *at = memory_at(w, &space, lane, &where[lane],
+                                      (Access){.bytes = i->bytes, .write = true, .strong = i->strong});
         for (uint32_t k = 0; k < i->n; k++, at += size) memcpy(at, &lanes_of(w, i->a[k])[lane], size);
     }
     traffic_count(w, space, where, mask, i->bytes);
@@ -204,7 +107,7 @@ void run_atom(Warp *w, const Instruction *i, uint32_t mask)
     EACH (lane, mask) {
         uint64_t where = base[lane] + (uint64_t)i->offset, old = 0;
         Space space = (Space)i->space;
-        unsigned char *at = memory_at(w, &space, lane, &where, (Access){i->bytes, true, true});
+        unsigned char *at = memory_at(w, &space, lane, &where, (Access){i->bytes, true, true, true});
         memcpy(&old, at, i->bytes);
         uint64_t v = atomic_value(w, i, lane, old);
         memcpy(at, &v, i->bytes);

@@ -309,7 +309,7 @@ static Operand operand(Parser *p)
     bool negative = lexer_accept(&p->l, '-');
     if (p->l.kind != TOKEN_DOUBLE) {
         int64_t v = lexer_integer(&p->l);
-        return (Operand){.kind = O_INTEGER, .integer = negative ? -v : v};
+        return (Operand){.kind = O_INTEGER, .integer = negative ? (int64_t)(0 - (uint64_t)v) : v};
     }
     Operand o = {.kind = O_DOUBLE, .number = negative ? -p->l.number : p->l.number};
     lexer_next(&p->l);

@@ -15,9 +15,7 @@ PtxDevice *ptx_device_new(void)
 void ptx_device_free(PtxDevice *device)
 {
     if (!device) return;
-    for (uint32_t k = 0; k < device->n; k++)
-        if (device->allocations[k].own) free((void *)(uintptr_t)device->allocations[k].address);
-    free(device->allocations);
+    memory_free_all(device);
     free(device);
 }
 

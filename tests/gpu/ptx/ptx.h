@@ -1,9 +1,9 @@
 /* A device that executes PTX on the CPU: test code that proves GPU kernels without a GPU.
  *
- * A launch runs block after block, warp by warp, 32 lanes in step. Every access is checked: global memory
- * against the allocations of the device, shared memory for bounds, for reads of bytes that nobody wrote,
- * for reads of cp.async data that nobody waited for, and for races between warps (two accesses of one byte,
- * one of them a write, that no barrier orders). The first violation ends the launch with a text that names
+ * A launch runs block after block, warp by warp, 32 lanes in step. Every access is checked: that it is inside
+ * an allocation, aligned, and does not read bytes that nobody wrote; that no two blocks of a launch, and no two
+ * warps of a block without a barrier between them, touch the same byte, one of them writing; that nobody looks at
+ * cp.async data before it has been waited for. The first violation ends the launch with a text that names
  * the kernel, the line of the PTX (and of the source, by .loc), block and thread. Counters say what an
  * instruction-level profiler would.
  *
@@ -69,7 +69,9 @@ uint64_t ptx_alloc(PtxDevice *device, size_t bytes);
 bool ptx_free(PtxDevice *device, uint64_t address); /* false: no allocation starts there */
 /* Memory of the caller as an allocation; `bytes` are neither copied nor freed. */
 bool ptx_lend(PtxDevice *device, void *bytes, size_t size);
-/* The host's bytes of [address, address + size), or NULL where they are not inside one allocation. */
+/* The host's bytes of [address, address + size), or NULL where they are not inside one allocation. ptx_bytes is
+ * for writing: kernels may read them from now on. */
+const void *ptx_read(PtxDevice *device, uint64_t address, size_t size);
 void *ptx_bytes(PtxDevice *device, uint64_t address, size_t size);
 
 /* Reads a module. NULL: ptx_error says why, with a line. */

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { ATOMIC = 1 << 5, WARP_BITS = 6 };
+enum { STRONG = 1 << 5, WARP_BITS = 6 };
 
 void shared_begin_block(Block *b)
 {
@@ -46,7 +46,7 @@ static void check_granule(Warp *w, uint32_t lane, uint32_t g, Access access)
     Shadow *s = &w->block->shadow;
     uint64_t address = (uint64_t)g * s->granule;
     uint32_t *readers = s->reader + (size_t)g * w->block->n_warps;
-    uint32_t written = s->writer[g] >> WARP_BITS, by = s->writer[g] & (ATOMIC - 1);
+    uint32_t written = s->writer[g] >> WARP_BITS, by = s->writer[g] & (STRONG - 1);
     if (s->pending[g])
         run_fail(w, lane, "%s of byte %llu of shared memory, into which a cp.async is under way",
                  access.write ? "a write" : "a read", (unsigned long long)address);
@@ -54,14 +54,14 @@ static void check_granule(Warp *w, uint32_t lane, uint32_t g, Access access)
         run_fail(w, lane, "a read of byte %llu of shared memory, which nobody wrote",
                  (unsigned long long)address);
     if (written > w->floor && by != w->number && w->clock[by] < written &&
-        !(access.atomic && s->writer[g] & ATOMIC))
+        !(access.strong && s->writer[g] & STRONG))
         race(w, lane, access.write ? "writes" : "reads", by, address, s->writer_line[g]);
     if (!access.write) {
         readers[w->number] = w->clock[w->number];
         return;
     }
     check_readers(w, lane, readers, address);
-    s->writer[g] = w->clock[w->number] << WARP_BITS | (access.atomic ? ATOMIC : 0) | w->number;
+    s->writer[g] = w->clock[w->number] << WARP_BITS | (access.strong ? STRONG : 0) | w->number;
     s->writer_line[g] = w->block->now->line;
 }
 
@@ -80,7 +80,7 @@ unsigned char *shared_at(Warp *w, uint32_t lane, uint64_t address, Access access
 void shared_pend(Warp *w, uint32_t lane, uint64_t address, uint32_t bytes)
 {
     Shadow *s = &w->block->shadow;
-    shared_at(w, lane, address, (Access){bytes, true, false});
+    shared_at(w, lane, address, (Access){.bytes = bytes, .write = true});
     memset(s->pending + address / s->granule, 1, bytes / s->granule);
 }
 

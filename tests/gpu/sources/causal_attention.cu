@@ -100,7 +100,7 @@ struct causal_attention : causal_attention_args {
 extern "C" __global__ void __launch_bounds__(128, 1)
 causal_attention_pairwise_o(const causal_attention_args args)
 {
-    if (*args.status) return;
+    if (*(volatile int *)args.status) return;
     const causal_attention io(args);
     const int64 size_d = io.extent_d();
     const int64 size_i = io.extent_i();

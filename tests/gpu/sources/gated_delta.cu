@@ -130,7 +130,7 @@ struct gated_delta : gated_delta_args {
 extern "C" __global__ void __launch_bounds__(128, 1)
 gated_delta_scan_S_part1(const gated_delta_args args)
 {
-    if (*args.status) return;
+    if (*(volatile int *)args.status) return;
     const gated_delta io(args);
     const int64 size_e = io.extent_e();
     const int64 size_h = io.extent_h();

@@ -181,7 +181,7 @@ paged_range_of_len(const paged_args args)
 extern "C" __global__ void __launch_bounds__(128, 1)
 paged_pairwise_o(const paged_args args)
 {
-    if (*args.status) return;
+    if (*(volatile int *)args.status) return;
     const paged io(args);
     const int64 size_d = io.extent_d();
     const int64 size_i = io.extent_i();
