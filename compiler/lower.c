@@ -176,6 +176,6 @@ Kernel *lower(Compilation *c, const Plan *plan, Schedule schedule)
         lower_stage(&l, plan->stages.at[s]);
         for (uint32_t p = first; p < k->phases.n; p++) k->phases.at[p].stage = s + 1;
     }
-    share_scratch(c, k);
+    share_scratch(c, k, schedule.target == TARGET_CPU);
     return k;
 }

@@ -107,7 +107,7 @@ static bool may_join(const Sharing *g, unsigned buffer, unsigned owner)
     return all[owner].kind == BUFFER_SCRATCH && all[owner].shares == owner;
 }
 
-void share_scratch(Compilation *c, Kernel *kernel)
+void share_scratch(Compilation *c, Kernel *kernel, bool share)
 {
     unsigned n = kernel->buffers.n, words = n / 64 + 1;
     Sharing g = {c, kernel, words, NEW_ARRAY(c, uint32_t, c->next_tensor + 1),
@@ -117,7 +117,7 @@ void share_scratch(Compilation *c, Kernel *kernel)
     for (unsigned k = 0; k < n; k++) {
         Buffer *b = &kernel->buffers.at[k];
         b->shares = k;
-        for (unsigned owner = 0; b->kind == BUFFER_SCRATCH && b->shares == k && owner < k; owner++)
+        for (unsigned owner = 0; share && b->kind == BUFFER_SCRATCH && b->shares == k && owner < k; owner++)
             if (may_join(&g, k, owner)) b->shares = owner;
     }
 }
