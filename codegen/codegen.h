@@ -1,6 +1,7 @@
 /* codegen: Loops in, machine code out. This header is the folder's table of contents.
  *   cpu/emit*.c   Loops -> LLVM IR          cpu/math.c      elementary functions
  *   cpu/target.c  CPU names, passes, object  cpu/describe.c  the module's description of itself
+ *   cuda/print*.c Loops -> CUDA C            cuda/nvrtc.c    CUDA C -> PTX, cubins
  *   link.c        objects -> .so, .a         header.c        the C header of a direct call
  *   jit.c         the entry points of libattn_jit */
 #ifndef ATTN_CODEGEN_H

@@ -6,24 +6,18 @@
 
 /* Words of CUDA C++, and what the prelude and NVRTC define. */
 static const char reserved[] =
-    " args alignas alignof and and_eq any_int asmomicCAS auto bf16 bitand bitor blockDim blockIdx bool break "
-    "case"
-    " catch ceil ceilf char checked class compl concept const consteval constexpr constinit const_cast "
-    "continue"
-    " co_await co_return co_yield decltype default delete do double dynamic_cast else enum erf erff exp exp2"
-    " exp2f expf explicit expm1 expm1f export extern f16 fabs fabsf fail false float floor floorf floor_div"
-    " floor_mod fma fmaf fmax fmin for friend goto gridDim if infinity inline int int64 io least load log "
-    "log1p log1pf log2"
-    " log2f logf long magnitude maximum minimum most mutable namespace new noexcept not not_eq nullptr "
-    "operator or"
-    " or_eq pow powf private quiet_nan protected public random register reinterpret_cast requires return "
-    "rint rintf"
-    " rsqrt rsqrtf short sign signed shift_left shift_right sin sinf sizeof sqrt sqrtf static static_assert"
-    " static_cast struct switch tanh tanhf task template this threadIdx thread threads thread_local throw "
-    "to_int"
-    " true try typedef typeid typename uint64 union unsigned using virtual void volatile warpSize wchar_t "
-    "while"
-    " wrap_add wrap_mul wrap_sub xor xor_eq atan atanf cos cosf ";
+    " alignas alignof and and_eq any_int args asm atomicCAS atan atanf auto bf16 bitand bitor blockDim"
+    " blockIdx bool break case catch ceil ceilf char checked class co_await co_return co_yield compl"
+    " concept const const_cast consteval constexpr constinit continue cos cosf decltype default delete do"
+    " double dynamic_cast else enum erf erff exp exp2 exp2f expf explicit expm1 expm1f export extern f16"
+    " fabs fabsf fail false float floor floor_div floor_mod floorf fma fmaf fmax fmin for friend goto"
+    " gridDim if infinity inline inside int int64 io least load log log1p log1pf log2 log2f logf long"
+    " magnitude maximum minimum most mutable namespace new noexcept not not_eq nullptr operator or or_eq"
+    " padded pow powf private protected public quiet_nan quotient random register reinterpret_cast"
+    " requires return rint rintf rsqrt rsqrtf shift_left shift_right short sign signed sin sinf sizeof"
+    " sqrt sqrtf static static_assert static_cast struct switch tanh tanhf task template this thread"
+    " threadIdx thread_local threads throw to_int true try typedef typeid typename uint64 union unsigned"
+    " using virtual void volatile warpSize wchar_t while wrap_add wrap_mul wrap_sub xor xor_eq ";
 
 static bool is_reserved(const char *name)
 {

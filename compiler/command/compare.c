@@ -65,8 +65,8 @@ static bool has_long_recurrence(const Call *call)
 double call_threshold(const Call *call, const CallTensor *t)
 {
     switch (call_storage(call, t->tensor)) {
-    case STORAGE_F16: return 1e-3;
-    case STORAGE_BF16: return 8e-3;
+    case STORAGE_F16: return 0x1p-11; /* twice what rounding a result makes, about 2.1e-4 and 1.7e-3 */
+    case STORAGE_BF16: return 0x1p-8;
     case STORAGE_F32: return 2e-6;
     default: break;
     }

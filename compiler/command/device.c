@@ -1,6 +1,18 @@
 /* See device.h. */
 #include "compiler/command/device.h"
 
+bool device_usable(AttnError *error)
+{
+    static const char text[] = "pattern p()\n    over b: x[i] -> y[i]\n{\n    y = x\n}\n";
+    RtDriver driver = {0};
+    AttnLibrary *library;
+    AttnCompileOptions options = {.target = "cuda:compute_80"};
+    if (rt_driver_open(&driver, error) || attn_compile_string(text, NULL, &options, &library, error))
+        return false;
+    attn_close(library);
+    return true;
+}
+
 bool device_open(Device *d, AttnError *error)
 {
     CuContext context = NULL;

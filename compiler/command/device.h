@@ -12,6 +12,9 @@ typedef struct Device {
     CuContext context; /* the primary one, current; NULL: not open */
 } Device;
 
+/* Whether code can be compiled for a CUDA device and run here: there are a driver and NVRTC. False: *error says
+ * what is missing. */
+bool device_usable(AttnError *error);
 /* False: *error says why. Once for every thread. */
 bool device_open(Device *d, AttnError *error);
 void device_close(Device *d);

@@ -15,4 +15,7 @@ reads() {
 reads mask/causal causal_attention
 reads recurrence/gated_delta gated_delta
 reads cache/paged paged
+
+# As docs/gpu.md has it.
+"$ATTNC" compile patterns/mask/causal.attn --emit=loops --target cuda | grep -q 'phase 0: pairwise o, tasks \[b, h, i\]'
 exit "$failed"

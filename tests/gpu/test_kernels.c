@@ -165,6 +165,9 @@ static void check_counts(const Kernels *k, const Attention *a)
     cr_expect(c.shared_load.units == c.shared_load.ideal && c.shared_load.requests > 0);
     cr_expect(c.shared_store.units == c.shared_store.ideal);
     cr_expect(c.global_load.units == c.global_load.ideal);
+    PtxCounters loop = ptx_loop_counters(ptx_find(k->module, "flash"));
+    cr_expect(loop.warps[PTX_MMA] == c.warps[PTX_MMA] && loop.warps[PTX_EXP] == c.warps[PTX_EXP]);
+    cr_expect(loop.warps[PTX_GLOBAL_STORE] == 0 && loop.warps[PTX_ASYNC] < c.warps[PTX_ASYNC]);
     uint64_t blocks = HEADS * ((uint64_t)(a->n + 63) / 64);
     cr_expect(c.warps[PTX_ASYNC] ==
               (blocks + 2 * tiles) * 64 * d / 8 / 32); /* Q once, K and V of each tile once */
@@ -215,16 +218,17 @@ Test(kernels, no_bound) { check_mistake("NO_BOUND", "out of bounds", true); }
 Test(kernels, no_swizzle) { check_mistake("NO_SWIZZLE", "", false); }
 
 /* ---- Functions ---- */
-#define FLOATS(X)                                                                                    \
-    X(expf)                                                                                          \
-    X(logf)                                                                                          \
-    X(sinf) X(cosf) X(tanf) X(tanhf) X(sqrtf) X(erff) X(erfcf) X(exp2f) X(log2f) X(log1pf) X(expm1f) \
-        X(floorf) X(ceilf) X(truncf) X(rintf) X(roundf) X(fabsf) X(asinf) X(acosf) X(atanf) X(sinhf) \
-            X(cbrtf)
-#define DOUBLES(X)                                                                                           \
-    X(exp)                                                                                                   \
-    X(log)                                                                                                   \
-    X(sin) X(cos) X(tanh) X(sqrt) X(erf) X(exp2) X(log2) X(log1p) X(expm1) X(floor) X(ceil) X(trunc) X(rint) \
+#define FLOATS(X)                                                                                      \
+    X(expf)                                                                                            \
+    X(logf)                                                                                            \
+    X(sinf)                                                                                            \
+    X(cosf) X(tanf) X(tanhf) X(sqrtf) X(erff) X(erfcf) X(exp2f) X(log2f) X(log1pf) X(expm1f) X(floorf) \
+        X(ceilf) X(truncf) X(rintf) X(roundf) X(fabsf) X(asinf) X(acosf) X(atanf) X(sinhf) X(cbrtf)
+#define DOUBLES(X)                                                                                    \
+    X(exp)                                                                                            \
+    X(log)                                                                                            \
+    X(sin)                                                                                            \
+    X(cos) X(tanh) X(sqrt) X(erf) X(exp2) X(log2) X(log1p) X(expm1) X(floor) X(ceil) X(trunc) X(rint) \
         X(round) X(fabs) X(atan) X(cbrt)
 
 enum { N = 300 };

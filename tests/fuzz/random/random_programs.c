@@ -1,14 +1,15 @@
-/* random_programs [-t SECONDS] [-s SEED] [-n NUMBER] [-k FOLDER] [-r] [FILE.attn...]
+/* random_programs [-t SECONDS] [-s SEED] [-n NUMBER] [-k FOLDER] [-r] [-c] [FILE.attn...]
  * Regression files first, then random programs until the time is over: the oracle, Loops and machine code
  * must agree on all of them. A finding is minimised and printed (-k: kept in a folder). -n: this program of
  * the seed alone, printed   -r: tell why programs are rejected -m: minimise files that fail, too -q: minimise
- * for a short time only */
+ * for a short time only   -c: machine code of the first CUDA device; skipped where there is no NVRTC */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/attn.h"
 #include "trial.h"
 
 enum { BATCH = 12, FINDINGS_MAX = 12 };
@@ -18,6 +19,7 @@ typedef struct Fuzz {
     double until;
     const char *keep;
     bool show_rejected, quick, minimise;
+    const char *target;
     unsigned count[FAILED + 1], programs;
     Outcome findings[FINDINGS_MAX];
     unsigned n_findings;
@@ -75,6 +77,7 @@ static void batch(Fuzz *f, unsigned first)
     bool f32 = first / BATCH % 4 == 3;
     TrialOptions options = {.f64 = !f32,
                             .generate_code = true,
+                            .target = f->target,
                             .sizes = 3,
                             .seed = f->seed + first,
                             .definition = first / BATCH % 3 == 1 ? "n0=2" : NULL};
@@ -103,6 +106,7 @@ static void one(Fuzz *f, unsigned number)
     bool f32 = first / BATCH % 4 == 3;
     TrialOptions options = {.f64 = !f32,
                             .generate_code = true,
+                            .target = f->target,
                             .sizes = 3,
                             .seed = f->seed + first,
                             .definition = first / BATCH % 3 == 1 ? "n0=2" : NULL};
@@ -122,7 +126,7 @@ static void file(Fuzz *f, const char *path)
     bool ok = in && text && fread(text, 1, (1 << 16) - 1, in) > 0;
     if (in) fclose(in);
     for (unsigned k = 0; k < 2; k++) {
-        TrialOptions options = {.f64 = !k, .generate_code = true, .sizes = 4, .seed = f->seed};
+        TrialOptions options = {.f64 = !k, .generate_code = true, .target = f->target, .sizes = 4, .seed = f->seed};
         Outcome o = {FAILED, "cannot be read"};
         RandomProgram p = {"", text, path};
         if (ok) try_programs(&p, 1, &options, &o);
@@ -139,12 +143,25 @@ static void file(Fuzz *f, const char *path)
     free(text);
 }
 
+/* Does the compiler say so? */
+static bool lacks_nvrtc(void)
+{
+    AttnCompileOptions options = {.target = "cuda:compute_80", .no_cache = 1};
+    AttnError error;
+    AttnLibrary *library;
+    const char *text = "pattern p()\n    over b: x[i] -> y[i]\n    example i = 1\n{\n    y = x\n}\n";
+    if (!attn_compile_string(text, NULL, &options, &library, &error)) return attn_close(library), false;
+    bool lacks = strstr(error.text, "NVRTC") != NULL;
+    if (lacks) printf("skipped: %s\n", error.text);
+    return lacks;
+}
+
 int main(int argc, char **argv)
 {
     Fuzz f = {.seed = 1};
     double seconds = 60;
     int option, number = -1;
-    while ((option = getopt(argc, argv, "t:s:n:k:rqm")) != -1) switch (option) {
+    while ((option = getopt(argc, argv, "t:s:n:k:rqmc")) != -1) switch (option) {
         case 't': seconds = atof(optarg); break;
         case 's': f.seed = strtoull(optarg, NULL, 0); break;
         case 'n': number = atoi(optarg); break;
@@ -152,9 +169,11 @@ int main(int argc, char **argv)
         case 'r': f.show_rejected = true; break;
         case 'm': f.minimise = true; break;
         case 'q': f.quick = true; break;
+        case 'c': f.target = "cuda:compute_80"; break;
         default: return 2;
         }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (f.target && lacks_nvrtc()) return 77;
     if (number >= 0) return one(&f, (unsigned)number), 0;
     for (int k = optind; k < argc; k++) file(&f, argv[k]);
     f.until = now() + seconds;

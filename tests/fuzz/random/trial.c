@@ -326,7 +326,7 @@ static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, c
         definitions[0] = options->definition;
     if (options->seed % 3 == 0) sizes[0] = some_size(&c, trials, n, s->outcomes);
     AttnCompileOptions compile = {
-        .f64 = options->f64, .no_cache = 1, .definitions = definitions, .sizes = sizes};
+        .target = options->target, .f64 = options->f64, .no_cache = 1, .definitions = definitions, .sizes = sizes};
     AttnLibrary *library;
     bool none = true;
     for (unsigned k = 0; k < n; k++) none &= s->outcomes[k].verdict != FINE;

@@ -19,6 +19,7 @@ typedef struct Outcome {
 typedef struct TrialOptions {
     bool f64;
     bool generate_code;     /* machine code too */
+    const char *target;     /* of it: NULL: this machine; `cuda:compute_80`: the first CUDA device */
     unsigned sizes;         /* assignments of extents to try; the first is the example's */
     uint64_t seed;          /* of extents and data */
     const char *definition; /* `n0=2`: makes this parameter constant in programs that have it; or NULL */

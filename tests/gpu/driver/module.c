@@ -163,7 +163,16 @@ static void log_traffic(FILE *log, const char *name, PtxTraffic t)
     fprintf(log, ", \"%s\": [%" PRIu64 ", %" PRIu64 ", %" PRIu64 "]", name, t.requests, t.units, t.ideal);
 }
 
-/* One line of JSON: traffic is [requests, sectors or bank cycles, ideal ones]. */
+static void log_classes(FILE *log, const char *name, const PtxCounters *c)
+{
+    fprintf(log, ", \"%s\": {", name);
+    for (PtxClass k = 0, n = 0; k < PTX_CLASSES; k++)
+        if (c->warps[k]) fprintf(log, "%s\"%s\": %" PRIu64, n++ ? ", " : "", ptx_class_name(k), c->warps[k]);
+    fprintf(log, "}");
+}
+
+/* One line of JSON: instructions of all of it and of the main loop; traffic is [requests, sectors or bank
+ * cycles, ideal ones]. */
 static void log_launch(const PtxLaunch *l, const char *name)
 {
     const char *path = getenv("ATTN_PTX_LOG");
@@ -173,11 +182,10 @@ static void log_launch(const PtxLaunch *l, const char *name)
     fprintf(log, "{\"kernel\": \"%s\", \"grid\": [%u, %u, %u], \"block\": [%u, %u, %u], \"shared\": %u", name,
             l->grid[0], l->grid[1], l->grid[2], l->block[0], l->block[1], l->block[2],
             l->shared + ptx_static_shared(l->function));
-    fprintf(log, ", \"warps\": {");
-    for (PtxClass k = 0, n = 0; k < PTX_CLASSES; k++)
-        if (c.warps[k]) fprintf(log, "%s\"%s\": %" PRIu64, n++ ? ", " : "", ptx_class_name(k), c.warps[k]);
-    fprintf(log, "}, \"exp2_threads\": %" PRIu64 ", \"mma_flops\": %" PRIu64, c.threads[PTX_EXP],
-            c.mma_flops);
+    log_classes(log, "warps", &c);
+    PtxCounters loop = ptx_loop_counters(l->function);
+    log_classes(log, "loop", &loop);
+    fprintf(log, ", \"exp2_threads\": %" PRIu64 ", \"mma_flops\": %" PRIu64, c.threads[PTX_EXP], c.mma_flops);
     log_traffic(log, "global_load", c.global_load);
     log_traffic(log, "global_store", c.global_store);
     log_traffic(log, "shared_load", c.shared_load);

@@ -18,11 +18,10 @@ static void add(PtxTraffic *to, PtxTraffic what)
     to->ideal += what.ideal;
 }
 
-PtxCounters ptx_counters(const PtxFunction *f)
+static PtxCounters sum(const PtxModule *m, uint32_t first, uint32_t end)
 {
-    const PtxModule *m = f->module;
     PtxCounters all = {0};
-    for (uint32_t pc = 0; pc < m->code.n; pc++) {
+    for (uint32_t pc = first; pc < end; pc++) {
         const Instruction *i = &m->code.at[pc];
         const PtxCount *n = &m->counts[pc];
         bool load = i->run == run_load || i->run == run_ldmatrix;
@@ -34,6 +33,8 @@ PtxCounters ptx_counters(const PtxFunction *f)
     }
     return all;
 }
+
+PtxCounters ptx_counters(const PtxFunction *f) { return sum(f->module, 0, f->module->code.n); }
 
 PtxCount ptx_line_count(const PtxFunction *f, uint32_t line)
 {
@@ -62,25 +63,45 @@ static void mark_leaders(const PtxModule *m, const PtxFunction *f, bool *leader)
     }
 }
 
-/* Loops are the ranges from the target of a branch backwards to the last such branch. */
-static void count_depths(const PtxModule *m, const PtxFunction *f, uint32_t *depth)
+/* Loops are the ranges from the target of a branch backwards to the last such branch; in the order of their
+ * heads. */
+static void find_loops(PtxModule *m, PtxFunction *f)
 {
-    for (uint32_t head = f->first; head < f->last; head++) {
-        uint32_t last = 0;
-        for (uint32_t pc = head; pc < f->last; pc++)
-            if (m->code.at[pc].run == run_bra && m->code.at[pc].target == head) last = pc + 1;
-        for (uint32_t pc = head; pc < last; pc++) depth[pc - f->first]++;
+    uint32_t *end = NEW_ARRAY(&m->c, uint32_t, f->last - f->first);
+    for (uint32_t pc = f->first; pc < f->last; pc++) {
+        const Instruction *i = &m->code.at[pc];
+        if (i->run == run_bra && i->target <= pc) end[i->target - f->first] = pc + 1;
     }
+    for (uint32_t pc = f->first; pc < f->last; pc++)
+        if (end[pc - f->first]) PUSH(&m->c, &f->loops, (PtxLoop){pc, end[pc - f->first]});
+}
+
+/* Of loops with as many mma (or instructions, where none has any), the innermost. */
+PtxCounters ptx_loop_counters(const PtxFunction *f)
+{
+    PtxCounters best = {0};
+    uint64_t most = 0;
+    for (uint32_t n = 0; n < f->loops.n; n++) {
+        PtxCounters c = sum(f->module, f->loops.at[n].first, f->loops.at[n].end);
+        uint64_t all = 0, weight = c.warps[PTX_MMA] << 32;
+        for (uint32_t k = 0; k < PTX_CLASSES; k++) all += c.warps[k];
+        if (!weight) weight = all;
+        if (weight >= most) best = c; /* heads of inner loops come later */
+        if (weight >= most) most = weight;
+    }
+    return best;
 }
 
 static void function_blocks(PtxModule *m, PtxFunction *f)
 {
     uint32_t n = f->last - f->first;
-    if (!n) return;
+    if (!f->has_body) return;
     bool *leader = NEW_ARRAY(&m->c, bool, n);
     uint32_t *depth = NEW_ARRAY(&m->c, uint32_t, n);
     mark_leaders(m, f, leader);
-    count_depths(m, f, depth);
+    find_loops(m, f);
+    for (uint32_t k = 0; k < f->loops.n; k++)
+        for (uint32_t pc = f->loops.at[k].first; pc < f->loops.at[k].end; pc++) depth[pc - f->first]++;
     PtxBlockCount *b = NULL;
     for (uint32_t k = 0; k < n; k++) {
         const Instruction *i = &m->code.at[f->first + k];

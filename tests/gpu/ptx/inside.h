@@ -141,6 +141,8 @@ struct Instruction {
     int32_t return_slot;     /* call: the callee's; ret: the own one, or NO_SLOT in a kernel */
 };
 
+typedef struct PtxLoop { uint32_t first, end; } PtxLoop; /* pcs [first, end) */
+
 struct PtxFunction {
     const char *name;
     PtxModule *module;
@@ -154,6 +156,7 @@ struct PtxFunction {
     VEC(Symbol *) params, results;  /* variables */
     VEC(Statement) statements;
     VEC(PtxBlockCount) blocks;
+    VEC(PtxLoop) loops;
 };
 
 struct PtxModule {

@@ -98,6 +98,9 @@ typedef struct PtxLaunch {
 bool ptx_launch(PtxDevice *device, const PtxLaunch *launch);
 /* What the last launch of a function of this module did. */
 PtxCounters ptx_counters(const PtxFunction *f);
+/* The same of its main loop alone: the innermost of those that execute the most mma (or the most instructions,
+ * without any mma). Loops that the compiler has unrolled are none. */
+PtxCounters ptx_loop_counters(const PtxFunction *f);
 /* The basic blocks of it in their order; *n of them, of the module's memory. */
 const PtxBlockCount *ptx_block_counts(const PtxFunction *f, uint32_t *n);
 /* Counts of the instructions on a line of the PTX text, added up. */

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/command/device.h"
 #include "compiler/pipeline.h"
-#include "runtime/cuda_driver.h"
 #include "sweep.h"
 
 enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 300000 }; /* most that a case may cost */
@@ -291,20 +291,6 @@ static unsigned sweep_pattern(const char *file, bool cuda, Pipeline *p, Pattern 
     return n.failed;
 }
 
-/* Why nothing can run on a CUDA device, or NULL. */
-static const char *lacks_cuda(void)
-{
-    static AttnError error;
-    RtDriver driver = {0};
-    AttnCompileOptions o = {.target = "cuda:compute_80"};
-    AttnLibrary *library;
-    static const char text[] = "pattern p()\n    over b: x[i] -> y[i]\n{\n    y = x\n}\n";
-    if (rt_driver_open(&driver, &error)) return error.text;
-    AttnStatus status = attn_compile_string(text, NULL, &o, &library, &error);
-    if (!status) attn_close(library);
-    return status == ATTN_STATUS_COMPILER ? error.text : NULL;
-}
-
 static int sweep_file(const char *file, const char *pattern, bool cuda)
 {
     Compilation c;
@@ -329,7 +315,7 @@ int main(int argc, char **argv)
     int at = argc > 1 && !strcmp(argv[1], "--cuda") ? 2 : 1;
     if (argc <= at || argc > at + 2)
         return fprintf(stderr, "usage: values_sweep [--cuda] FILE.attn [PATTERN]\n"), 2;
-    const char *lacks = at == 2 ? lacks_cuda() : NULL;
-    if (lacks) return printf("skipped: %s\n", lacks), SKIPPED;
+    static AttnError lacks;
+    if (at == 2 && !device_usable(&lacks)) return printf("skipped: %s\n", lacks.text), SKIPPED;
     return sweep_file(argv[at], argc > at + 1 ? argv[at + 1] : NULL, at == 2);
 }
