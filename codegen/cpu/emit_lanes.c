@@ -337,14 +337,24 @@ static bool is_own(const Jam *j, const Local *local)
     return false;
 }
 
-/* May an iteration run twice, statement by statement beside itself? Not if it adds to what is there. */
-static bool may_repeat(Jam *j, const Block *block)
+static bool block_reads(Emitter *e, const Block *block, const Tensor *t)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->value && reads_tensor(e->c, s->value, t)) return true;
+        if (block_reads(e, &s->body, t) || block_reads(e, &s->otherwise, t)) return true;
+    }
+    return false;
+}
+
+/* May an iteration run twice? Not if it adds to what is there. */
+static bool may_repeat(const Jam *j, const Block *block)
 {
     for (unsigned k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
         Op op = s->kind == S_SET ? s->value->op : N_MAX;
         bool adds = op != N_MAX && op != N_MIN && op != N_IF && !is_own(j, s->local);
-        if (adds || (s->kind == S_STORE && reads_tensor(j->e->c, s->value, s->tensor))) return false;
+        if (adds || (s->kind == S_STORE && block_reads(j->e, j->body, s->tensor))) return false;
         if (!may_repeat(j, &s->body) || !may_repeat(j, &s->otherwise)) return false;
     }
     return true;
