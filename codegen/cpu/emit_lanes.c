@@ -7,7 +7,6 @@
 #include "emit.h"
 
 #include "compiler/graph.h"
-#include "compiler/walk.h"
 
 #include <string.h>
 
@@ -152,7 +151,6 @@ typedef struct Jam {
     const Index *variable;
     const Block *body;
     unsigned copies;
-    LLVMValueRef last; /* where the last step begins; NULL: where it comes to */
     LLVMValueRef at[MOST_COPIES];
     VEC(uint32_t) own;                  /* locals that live within an iteration */
     LLVMValueRef *allocas[MOST_COPIES]; /* of `own`, by position */
@@ -246,7 +244,6 @@ LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMVal
 static void jam_step(void *context, LLVMValueRef at)
 {
     Jam *j = context;
-    if (j->last) at = emit_intrinsic2(j->e, "llvm.smin", at, j->last);
     for (unsigned r = 0; r < j->copies; r++) {
         j->at[r] = r ? LLVMBuildNSWAdd(j->e->b, at, emit_int(j->e, r), "") : at;
         memset(j->allocas[r], 0, sizeof(LLVMValueRef) * j->own.n);
@@ -330,74 +327,8 @@ static unsigned most_copies(const Jam *j, const Statement *s)
     return weight > 160 ? 1 : weight > 60 ? 4 : most;
 }
 
-static bool is_own(const Jam *j, const Local *local)
-{
-    for (uint32_t k = 0; k < j->own.n; k++)
-        if (j->own.at[k] == local->id) return true;
-    return false;
-}
-
-static bool block_reads(Emitter *e, const Block *block, const Tensor *t)
-{
-    for (unsigned k = 0; k < block->n; k++) {
-        const Statement *s = block->at[k];
-        if (s->value && reads_tensor(e->c, s->value, t)) return true;
-        if (block_reads(e, &s->body, t) || block_reads(e, &s->otherwise, t)) return true;
-    }
-    return false;
-}
-
-/* May an iteration run twice? Not if it adds to what is there. */
-static bool may_repeat(const Jam *j, const Block *block)
-{
-    for (unsigned k = 0; k < block->n; k++) {
-        const Statement *s = block->at[k];
-        Op op = s->kind == S_SET ? s->value->op : N_MAX;
-        bool adds = op != N_MAX && op != N_MIN && op != N_IF && !is_own(j, s->local);
-        if (adds || (s->kind == S_STORE && block_reads(j->e, j->body, s->tensor))) return false;
-        if (!may_repeat(j, &s->body) || !may_repeat(j, &s->otherwise)) return false;
-    }
-    return true;
-}
-
 /* What is left of a block of 128 or 32 after eights or sixes. */
 static unsigned fewer(unsigned copies) { return copies == 8 ? 4 : copies == 6 ? 2 : copies > 1 ? 1 : 0; }
-
-static bool divides(unsigned copies, LLVMValueRef lo, LLVMValueRef hi)
-{
-    return LLVMIsAConstantInt(lo) && LLVMIsAConstantInt(hi) &&
-           (LLVMConstIntGetSExtValue(hi) - LLVMConstIntGetSExtValue(lo)) % copies == 0;
-}
-
-/* What is left after the last whole step is done once more with as many before it as make one. */
-static void jam_and_repeat(Jam *j, LLVMValueRef at, LLVMValueRef hi)
-{
-    Emitter *e = j->e;
-    const char *name = j->variable->name;
-    if (divides(j->copies, at, hi)) {
-        emit_steps(e, name, at, hi, j->copies, jam_step, j);
-        return;
-    }
-    LLVMValueRef last = LLVMBuildNSWSub(e->b, hi, emit_int(e, j->copies), "");
-    LLVMValueRef fits = LLVMBuildICmp(e->b, LLVMIntSLE, at, last, "");
-    LLVMValueRef end = LLVMBuildSelect(e->b, fits, hi, at, "");
-    j->last = last;
-    emit_steps(e, name, at, LLVMBuildNSWAdd(e->b, end, emit_int(e, j->copies - 1), ""), j->copies, jam_step,
-               j);
-    j->last = NULL;
-    j->copies = 1;
-    emit_steps(e, name, end, hi, 1, jam_step, j);
-}
-
-static void jam_all(Jam *j, LLVMValueRef at, LLVMValueRef hi)
-{
-    if (j->copies > 1 && may_repeat(j, j->body)) {
-        jam_and_repeat(j, at, hi);
-        return;
-    }
-    for (; j->copies > 0; j->copies = fewer(j->copies))
-        at = emit_steps(j->e, j->variable->name, at, hi, j->copies, jam_step, j);
-}
 
 void emit_jam_loop(Emitter *e, const Statement *s)
 {
@@ -410,8 +341,8 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     emit_forget(e, mark);
     bool inside = e->jammed;
     e->jammed = true;
-    j.copies = most_copies(&j, s);
-    jam_all(&j, at, hi);
+    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = fewer(j.copies))
+        at = emit_steps(e, s->variable->name, at, hi, j.copies, jam_step, &j);
     e->jammed = inside;
     e->indices[s->variable->id] = outer;
     for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;
