@@ -348,7 +348,7 @@ static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, c
 static bool child(const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
 {
     static Trial trials[BATCH_MAX];
-    alarm(SECONDS_MAX + n);
+    alarm((options->target ? 4 : 1) * (SECONDS_MAX + n)); /* NVRTC takes its time */
     for (unsigned k = 0; k < n; k++) {
         s->at = k;
         run_program(&trials[k], &programs[k], options, &s->outcomes[k], s);
