@@ -113,6 +113,8 @@ void print_access(Printer *p, const Tensor *t, Node *const *at); /* `io.q(b, h, 
 /* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is
  * given a variable is printed for BIND_MULTIPLY. */
 bool print_may_fuse(Printer *p, const Node *n);
+/* A read that tests its coordinates: they stand in its text twice. */
+bool print_guarded(const Printer *p, const Node *n);
 /* How many operands are evaluated whatever the others are. */
 unsigned print_sure(const Node *n);
 

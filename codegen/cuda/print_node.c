@@ -191,10 +191,10 @@ static bool is_sure(const Printer *p, const Node *at, const Index *dim)
            (dim->extent && at->index->extent == dim->extent);
 }
 
-static bool needs_guards(const Printer *p, const Node *n)
+bool print_guarded(const Printer *p, const Node *n)
 {
     bool needs = false;
-    for (unsigned d = 0; (n->guarded || p->careful) && d < n->n_args; d++)
+    for (unsigned d = 0; n->op == N_READ && (n->guarded || p->careful) && d < n->n_args; d++)
         needs = needs || !is_sure(p, n->args[d], n->tensor->dims[d]);
     return needs;
 }
@@ -218,7 +218,7 @@ static void print_read(Printer *p, const Node *n, Strength around)
     const PrintBuffer *b = buffer_of(p, n->tensor);
     const char *type = print_type(p, n);
     bool converts = b->written && n->type == TYPE_REAL && strcmp(b->element, type);
-    bool guarded = needs_guards(p, n);
+    bool guarded = print_guarded(p, n);
     Strength own = guarded ? BIND_CONDITIONAL : converts ? BIND_UNARY : BIND_POSTFIX;
     open(p, own, around);
     if (guarded) {
@@ -241,7 +241,7 @@ static void print_compare(Printer *p, const Node *n, Strength around)
 {
     const Node *x = n->args[0], *y = n->args[1];
     bool equality = n->op == N_EQ || n->op == N_NE;
-    const char *operator = n->op == N_EQ ? "==" : n->op == N_NE ? "!=" : n->op == N_LT ? "<" : "<=";
+    const char *operator= n->op == N_EQ ? "==" : n->op == N_NE ? "!=" : n->op == N_LT ? "<" : "<=";
     const char *type = x->type != TYPE_REAL                     ? NULL
                        : print_exact(p, x) && print_exact(p, y) ? "double"
                                                                 : p->real;
