@@ -212,6 +212,7 @@ struct Warp {
     uint32_t barrier;           /* where it waits */
     const Instruction *waiting; /* bar.red: takes its result */
     uint32_t clock[MAX_WARPS];  /* vector clock */
+    uint32_t sync;              /* number of the interval since its lanes were last ordered */
     uint32_t floor;             /* everything of the block up to this time happened before */
     uint8_t carry[LANES];
     uint32_t committed[LANES];  /* groups of cp.async */
@@ -230,6 +231,8 @@ typedef struct Barrier {
 typedef struct Shadow {
     uint32_t *writer;   /* time << 6 | strong << 5 | warp */
     uint32_t *writer_line;
+    uint32_t *write_sync, *read_sync, *read_lanes; /* within a warp: in which interval, by which lanes */
+    uint8_t *write_lane;
     uint32_t *reader;   /* [granule][warp]: time */
     uint8_t *pending;   /* a cp.async is under way */
     uint32_t granule, base, n; /* base: time at which the block began */
@@ -245,6 +248,7 @@ struct Block {
     Warp *warps;
     Barrier barriers[MAX_BARRIERS];
     uint32_t time;              /* grows with every barrier, never reset between blocks */
+    uint32_t syncs;             /* the last number of an interval */
     unsigned char *shared, *local;
     uint32_t shared_bytes, local_bytes; /* local: per thread */
     Shadow shadow;
@@ -281,18 +285,19 @@ static inline uint64_t keep_bits(uint64_t v, unsigned bits)
 RUNS(DECLARE)
 #undef DECLARE
 
+/* atomic: reads and writes; strong: meant for other threads; matrix: for all lanes of the warp. */
+typedef struct Access { uint32_t bytes; bool write, atomic, strong, matrix; } Access;
 /* The host's bytes behind an access of one lane; ends the launch when it is not allowed. `space` becomes the
  * one that a generic address is in, and `address` the one in it. */
-typedef struct Access { uint32_t bytes; bool write, atomic, strong; } Access; /* atomic: reads and writes */
+unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address, Access access);
 const char *access_verb(Access access);
 unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access);
-unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address, Access access);
 /* The same for shared memory, against its shadow; two strong accesses are no race. */
 unsigned char *shared_at(Warp *w, uint32_t lane, uint64_t address, Access access);
 void shared_begin_block(Block *b);
 /* A cp.async begins and ends: nobody may look in between. */
 void shared_pend(Warp *w, uint32_t lane, uint64_t address, uint32_t bytes);
-void shared_arrive(Warp *w, uint64_t address, const unsigned char *data, uint32_t bytes);
+void shared_arrive(Warp *w, uint32_t lane, uint64_t address, const unsigned char *data, uint32_t bytes);
 /* Sectors or bank conflicts of one request, by the lanes' addresses in that space. */
 void traffic_count(Warp *w, Space space, const uint64_t address[LANES], uint32_t mask, uint32_t bytes);
 
