@@ -183,6 +183,21 @@ void print_access(Printer *p, const Tensor *t, Node *const *at)
     text_add(p->out, ")");
 }
 
+void print_address(Printer *p, const Tensor *t, Node *const *at)
+{
+    PrintBuffer *b = &p->buffers[p->buffer_of[t->id] - 1];
+    if (!b->address) b->address = name_new(p->c, &p->members, format(p->c, "%s_at", b->access));
+    text_add(p->out, "io.%s(", b->address);
+    for (unsigned d = 0; d + 1 < t->n_dims; d++) {
+        if (b->heads == (int)d)
+            print_head_coordinate(p, b, at[d]);
+        else
+            print_node(p, at[d], BIND_ANY);
+        text_add(p->out, ", ");
+    }
+    text_add(p->out, "0)");
+}
+
 /* Is this coordinate a variable that takes values of the dimension alone? */
 static bool is_sure(const Printer *p, const Node *at, const Index *dim)
 {

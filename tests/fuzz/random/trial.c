@@ -179,7 +179,7 @@ static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Share
     Graph *graph = pipeline_graph(&t->pipeline, t->pattern);
     strcpy(shared->stage, "lowering");
     Plan *plan = pipeline_plan(&t->pipeline, t->pattern);
-    Kernel *kernel = pipeline_lower(&t->pipeline, plan);
+    Kernel *kernel = pipeline_lower(&t->pipeline, plan, NULL);
     for (unsigned k = 0; k < options->sizes && o->verdict == FINE; k++) {
         Call *call = &t->calls[k];
         CallResult loops;
