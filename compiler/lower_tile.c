@@ -113,7 +113,7 @@ static const char *match_sum(Tiling *x)
     x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
     if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->n_vars != 1)
         return "it is not made of one sum over one index";
-    if (!find_softmaxes(l, x->sum, &found) || found.n != 1) return "it is no sum weighted by one softmax";
+    if (!find_softmaxes(l->c, x->sum, &found) || found.n != 1) return "it is no sum weighted by one softmax";
     x->softmax = found.softmax[0];
     x->factor = found.factor[0];
     x->weight = simplify_assuming(l->c, binder_body(x->softmax), binder_where(x->sum));
