@@ -118,7 +118,8 @@ static void print_part(Text *out, const char *name, Node *value)
 
 static void print_tile(Text *out, const Tile *t)
 {
-    text_add(out, "  tiles of %u %s and %u %s; of keys in\n", t->queries, t->query->name, t->keys, t->key->name);
+    text_add(out, "  tiles of %u %s and %u %s; of keys in\n", t->queries, t->query->name, t->keys,
+             t->key->name);
     print_block(out, &t->range, 2);
     text_add(out, "    those at %s\n", t->first->name);
     print_block(out, &t->judge, 3);
@@ -248,7 +249,8 @@ static void check_tile(Verify *v, const Tile *t)
     check_block(v, &t->judge);
     set_add(&v->bound, t->query->id);
     set_add(&v->bound, t->key->id);
-    v->assigned[t->dot->id] = v->assigned[t->max->id] = v->assigned[t->sum->id] = v->assigned[t->total->id] = true;
+    v->assigned[t->dot->id] = v->assigned[t->max->id] = v->assigned[t->sum->id] = v->assigned[t->total->id] =
+        true;
     check_node(v, t->where);
     check_node(v, t->score);
     if (t->sink) check_node(v, t->sink);

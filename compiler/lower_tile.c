@@ -18,7 +18,7 @@ typedef struct Tiling {
     const Stage *stage;
     Tile *t;
     IndexSet inner;
-    NodeList binders;     /* outermost ones of the body */
+    NodeList binders; /* outermost ones of the body */
     Node *sum, *softmax, *weight, *factor, *product;
     Index *outer[MAX_INDICES];
     unsigned n_outer;
@@ -54,7 +54,8 @@ static bool is_row(const Tiling *x, const Node *n, const Index *feature)
     if (storage != x->l->schedule.real) return false;
     for (unsigned k = 0; k < n->n_args; k++) {
         bool last = k + 1 == n->n_args;
-        if (last ? n->args[k]->op != N_INDEX || n->args[k]->index != feature : node_depends_on(n->args[k], feature))
+        if (last ? n->args[k]->op != N_INDEX || n->args[k]->index != feature
+                 : node_depends_on(n->args[k], feature))
             return false;
         if (contains_binder(x->l->c, n->args[k])) return false;
     }
@@ -76,13 +77,15 @@ static const char *match_product(Tiling *x, Index *key)
     for (uint32_t k = 1; k < x->binders.n; k++)
         if (x->binders.at[k] != x->binders.at[0]) return "the score holds more than one sum";
     Node *n = x->binders.n ? x->binders.at[0] : NULL;
-    if (!n || n->op != N_REDUCE || n->kind != REDUCE_SUM || n->n_vars != 1 || !node_is_bool(binder_where(n), true) ||
-        binder_body(n)->op != N_MUL)
+    if (!n || n->op != N_REDUCE || n->kind != REDUCE_SUM || n->n_vars != 1 ||
+        !node_is_bool(binder_where(n), true) || binder_body(n)->op != N_MUL)
         return "the score holds no sum of products";
     Index *feature = n->vars[0];
     Node *a = binder_body(n)->args[0], *b = binder_body(n)->args[1];
-    if (node_depends_on(a, key)) t->k = a, t->q = b;
-    else t->q = a, t->k = b;
+    if (node_depends_on(a, key))
+        t->k = a, t->q = b;
+    else
+        t->q = a, t->k = b;
     if (!is_row(x, t->q, feature) || !is_row(x, t->k, feature) || node_depends_on(t->q, key))
         return "the products of the score are not those of rows in memory";
     if (!node_is_int(binder_lo(n, 0), 0) || node_size(x->l->c, feature) != binder_hi(n, 0))
@@ -98,7 +101,8 @@ static const char *choose_query(Tiling *x)
     Tile *t = x->t;
     for (unsigned k = x->n_outer; k-- > 0 && !t->query;) {
         Index *i = x->outer[k];
-        if (!i->ambient && node_depends_on(t->q, i) && !node_depends_on(t->k, i) && !node_depends_on(x->factor, i))
+        if (!i->ambient && node_depends_on(t->q, i) && !node_depends_on(t->k, i) &&
+            !node_depends_on(x->factor, i))
             t->query = i;
     }
     return t->query ? NULL : "no index of the output tells queries apart, but not keys";
@@ -126,8 +130,10 @@ static const char *match_column(Tiling *x)
     const Tensor *out = x->stage->equation->tensor;
     unsigned n_inner = 0;
     for (unsigned k = 0; k < out->n_dims; k++)
-        if (set_has(&x->inner, out->dims[k]->id)) x->t->column = out->dims[k], n_inner++;
-        else x->outer[x->n_outer++] = out->dims[k];
+        if (set_has(&x->inner, out->dims[k]->id))
+            x->t->column = out->dims[k], n_inner++;
+        else
+            x->outer[x->n_outer++] = out->dims[k];
     if (n_inner != 1) return "its output has no single index of features";
     x->t->e = fixed_extent(x, node_size(x->l->c, x->t->column));
     x->t->v = x->factor;
@@ -148,7 +154,8 @@ static const char *obstacle(Tiling *x)
 {
     Lower *l = x->l;
     const Equation *e = x->stage->equation;
-    if (l->schedule.real != STORAGE_F16 && l->schedule.real != STORAGE_BF16) return "tensor cores take f16 and bf16 alone";
+    if (l->schedule.real != STORAGE_F16 && l->schedule.real != STORAGE_BF16)
+        return "tensor cores take f16 and bf16 alone";
     if (e->tensor->optional || e->tensor->role != ROLE_OUTPUT) return "what it computes is no output";
     if (contains_op(l->c, e->body, N_CHECK)) return "a value is checked as it runs";
     x->inner = plan_inner(l->c, e);
@@ -164,7 +171,8 @@ static const char *obstacle(Tiling *x)
         !is_plain(x, node_replace(l->c, e->body, x->sum, node_real(l->c, 0))))
         return "scores or conditions hold further reductions";
     bool fits = is_plain(x, binder_lo(x->sum, 0)) && is_plain(x, binder_hi(x->sum, 0)) &&
-                !node_depends_on(binder_where(x->sum), x->t->column) && !node_depends_on(x->weight, x->t->column);
+                !node_depends_on(binder_where(x->sum), x->t->column) &&
+                !node_depends_on(x->weight, x->t->column);
     return fits ? NULL : "scores or conditions differ from feature to feature";
 }
 

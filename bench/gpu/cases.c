@@ -18,6 +18,16 @@ const CounterCase counter_cases[] = {
     {"causal, d = 64", "mask/causal.attn", {0}, 64, 1, 512, causal, 0, 6, 1.05, 2},
     {"causal, d = 128", "mask/causal.attn", {0}, 128, 1, 512, causal, 0, 4, 1.05, 1},
     {"causal, 4096", "mask/causal.attn", {0}, 16, 1, 4096, causal, 1.05, 0, 0, 2},
-    {"window 256, 4096", "window/sliding_window.attn", {"window=256"}, 16, 1, 4096, window_256, 1.30, 0, 0, 2},
+    {"window 256, 4096",
+     "window/sliding_window.attn",
+     {"window=256"},
+     16,
+     1,
+     4096,
+     window_256,
+     1.30,
+     0,
+     0,
+     2},
 };
 const unsigned n_counter_cases = sizeof counter_cases / sizeof *counter_cases;

@@ -1,4 +1,5 @@
-/* One case of bench/gpu_counters: the pattern compiled for its extents, the only kernel run by the interpreter. */
+/* One case of bench/gpu_counters: the pattern compiled for its extents, the only kernel run by the
+ * interpreter. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,8 @@ static const char *generate(Measure *m)
     const char *sizes[] = {format(m->c, "d=%u", m->x->d), format(m->c, "e=%u", m->x->d)};
     Pipeline p;
     PipelineOptions *o = NEW(m->c, PipelineOptions);
-    *o = (PipelineOptions){.path = path, .target = TARGET_CUDA, .real = STORAGE_F16, .sizes = sizes, .n_sizes = 2};
+    *o = (PipelineOptions){
+        .path = path, .target = TARGET_CUDA, .real = STORAGE_F16, .sizes = sizes, .n_sizes = 2};
     o->definitions = m->x->definitions;
     while (o->definitions[o->n_definitions]) o->n_definitions++;
     pipeline_init(&p, m->c, o);
@@ -58,8 +60,9 @@ static const char *compile(Measure *m, NvrtcUsage *usage)
     NvrtcImage cubin, ptx;
     const char *error = nvrtc_compile(m->c, m->nvrtc, m->program.source, m->program.file,
                                       &(NvrtcOptions){.arch = 80}, &cubin);
-    if (!error) error = nvrtc_compile(m->c, m->nvrtc, m->program.source, m->program.file,
-                                      &(NvrtcOptions){.arch = 80, .ptx = true}, &ptx);
+    if (!error)
+        error = nvrtc_compile(m->c, m->nvrtc, m->program.source, m->program.file,
+                              &(NvrtcOptions){.arch = 80, .ptx = true}, &ptx);
     if (error) return error;
     NvrtcUsages all = nvrtc_usage(m->c, cubin.log);
     if (all.n != 1) return "ptxas does not say what the kernel takes";
@@ -84,7 +87,8 @@ static void add(Measure *m, uint64_t word) { m->args[m->n_args++] = word; }
 static void fill(Measure *m, const Tensor *t, uint64_t address, size_t n)
 {
     _Float16 *x = ptx_bytes(m->device, address, n * 2);
-    for (size_t i = 0; i < n && t->role != ROLE_OUTPUT; i++) x[i] = (_Float16)((double)rand() / RAND_MAX * 2 - 1);
+    for (size_t i = 0; i < n && t->role != ROLE_OUTPUT; i++)
+        x[i] = (_Float16)((double)rand() / RAND_MAX * 2 - 1);
 }
 
 static void add_tensor(Measure *m, const Tensor *t)
@@ -118,7 +122,8 @@ static uint64_t pack(Measure *m)
     for (unsigned k = 0; k < phase->n_tasks; k++) {
         const Index *index = phase->tasks[k];
         unsigned queries = phase->tile->queries;
-        tasks *= index == phase->tile->block ? (m->x->n + queries - 1) / queries : (uint64_t)extent_of(m, index);
+        tasks *=
+            index == phase->tile->block ? (m->x->n + queries - 1) / queries : (uint64_t)extent_of(m, index);
     }
     add(m, tasks);
     return tasks;
@@ -138,7 +143,7 @@ static void count_loop(const PtxFunction *f, Counts *out)
     while (at && blocks[at - 1].depth >= depth) at--;
     for (uint32_t k = at; k < end; k++) {
         mma += blocks[k].warps * blocks[k].n[PTX_MMA];
-        for (unsigned class = 0; class < PTX_CLASSES; class++)
+        for (unsigned class = 0; class < PTX_CLASSES; class ++)
             if (class != PTX_MMA && class != PTX_MOVE) others += blocks[k].warps * blocks[k].n[class];
     }
     out->others = mma ? (double)others / (double)mma : 0;
@@ -158,7 +163,8 @@ static void count(Measure *m, const PtxFunction *f, Counts *out)
     out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
     count_loop(f, out);
     out->shared = m->program.kernels[0].shared;
-    unsigned by_registers = 65536 / (out->usage.registers * 128), by_shared = (164 << 10) / (out->shared + 1024);
+    unsigned by_registers = 65536 / (out->usage.registers * 128),
+             by_shared = (164 << 10) / (out->shared + 1024);
     out->blocks = by_registers < by_shared ? by_registers : by_shared;
 }
 
@@ -169,7 +175,8 @@ static const char *run(Measure *m, Counts *out)
     if (error) return error;
     uint64_t tasks = pack(m);
     const AttnCudaKernel *k = &m->program.kernels[0];
-    PtxLaunch launch = {ptx_find(m->module, k->name), {(uint32_t)tasks, 1, 1}, {k->threads, 1, 1}, k->shared, m->args};
+    PtxLaunch launch = {
+        ptx_find(m->module, k->name), {(uint32_t)tasks, 1, 1}, {k->threads, 1, 1}, k->shared, m->args};
     if (!ptx_launch(m->device, &launch)) return format(m->c, "%s", ptx_error(m->device));
     count(m, launch.function, out);
     return NULL;

@@ -85,7 +85,9 @@ static void print_kernel_comment(Printer *p, const Phase *phase)
 {
     const Tile *t = phase->tile;
     text_add(p->out, "\n// %s: ", phase->name);
-    if (t) text_add(p->out, "%u %s and %u %s at a time on tensor cores; ", t->queries, t->query->name, t->keys, t->key->name);
+    if (t)
+        text_add(p->out, "%u %s and %u %s at a time on tensor cores; ", t->queries, t->query->name, t->keys,
+                 t->key->name);
     if (phase->n_tasks)
         text_add(p->out, "a %s for every ", t ? "block" : "thread");
     else
@@ -143,7 +145,8 @@ static const AttnCudaKernel *print_kernels(Printer *p)
         const char *name = name_new(p->c, &p->globals, format(p->c, "%s_%s", p->pattern->name, phase->name));
         print_phase(p, phase, name);
         kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
-        if (phase->tile) kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(phase->tile), 0};
+        if (phase->tile)
+            kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(phase->tile), 0};
     }
     return kernels;
 }

@@ -461,7 +461,8 @@ void print_task_indices(Printer *p, const Phase *phase, const char *start, const
     }
     const char *task = one ? names[0] : "task";
     print_line(p, span);
-    text_add(p->out, "for (int64 %s = %s; %s < io.%s; %s += %s) {\n", task, start, task, p->tasks, task, step);
+    text_add(p->out, "for (int64 %s = %s; %s < io.%s; %s += %s) {\n", task, start, task, p->tasks, task,
+             step);
     p->indent++;
     for (unsigned k = 0; k < phase->n_tasks && !one; k++) {
         print_line(p, span);
