@@ -101,7 +101,7 @@ static void begin_warp(Warp *w)
     size_t slots = (size_t)(b->function->first_slot + b->function->n_slots);
     memset(w->slots, 0, slots * LANES * sizeof *w->slots);
     set_specials(w);
-    w->all = w->live = left >= LANES ? FULL : (1u << left) - 1;
+    w->live = left >= LANES ? FULL : (1u << left) - 1;
     w->path = (Path){w->live, b->function->first, 0, false};
     w->n_others = 0;
     w->state = RUNNING;

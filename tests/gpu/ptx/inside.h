@@ -66,7 +66,7 @@ void memory_begin_launch(PtxDevice *device, uint64_t blocks);
 void memory_free_all(PtxDevice *device);
 
 /* ---- The text: symbols, statements ---- */
-typedef enum SymbolKind { REGISTER, VARIABLE, LABEL, FUNCTION, TARGETS } SymbolKind;
+typedef enum SymbolKind { REGISTER, VARIABLE, LABEL, FUNCTION } SymbolKind;
 typedef struct Symbol {
     const char *name;
     SymbolKind kind;
@@ -80,7 +80,7 @@ typedef struct Symbol {
     uint32_t pc;            /* LABEL */
     bool defined;
     PtxFunction *function;  /* FUNCTION */
-    VEC(struct Symbol *) targets; /* TARGETS: of brx.idx */
+    VEC(struct Symbol *) targets; /* LABEL of .branchtargets: of brx.idx */
 } Symbol;
 
 typedef enum OperandKind {
@@ -203,7 +203,7 @@ struct Warp {
     Block *block;
     uint64_t *slots;            /* [slot][LANES] */
     uint32_t number, first_thread;
-    uint32_t live, all;         /* lanes that have not ended, and that there are */
+    uint32_t live;              /* lanes that have not ended */
     Path path;                  /* what runs */
     Path others[LANES];
     uint32_t n_others;
@@ -279,8 +279,7 @@ static inline uint64_t keep_bits(uint64_t v, unsigned bits)
 #define RUNS(X) \
     X(alu) X(carry) X(activemask) X(atom) X(bar) X(bar_warp) X(bra) X(brx) X(call) X(call_end) X(cp_async) \
     X(cp_commit) X(cp_wait) X(exit) X(nothing) X(load) X(ldmatrix) X(stmatrix) X(match) X(mma) X(movmatrix) \
-    X(mov_pack) X(mov_unpack) \
-    X(redux) X(ret) X(set) X(setp) X(shfl) X(store) X(trap) X(vote)
+    X(mov_pack) X(mov_unpack) X(redux) X(ret) X(set) X(setp) X(shfl) X(store) X(trap) X(vote)
 #define DECLARE(name) void run_##name(Warp *w, const Instruction *i, uint32_t mask);
 RUNS(DECLARE)
 #undef DECLARE
