@@ -108,6 +108,28 @@ static void print_check(Text *out, const Check *x, uint32_t number)
     text_add(out, "\n");
 }
 
+static void print_part(Text *out, const char *name, Node *value)
+{
+    if (!value) return;
+    text_add(out, "    %s ", name);
+    node_print(out, value);
+    text_add(out, "\n");
+}
+
+static void print_tile(Text *out, const Tile *t)
+{
+    text_add(out, "  tiles of %u %s and %u %s; of keys in\n", t->queries, t->query->name, t->keys,
+             t->key->name);
+    print_block(out, &t->range, 2);
+    text_add(out, "    those at %s\n", t->first->name);
+    print_block(out, &t->judge, 3);
+    print_part(out, "where", t->where);
+    print_part(out, "score", t->score);
+    print_part(out, "value", t->value);
+    for (unsigned k = 0; k < t->n_riders; k++) print_part(out, t->riders[k].tensor->name, t->riders[k].value);
+    text_add(out, "  which is\n");
+}
+
 void loops_print(Text *out, const Kernel *k)
 {
     text_add(out, "kernel %s\nbuffers\n", k->pattern->name);
@@ -120,6 +142,7 @@ void loops_print(Text *out, const Kernel *k)
         for (unsigned t = 0; t < phase->n_tasks; t++)
             text_add(out, "%s%s", t ? ", " : "", phase->tasks[t]->name);
         text_add(out, "]\n");
+        if (phase->tile) print_tile(out, phase->tile);
         print_block(out, &phase->body, 1);
     }
 }
@@ -217,6 +240,26 @@ static void check_block(Verify *v, const Block *block)
     for (uint32_t k = 0; k < block->n && !v->wrong; k++) check_statement(v, block->at[k]);
 }
 
+static void check_tile(Verify *v, const Tile *t)
+{
+    IndexSet outside = v->bound;
+    check_block(v, &t->range);
+    if (!v->assigned[t->begin->id] || !v->assigned[t->end->id]) fail(v, "no range of keys for", t->out->name);
+    set_add(&v->bound, t->first->id);
+    check_block(v, &t->judge);
+    set_add(&v->bound, t->query->id);
+    set_add(&v->bound, t->key->id);
+    v->assigned[t->dot->id] = v->assigned[t->max->id] = v->assigned[t->sum->id] = v->assigned[t->total->id] =
+        true;
+    check_node(v, t->where);
+    check_node(v, t->score);
+    if (t->sink) check_node(v, t->sink);
+    for (unsigned k = 0; k < t->n_riders; k++) check_node(v, t->riders[k].value);
+    set_add(&v->bound, t->column->id);
+    check_node(v, t->value);
+    v->bound = outside;
+}
+
 const char *loops_verify(Compilation *c, const Kernel *k)
 {
     Verify v = {.c = c, .k = k};
@@ -226,6 +269,7 @@ const char *loops_verify(Compilation *c, const Kernel *k)
         v.assigned = NEW_ARRAY(c, bool, k->n_locals + 1);
         for (unsigned t = 0; t < phase->n_tasks; t++) set_add(&v.bound, phase->tasks[t]->id);
         check_block(&v, &phase->body);
+        if (phase->tile) check_tile(&v, phase->tile);
     }
     return v.wrong;
 }

@@ -60,6 +60,32 @@ struct Statement {
     const char *text;     /* NOTE: a comment for dumps */
 };
 
+/* How a block of a GPU runs a softmax-weighted sum of rows with tensor cores: `queries` of one query index against all
+ * keys, `keys` at a time. The phase's body says what it computes; this adds nothing to that. Rows are READs of tensors of
+ * 16 bits whose last coordinate is the feature. */
+typedef struct TileRider { Tensor *tensor; Node *value; } TileRider;
+typedef struct Tile {
+    Index *query, *key, *column; /* column: the feature of values and output */
+    Index *block, *first;        /* the last task index: of `queries` queries; where a tile of keys begins */
+    unsigned queries, keys;
+    int64_t d, e;                /* features of q and k, of v */
+    Node *q, *k, *v;
+    Block range;                 /* sets begin and end: keys outside are hidden from the whole block */
+    Local *begin, *end;
+    Block judge;                 /* sets for the tile of keys: may a pair in it be visible (some), hidden (partial)? */
+    Local *some, *partial;
+    Node *where;                 /* is a pair visible? */
+    Local *dot;                  /* sum[d](q * k) */
+    Node *score;                 /* of dot, query, key */
+    Node *scale;                 /* score = dot * scale with scale > 0; NULL: it is more than that */
+    Node *sink;                  /* a score without a value, or NULL */
+    Local *max, *sum, *total;    /* of the scores; of exp(score - max); the weighted sum */
+    Tensor *out;
+    Node *value;                 /* of an element of it, of total */
+    TileRider *riders;           /* computed beside it, of max and sum: one value a query */
+    unsigned n_riders;
+} Tile;
+
 /* One phase: `tasks` are the combinations of its task indices, independent of each other; a barrier follows. */
 typedef struct Phase {
     const char *name;
@@ -68,7 +94,8 @@ typedef struct Phase {
     Block body;
     bool data_check;      /* only tests declared ranges of data: may be skipped if the caller vouches for them */
     unsigned stage;       /* number in Plan.stages + 1 of the stage that it belongs to; 0: none */
-    const char *plain;    /* why a pairwise stage does not run in strips, or NULL */
+    const char *plain;    /* why a pairwise stage does not run in strips or tiles, or NULL */
+    const Tile *tile;     /* how tensor cores run it, or NULL */
 } Phase;
 
 typedef enum CheckKind { CHECK_CONDITION, CHECK_DATA_RANGE, CHECK_RUN } CheckKind;

@@ -2,6 +2,7 @@
  * Requires: a verified Plan. Ensures: a Kernel that loops_verify accepts: no binders, every tensor has a
  * buffer, guarded reads stay guarded. Breaks: nothing; the Plan is only read. */
 #include "lower_internal.h"
+#include "lower_tile.h"
 #include "share.h"
 
 static void add_check(Kernel *k, Compilation *c, Check check) { PUSH(c, &k->checks, check); }
@@ -147,7 +148,8 @@ static void lower_stage(Lower *l, const Stage *s)
 {
     for (uint32_t k = 0; k < l->riders.n; k++)
         if (l->riders.at[k] == s->equation) return;
-    if (s->kind == STAGE_PAIRWISE && lower_strips(l, s)) return;
+    bool cuda = l->schedule.target == TARGET_CUDA;
+    if (s->kind == STAGE_PAIRWISE && (cuda ? lower_tiles(l, s) : lower_strips(l, s))) return;
     Phase phase = {.name = stage_title(l, s)};
     if (s->kind == STAGE_PAIRWISE) phase.plain = l->plain;
     choose_tasks(l, s, &phase);

@@ -636,7 +636,7 @@ bool lower_strips(Lower *l, const Stage *stage)
     Index *tile = t.queries[t.n - 1].tile;
     tile->extent = node_if(l->c, few, node_int(l->c, 0), tile->extent);
     if (t.ordered) bucket_phases(&t.bucket, few);
-    for (uint32_t k = 0; k < t.sums.n; k++) strip_summaries(&t.s, t.sums.at[k]);
+    for (uint32_t k = 0; k < t.sums.n; k++) lower_summaries(l, &t.s.lanes, t.sums.at[k]);
     Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
     phase.n_tasks = outer_dims(out, &t.inner, phase.tasks);

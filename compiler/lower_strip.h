@@ -99,7 +99,8 @@ Scope *strip_outside_open(Strip *s);          /* statements before the vector lo
 void strip_outside_close(Strip *s, Scope *here); /* ... until here */
 
 /* lower_summary.c */
-void strip_summaries(Strip *s, const Node *sum); /* of what its condition looks up; before the phase is opened */
+/* Of what the condition of a sum looks up along queries and keys; before the phase is opened. */
+void lower_summaries(Lower *l, const Box *queries, const Node *sum);
 
 /* lower_list.c */
 void strip_list(Strip *s);                    /* weights, factors and the condition in terms of lists */

@@ -61,10 +61,10 @@ static void summarise_read(void *context, const Node *n)
     if (dim >= 0) summarise(w->l, n->tensor, (unsigned)dim);
 }
 
-void strip_summaries(Strip *s, const Node *sum)
+void lower_summaries(Lower *l, const Box *queries, const Node *sum)
 {
-    Wanted w = {.l = s->l, .box = s->lanes};
+    Wanted w = {.l = l, .box = *queries};
     unsigned last = sum->n_vars - 1;
     w.box.sides[w.box.n++] = (BoxSide){sum->vars[last], binder_lo(sum, last), binder_hi(sum, last)};
-    node_visit(comp(s), binder_where(sum), summarise_read, &w);
+    node_visit(l->c, binder_where(sum), summarise_read, &w);
 }

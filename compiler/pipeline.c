@@ -328,11 +328,11 @@ static void look_at_performance(Pipeline *p, const Plan *plan, const Kernel *ker
     fail(p, PIPELINE_SOURCE, NULL);
 }
 
-Kernel *pipeline_lower(Pipeline *p, const Plan *plan)
+Kernel *pipeline_lower(Pipeline *p, const Plan *plan, const int64_t *fixed)
 {
     double start = now();
     const PipelineOptions *o = p->options;
-    Schedule schedule = o->target == TARGET_CUDA ? schedule_cuda() : schedule_cpu(o->cpus, o->f64);
+    Schedule schedule = o->target == TARGET_CUDA ? schedule_cuda(o->real, fixed) : schedule_cpu(o->cpus, o->f64);
     Kernel *kernel = lower(p->c, plan, schedule);
     verify(p, "loops", loops_verify(p->c, kernel));
     timed(p, "loops", start);
@@ -342,7 +342,7 @@ Kernel *pipeline_lower(Pipeline *p, const Plan *plan)
     return kernel;
 }
 
-Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern) { return pipeline_lower(p, pipeline_plan(p, pattern)); }
+Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern) { return pipeline_lower(p, pipeline_plan(p, pattern), NULL); }
 
 /* --- variants --- */
 
@@ -410,13 +410,15 @@ static void add_cpus(Pipeline *p, BackendJob *job, Kernel *kernel, const int64_t
     }
 }
 
-/* Variants of one pattern: those of fixed extents first. */
-static bool add_variants(Pipeline *p, BackendJob *job, Kernel *kernel, const SizeLists *lists)
+/* Variants of one pattern: those of fixed extents first. Schedules of GPUs depend on them. */
+static bool add_variants(Pipeline *p, BackendJob *job, Pattern *pattern, const SizeLists *lists)
 {
+    Plan *plan = pipeline_plan(p, pattern);
+    Kernel *kernel = pipeline_lower(p, plan, NULL);
     for (uint64_t number = 0;; number++) {
-        const int64_t *fixed = combination(p->c, kernel->pattern, lists, number);
+        const int64_t *fixed = combination(p->c, pattern, lists, number);
         if (!fixed) break;
-        add_cpus(p, job, kernel, fixed);
+        add_cpus(p, job, job->target == TARGET_CUDA ? pipeline_lower(p, plan, fixed) : kernel, fixed);
         if (job->variants.n > VARIANTS_MAX)
             return fail(p, PIPELINE_SOURCE, format(p->c, "--size: more than %d variants", VARIANTS_MAX));
     }
@@ -439,7 +441,7 @@ bool pipeline_job(Pipeline *p, BackendJob *job)
     if (!p->program->patterns.n)
         return fail(p, PIPELINE_SOURCE, format(p->c, "%s has no pattern to compile", p->options->path));
     for (uint32_t k = 0; k < p->program->patterns.n; k++)
-        if (!add_variants(p, job, pipeline_kernel(p, p->program->patterns.at[k]), &lists)) return false;
+        if (!add_variants(p, job, p->program->patterns.at[k], &lists)) return false;
     return !p->status;
 }
 

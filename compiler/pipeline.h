@@ -62,7 +62,8 @@ bool pipeline_check(Pipeline *p); /* then p->program holds only the patterns ask
 /* One pattern after the check, verified after every pass. A pass that breaks its own promises is a BUG. */
 Graph *pipeline_graph(Pipeline *p, Pattern *pattern);
 Plan *pipeline_plan(Pipeline *p, Pattern *pattern);
-Kernel *pipeline_lower(Pipeline *p, const Plan *plan);
+/* fixed: extents of a variant by Index.number, -1: open; NULL: all are. */
+Kernel *pipeline_lower(Pipeline *p, const Plan *plan, const int64_t *fixed);
 Kernel *pipeline_kernel(Pipeline *p, Pattern *pattern); /* both */
 /* TOKENS to LOOPS of all patterns, as text. */
 bool pipeline_print(Pipeline *p, Emit what, Text *out);

@@ -37,4 +37,7 @@ Schedule schedule_cpu(const char *cpus, bool f64)
     return (Schedule){.target = TARGET_CPU, .lanes = (all_wide ? 32u : 16u) / (f64 ? 2 : 1)};
 }
 
-Schedule schedule_cuda(void) { return (Schedule){.target = TARGET_CUDA, .many_tasks = true}; }
+Schedule schedule_cuda(StorageType real, const int64_t *fixed)
+{
+    return (Schedule){.target = TARGET_CUDA, .many_tasks = true, .real = real, .fixed = fixed};
+}

@@ -20,7 +20,7 @@ CudaProgram cuda_print(const BackendJob *job, const Variant *variant, bool lines
 /* What a module embeds for a variant: kernels for job->archs. NULL, or an error text. */
 const char *cuda_embed(const BackendJob *job, const Variant *variant, const AttnCuda **cuda);
 
-/* The text of --emit=cuda or ptx: all patterns, their most general variants. */
+/* The text of --emit=cuda or ptx: all patterns, the most special variant of each. */
 const char *cuda_emit(const BackendJob *job, Emit what, Text *out);
 
 #endif

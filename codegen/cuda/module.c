@@ -108,8 +108,7 @@ const char *cuda_emit(const BackendJob *job, Emit what, Text *out)
     const char *error = NULL;
     for (uint32_t k = 0; k < job->variants.n && !error; k++) {
         const Variant *v = &job->variants.at[k];
-        bool last = k + 1 == job->variants.n || job->variants.at[k + 1].kernel != v->kernel;
-        if (!last) continue;
+        if (k && job->variants.at[k - 1].kernel->pattern == v->kernel->pattern) continue;
         CudaProgram program = cuda_print(job, v, what == EMIT_PTX);
         if (out->n) text_add(out, "\n");
         if (what == EMIT_PTX)

@@ -83,9 +83,13 @@ static void collect_spans(Compilation *c, const Block *block, Spans *spans)
 
 static void print_kernel_comment(Printer *p, const Phase *phase)
 {
+    const Tile *t = phase->tile;
     text_add(p->out, "\n// %s: ", phase->name);
+    if (t)
+        text_add(p->out, "%u %s and %u %s at a time on tensor cores; ", t->queries, t->query->name, t->keys,
+                 t->key->name);
     if (phase->n_tasks)
-        text_add(p->out, "a thread for every ");
+        text_add(p->out, "a %s for every ", t ? "block" : "thread");
     else
         text_add(p->out, "one thread");
     for (unsigned k = 0; k < phase->n_tasks; k++)
@@ -114,8 +118,8 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_phase_body(p, phase);
     p->out = out;
     print_kernel_comment(p, phase);
-    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n", THREADS,
-             name, p->args);
+    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n",
+             phase->tile ? TILE_THREADS : THREADS, name, p->args);
     if (!phase->data_check) /* volatile: another block may be setting it */
         text_add(out, "    if (*(volatile int *)args.%s) return;\n", p->status);
     text_add(out, "    const %s io(args);\n", p->view);
@@ -141,6 +145,8 @@ static const AttnCudaKernel *print_kernels(Printer *p)
         const char *name = name_new(p->c, &p->globals, format(p->c, "%s_%s", p->pattern->name, phase->name));
         print_phase(p, phase, name);
         kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
+        if (phase->tile)
+            kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(phase->tile), 0};
     }
     return kernels;
 }

@@ -3,6 +3,7 @@
  *   print_args.c       the parameter of the kernels: layout,     print_statement.c  statements
  *                      access to buffers, extents                print_share.c      what is computed once
  *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
+ *   print_tile.c       kernels for tensor cores
  *   prelude.c          helpers in CUDA C
  * The program includes nothing. The parameter of its kernels is a struct whose fields runtime/abi.h describes;
  * what they make of it, `io`, gives access to the buffers, so that kernels read as the pattern does:
@@ -29,6 +30,7 @@ const char *name_clean(Compilation *c, const char *like); /* an identifier, take
 typedef struct PrintBuffer {
     const Buffer *buffer;
     const char *access;      /* method */
+    const char *address;     /* method that points at elements; NULL: not wanted */
     const char *data;        /* field: where it begins */
     const char *group, *type, *strides; /* fields of a bound one */
     const char *element;     /* C type in memory */
@@ -110,9 +112,12 @@ const char *print_type(Printer *p, const Node *n);       /* its C type */
 void print_node(Printer *p, const Node *n, Strength around);
 void print_as(Printer *p, const Node *n, const char *type, Strength around); /* a real, converted */
 void print_access(Printer *p, const Tensor *t, Node *const *at); /* `io.q(b, h, i, d)` */
+void print_address(Printer *p, const Tensor *t, Node *const *at); /* `io.q_at(b, h, i, 0)`: the last one is 0 */
 /* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is
  * given a variable is printed for BIND_MULTIPLY. */
 bool print_may_fuse(Printer *p, const Node *n);
+/* A read that tests its coordinates: they stand in its text twice. */
+bool print_guarded(const Printer *p, const Node *n);
 /* How many operands are evaluated whatever the others are. */
 unsigned print_sure(const Node *n);
 
@@ -126,10 +131,19 @@ void print_forget(Printer *p, uint32_t mark);
 /* Declares variables for what changes with none of the loops in `body`; repeated: the body itself is that of
  * one. */
 void print_invariants(Printer *p, const Block *body, bool repeated, Span span);
+void print_invariants_of(Printer *p, unsigned n, Node *const *roots); /* of values that loops need */
 
 /* ---- print_statement.c ---- */
 void print_phase_body(Printer *p, const Phase *phase);
 void print_block(Printer *p, const Block *block);
+void print_part(Printer *p, const Block *block); /* its locals stay declared */
+/* Opens the loop over tasks. */
+void print_task_indices(Printer *p, const Phase *phase, const char *start, const char *step);
 void print_head(Printer *p, const Index *variable, Span span); /* heads that follow from a new value of it */
+
+/* ---- print_tile.c ---- */
+enum { TILE_THREADS = 128 };
+void print_tile_body(Printer *p, const Phase *phase);
+unsigned print_tile_shared(const Tile *t); /* bytes of shared memory of a block */
 
 #endif

@@ -319,8 +319,8 @@ static const char *result_type(Printer *p, const PrintBuffer *b)
     return t->type == TYPE_BOOL ? "bool " : format(p->c, "%s ", p->real);
 }
 
-/* On one line where that is short. */
-static void print_accessor(Printer *p, const PrintBuffer *b)
+/* On one line where that is short. address: a pointer to the element. */
+static void print_accessor(Printer *p, const PrintBuffer *b, bool address)
 {
     enum { LINE = 110 };
     const Tensor *t = b->buffer->tensor;
@@ -328,7 +328,10 @@ static void print_accessor(Printer *p, const PrintBuffer *b)
     Text head = {.c = p->c}, body = {.c = p->c}, *out = p->out;
     const char *at[MAX_INDICES];
     p->out = &head;
-    text_add(p->out, "    __device__ %s%s(", result_type(p, b), b->access);
+    if (address)
+        text_add(p->out, "    __device__ %s%s *%s(", b->written ? "" : "const ", b->element, b->address);
+    else
+        text_add(p->out, "    __device__ %s%s(", result_type(p, b), b->access);
     for (unsigned d = 0; d < t->n_dims; d++) {
         at[d] = name_new(p->c, &own, t->dims[d]->name);
         bool ring = b->buffer->ring == (int)d;
@@ -336,7 +339,10 @@ static void print_accessor(Printer *p, const PrintBuffer *b)
     }
     text_add(p->out, ") const");
     p->out = &body;
-    if (b->buffer->kind == BUFFER_BOUND)
+    if (address) {
+        text_add(p->out, "%s + ", b->data);
+        print_strided_offset(p, b, at);
+    } else if (b->buffer->kind == BUFFER_BOUND)
         print_bound_element(p, b, at);
     else
         print_dense_element(p, b, at);
@@ -357,7 +363,10 @@ void print_args(Printer *p)
     text_add(p->out, "};\n\n// With what follows from it.\nstruct %s : %s {\n", p->view, p->args);
     Text methods = {.c = p->c}, *out = p->out;
     p->out = &methods; /* they may need extents, which are printed first */
-    for (unsigned k = 0; k < p->n_buffers; k++) print_accessor(p, &p->buffers[k]);
+    for (unsigned k = 0; k < p->n_buffers; k++) {
+        print_accessor(p, &p->buffers[k], false);
+        if (p->buffers[k].address) print_accessor(p, &p->buffers[k], true);
+    }
     p->out = out;
     print_constructor(p);
     print_extents(p);

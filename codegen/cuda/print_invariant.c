@@ -95,16 +95,31 @@ static void collect_block(Invariants *v, const Block *block, bool repeated, bool
     }
 }
 
+static void declare(Invariants *v, Span span)
+{
+    Printer *p = v->p;
+    p->now++;
+    if (!v->found.n) return;
+    p->eager = p->careful = true;
+    print_shared(p, span, v->found.n, v->found.at);
+    for (uint32_t k = 0; k < v->found.n; k++)
+        if (!p->memo[v->found.at[k]->id]) print_declared(p, v->found.at[k]);
+    p->eager = p->careful = false;
+}
+
 void print_invariants(Printer *p, const Block *body, bool repeated, Span span)
 {
     Invariants v = {.p = p};
     p->now += 2; /* two stamps */
     collect_block(&v, body, repeated, true);
-    p->now++;
-    if (!v.found.n) return;
-    p->eager = p->careful = true;
-    print_shared(p, span, v.found.n, v.found.at);
-    for (uint32_t k = 0; k < v.found.n; k++)
-        if (!p->memo[v.found.at[k]->id]) print_declared(p, v.found.at[k]);
-    p->eager = p->careful = false;
+    declare(&v, span);
+}
+
+void print_invariants_of(Printer *p, unsigned n, Node *const *roots)
+{
+    Invariants v = {.p = p};
+    p->now += 2;
+    for (unsigned k = 0; k < n; k++)
+        if (roots[k]) collect(&v, roots[k], false);
+    declare(&v, (Span){0});
 }

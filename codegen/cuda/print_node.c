@@ -183,6 +183,21 @@ void print_access(Printer *p, const Tensor *t, Node *const *at)
     text_add(p->out, ")");
 }
 
+void print_address(Printer *p, const Tensor *t, Node *const *at)
+{
+    PrintBuffer *b = &p->buffers[p->buffer_of[t->id] - 1];
+    if (!b->address) b->address = name_new(p->c, &p->members, format(p->c, "%s_at", b->access));
+    text_add(p->out, "io.%s(", b->address);
+    for (unsigned d = 0; d + 1 < t->n_dims; d++) {
+        if (b->heads == (int)d)
+            print_head_coordinate(p, b, at[d]);
+        else
+            print_node(p, at[d], BIND_ANY);
+        text_add(p->out, ", ");
+    }
+    text_add(p->out, "0)");
+}
+
 /* Is this coordinate a variable that takes values of the dimension alone? */
 static bool is_sure(const Printer *p, const Node *at, const Index *dim)
 {
@@ -191,10 +206,10 @@ static bool is_sure(const Printer *p, const Node *at, const Index *dim)
            (dim->extent && at->index->extent == dim->extent);
 }
 
-static bool needs_guards(const Printer *p, const Node *n)
+bool print_guarded(const Printer *p, const Node *n)
 {
     bool needs = false;
-    for (unsigned d = 0; (n->guarded || p->careful) && d < n->n_args; d++)
+    for (unsigned d = 0; n->op == N_READ && (n->guarded || p->careful) && d < n->n_args; d++)
         needs = needs || !is_sure(p, n->args[d], n->tensor->dims[d]);
     return needs;
 }
@@ -218,7 +233,7 @@ static void print_read(Printer *p, const Node *n, Strength around)
     const PrintBuffer *b = buffer_of(p, n->tensor);
     const char *type = print_type(p, n);
     bool converts = b->written && n->type == TYPE_REAL && strcmp(b->element, type);
-    bool guarded = needs_guards(p, n);
+    bool guarded = print_guarded(p, n);
     Strength own = guarded ? BIND_CONDITIONAL : converts ? BIND_UNARY : BIND_POSTFIX;
     open(p, own, around);
     if (guarded) {
@@ -241,7 +256,7 @@ static void print_compare(Printer *p, const Node *n, Strength around)
 {
     const Node *x = n->args[0], *y = n->args[1];
     bool equality = n->op == N_EQ || n->op == N_NE;
-    const char *operator = n->op == N_EQ ? "==" : n->op == N_NE ? "!=" : n->op == N_LT ? "<" : "<=";
+    const char *operator= n->op == N_EQ ? "==" : n->op == N_NE ? "!=" : n->op == N_LT ? "<" : "<=";
     const char *type = x->type != TYPE_REAL                     ? NULL
                        : print_exact(p, x) && print_exact(p, y) ? "double"
                                                                 : p->real;

@@ -18,8 +18,9 @@ static bool is_costly(const Node *n)
 static unsigned size_of(const Printer *p, const Node *n, unsigned most)
 {
     if (n->n_args == 0 || p->memo[n->id]) return 0;
-    unsigned size = 1;
-    for (unsigned k = 0; k < n->n_args && size <= most; k++) size += size_of(p, n->args[k], most - size);
+    unsigned size = 1, times = print_guarded(p, n) ? 2 : 1;
+    for (unsigned k = 0; k < n->n_args && size <= most; k++)
+        size += times * size_of(p, n->args[k], most - size);
     return size;
 }
 
@@ -28,7 +29,11 @@ static void count(Printer *p, const Node *n)
     if (p->stamp[n->id] != p->now) {
         p->stamp[n->id] = p->now;
         p->uses[n->id] = 0;
-        for (unsigned k = 0; k < n->n_args && !p->memo[n->id]; k++) count(p, n->args[k]);
+        bool twice = print_guarded(p, n);
+        for (unsigned k = 0; k < n->n_args && !p->memo[n->id]; k++) {
+            count(p, n->args[k]);
+            if (twice) count(p, n->args[k]);
+        }
     }
     p->uses[n->id]++;
 }

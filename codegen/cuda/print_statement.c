@@ -398,9 +398,8 @@ static unsigned roots_of(Printer *p, const Statement *s, Node ***roots)
     return n;
 }
 
-void print_block(Printer *p, const Block *block)
+static void print_statements(Printer *p, const Block *block)
 {
-    uint32_t names = p->own.taken.n;
     for (uint32_t k = 0; k < block->n; k++) {
         const Statement *s = block->at[k];
         NewLocals new = {p, block, k};
@@ -413,7 +412,19 @@ void print_block(Printer *p, const Block *block)
         print_statement(p, s, !known && declares(p, s), mark);
         print_forget(p, mark);
     }
+}
+
+void print_block(Printer *p, const Block *block)
+{
+    uint32_t names = p->own.taken.n;
+    print_statements(p, block);
     p->own.taken.n = names;
+}
+
+void print_part(Printer *p, const Block *block)
+{
+    place_locals(p, block);
+    print_statements(p, block);
 }
 
 /* ---- a phase ---- */
@@ -439,8 +450,7 @@ static void note_heads(Printer *p, const Block *block)
     }
 }
 
-/* One thread a task, as many at once as the grid has threads. */
-static void print_tasks(Printer *p, const Phase *phase)
+void print_task_indices(Printer *p, const Phase *phase, const char *start, const char *step)
 {
     const char *names[MAX_INDICES];
     Span span = {0};
@@ -451,8 +461,8 @@ static void print_tasks(Printer *p, const Phase *phase)
     }
     const char *task = one ? names[0] : "task";
     print_line(p, span);
-    text_add(p->out, "for (int64 %s = thread(); %s < io.%s; %s += threads()) {\n", task, task, p->tasks,
-             task);
+    text_add(p->out, "for (int64 %s = %s; %s < io.%s; %s += %s) {\n", task, start, task, p->tasks, task,
+             step);
     p->indent++;
     for (unsigned k = 0; k < phase->n_tasks && !one; k++) {
         print_line(p, span);
@@ -473,11 +483,16 @@ void print_phase_body(Printer *p, const Phase *phase)
     for (unsigned k = 0; k < p->n_buffers; k++) p->buffers[k].head = NULL, p->buffers[k].head_of = NULL;
     memset(p->locals, 0, sizeof *p->locals * (p->kernel->n_locals + 1));
     note_heads(p, &phase->body);
-    place_locals(p, &phase->body);
     p->bound = p->whole = (IndexSet){{0}};
     print_forget(p, 0);
+    if (phase->tile) {
+        print_tile_body(p, phase);
+        print_forget(p, 0);
+        return;
+    }
+    place_locals(p, &phase->body);
     print_invariants(p, &phase->body, true, (Span){0});
-    print_tasks(p, phase);
+    print_task_indices(p, phase, "thread()", "threads()"); /* one thread a task */
     print_invariants(p, &phase->body, false, (Span){0});
     print_block(p, &phase->body);
     print_forget(p, 0);

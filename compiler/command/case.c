@@ -66,6 +66,26 @@ AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pat
                                 .real = o->real != STORAGE_FLOAT ? options_dtype(o) : NULL};
 }
 
+enum { MOST_FIXED = 512 };
+
+const char *const *case_fixed_sizes(Call *call)
+{
+    Strings list = {0};
+    for (uint32_t k = 0; k < call->pattern->tensors.n; k++) {
+        const Tensor *t = call->pattern->tensors.at[k];
+        const Index *last = t->n_dims ? t->dims[t->n_dims - 1] : NULL;
+        if (!last || last->ambient || last->extent || t->type != TYPE_REAL) continue;
+        int64_t extent = call->extents[last->number];
+        const char *name = call->pattern->indices.at[last->number]->name;
+        const char *text = format(call->c, "%s=%lld", name, (long long)extent);
+        bool known = extent > MOST_FIXED;
+        for (uint32_t i = 0; i < list.n; i++) known = known || !strcmp(list.at[i], text);
+        if (!known) PUSH(call->c, &list, text);
+    }
+    PUSH(call->c, &list, NULL);
+    return list.at;
+}
+
 /* ---- what is shown ---- */
 
 static void add_param(Text *out, const Call *call, const Param *p)

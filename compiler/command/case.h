@@ -14,6 +14,8 @@ const char *case_sizes(Call *call, const Options *o);  /* --size */
 const char *case_inputs(Call *call, const Options *o); /* -i */
 /* The options as libattn takes them, lists ended by NULL. */
 AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern);
+/* The last dimensions of real tensors as constants, as a program that cares for speed has them compiled: --size options. */
+const char *const *case_fixed_sizes(Call *call);
 /* `"i": 64, "j": 64` and `"window": 256`: members of JSON objects. */
 void case_json_sizes(Text *out, const Call *call);
 void case_json_params(Text *out, const Call *call);

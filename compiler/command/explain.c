@@ -230,7 +230,7 @@ int command_explain(Compilation *c, const Options *o, const char *file)
     if (wrong) return complain("%s", wrong);
     x->host = profile_of_host(c);
     x->plan = pipeline_plan(&p, x->pattern);
-    Kernel *kernel = pipeline_lower(&p, x->plan);
+    Kernel *kernel = pipeline_lower(&p, x->plan, NULL);
     ExplainOptions how = {.f64 = o->f64,
                           .threads = (int)o->threads,
                           .machine = {x->host.peak, x->host.read, x->host.caches[PROFILE_CACHES - 1]}};

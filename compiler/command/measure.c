@@ -10,7 +10,7 @@
 #include "compiler/command/profile.h"
 #include "compiler/explain.h"
 
-enum { ROUNDS = 9, SGEMM_SIZE = 1024, MOST_FIXED = 512 };
+enum { ROUNDS = 9, SGEMM_SIZE = 1024 };
 static const double enough = 4; /* seconds of measuring */
 
 typedef struct Measure {
@@ -28,25 +28,6 @@ static int by_number(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
-}
-
-/* The last dimensions of real tensors as constants, as a program that cares for speed has them compiled. */
-static const char *const *fixed_sizes(Measure *m)
-{
-    Strings list = {0};
-    for (uint32_t k = 0; k < m->pattern->tensors.n; k++) {
-        const Tensor *t = m->pattern->tensors.at[k];
-        const Index *last = t->n_dims ? t->dims[t->n_dims - 1] : NULL;
-        if (!last || last->ambient || last->extent || t->type != TYPE_REAL) continue;
-        int64_t extent = m->call.extents[last->number];
-        const char *text =
-            format(m->c, "%s=%lld", m->pattern->indices.at[last->number]->name, (long long)extent);
-        bool known = extent > MOST_FIXED;
-        for (uint32_t i = 0; i < list.n; i++) known = known || !strcmp(list.at[i], text);
-        if (!known) PUSH(m->c, &list, text);
-    }
-    PUSH(m->c, &list, NULL);
-    return list.at;
 }
 
 static const char *time_runs(Measure *m, AttnLibrary *library)
@@ -74,7 +55,7 @@ static const char *measure(Measure *m)
     AttnLibrary *library;
     AttnError *error = NEW(m->c, AttnError);
     const Source *source = &m->c->sources.at[m->p.source];
-    options.sizes = fixed_sizes(m);
+    options.sizes = case_fixed_sizes(&m->call);
     announce_backend(m->c);
     if (attn_compile_string(source->text, source->path, &options, &library, error)) return error->text;
     const char *wrong = time_runs(m, library);
@@ -100,7 +81,7 @@ static void look(Measure *m)
     m->sgemm = cuda ? 0 : host_sgemm_flops(SGEMM_SIZE, threads);
     if (cuda) look_at_device(m);
     Plan *plan = pipeline_plan(&m->p, m->pattern);
-    Kernel *kernel = pipeline_lower(&m->p, plan);
+    Kernel *kernel = pipeline_lower(&m->p, plan, NULL);
     ExplainOptions options = {.f64 = m->o->f64,
                               .threads = threads,
                               .machine = {host.peak, host.read, host.caches[PROFILE_CACHES - 1]}};

@@ -212,7 +212,7 @@ static void check_mistake(const char *definition, const char *words, bool fails)
     end(&k);
 }
 
-Test(kernels, no_barrier) { check_mistake("NO_BARRIER", "a cp.async is under way", true); }
+Test(kernels, no_barrier) { check_mistake("NO_BARRIER", "race in shared memory", true); }
 Test(kernels, no_wait) { check_mistake("NO_WAIT", "a cp.async is under way", true); }
 Test(kernels, no_bound) { check_mistake("NO_BOUND", "out of bounds", true); }
 Test(kernels, no_swizzle) { check_mistake("NO_SWIZZLE", "", false); }

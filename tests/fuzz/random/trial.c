@@ -179,7 +179,7 @@ static void run_oracles(Trial *t, const TrialOptions *options, Outcome *o, Share
     Graph *graph = pipeline_graph(&t->pipeline, t->pattern);
     strcpy(shared->stage, "lowering");
     Plan *plan = pipeline_plan(&t->pipeline, t->pattern);
-    Kernel *kernel = pipeline_lower(&t->pipeline, plan);
+    Kernel *kernel = pipeline_lower(&t->pipeline, plan, NULL);
     for (unsigned k = 0; k < options->sizes && o->verdict == FINE; k++) {
         Call *call = &t->calls[k];
         CallResult loops;
@@ -348,7 +348,7 @@ static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, c
 static bool child(const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
 {
     static Trial trials[BATCH_MAX];
-    alarm(SECONDS_MAX + n);
+    alarm((options->target ? 4 : 1) * (SECONDS_MAX + n)); /* NVRTC takes its time */
     for (unsigned k = 0; k < n; k++) {
         s->at = k;
         run_program(&trials[k], &programs[k], options, &s->outcomes[k], s);

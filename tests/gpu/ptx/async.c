@@ -68,7 +68,7 @@ void run_cp_wait(Warp *w, const Instruction *i, uint32_t mask)
             bool done = i->offset == PREVIOUS_ALL ||
                         (p->group[lane] != UNCOMMITTED && p->group[lane] + i->offset < w->committed[lane]);
             if (!done) continue;
-            shared_arrive(w, p->to[lane], p->data[lane], p->bytes);
+            shared_arrive(w, lane, p->to[lane], p->data[lane], p->bytes);
             p->mask &= ~(1u << lane);
         }
         if (p->mask && kept++ != k) w->pending.at[kept - 1] = *p;

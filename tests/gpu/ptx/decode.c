@@ -172,6 +172,13 @@ static int32_t destination(const Decoder *d, const Operand *o)
     return register_slot(d, o);
 }
 
+/* The same where there must be one. */
+static int32_t result(const Decoder *d, const Operand *o)
+{
+    if (o->kind == O_SINK) fail_statement(d, "the result must be a register");
+    return destination(d, o);
+}
+
 /* The elements of a vector, or the one operand. Returns how many. */
 static uint8_t sources(const Decoder *d, const Operand *o, Type t, int32_t slots[MAX_VECTOR])
 {
@@ -247,7 +254,7 @@ static Type operand_type(const Instruction *i, uint32_t n)
 static void decode_alu(const Decoder *d)
 {
     Instruction *i = d->i;
-    i->d[0] = destination(d, operand(d, 0));
+    i->d[0] = result(d, operand(d, 0));
     i->n_operands = (uint8_t)d->s->n;
     int32_t *slots[] = {NULL, i->a, i->b, i->c, &i->e};
     if (d->s->n > 5) fail_statement(d, "too many operands");
@@ -271,7 +278,7 @@ static void decode_warp(const Decoder *d)
         return;
     }
     if (i->run == run_nothing || d->s->n == 0) return;
-    i->d[0] = destination(d, operand(d, 0));
+    i->d[0] = result(d, operand(d, 0));
     i->d[1] = NO_SLOT;
     if (operand(d, 0)->n == 1 && operand(d, 0)->at) i->d[1] = destination(d, operand(d, 0)->at);
     int32_t *slots[] = {NULL, i->a, i->b, i->c};
@@ -315,7 +322,7 @@ static void decode_cvt(const Decoder *d)
 {
     if (!d->i->types[1]) fail_statement(d, "expected two types");
     d->i->n_operands = (uint8_t)d->s->n;
-    d->i->d[0] = destination(d, operand(d, 0));
+    d->i->d[0] = result(d, operand(d, 0));
     d->i->a[0] = source(d, operand(d, 1), (Type)d->i->from);
     d->i->b[0] = d->s->n > 2 ? source(d, operand(d, 2), (Type)d->i->from) : d->i->a[0];
     d->i->c[0] = d->i->a[0];
@@ -337,7 +344,7 @@ static void decode_mov(const Decoder *d)
     } else if (from->kind == O_VECTOR) {
         d->i->run = run_mov_pack;
         d->i->n = sources(d, from, NO_TYPE, d->i->a);
-        d->i->d[0] = destination(d, to);
+        d->i->d[0] = result(d, to);
     } else {
         decode_alu(d);
     }

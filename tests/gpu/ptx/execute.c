@@ -101,7 +101,7 @@ static void begin_warp(Warp *w)
     size_t slots = (size_t)(b->function->first_slot + b->function->n_slots);
     memset(w->slots, 0, slots * LANES * sizeof *w->slots);
     set_specials(w);
-    w->all = w->live = left >= LANES ? FULL : (1u << left) - 1;
+    w->live = left >= LANES ? FULL : (1u << left) - 1;
     w->path = (Path){w->live, b->function->first, 0, false};
     w->n_others = 0;
     w->state = RUNNING;
@@ -154,6 +154,10 @@ static void allocate_block(Block *b)
     b->shadow = (Shadow){.granule = granule, .n = n};
     b->shadow.writer = NEW_ARRAY(&b->c, uint32_t, n);
     b->shadow.writer_line = NEW_ARRAY(&b->c, uint32_t, n);
+    b->shadow.write_sync = NEW_ARRAY(&b->c, uint32_t, n);
+    b->shadow.read_sync = NEW_ARRAY(&b->c, uint32_t, n);
+    b->shadow.read_lanes = NEW_ARRAY(&b->c, uint32_t, n);
+    b->shadow.write_lane = NEW_ARRAY(&b->c, uint8_t, n);
     b->shadow.reader = NEW_ARRAY(&b->c, uint32_t, (size_t)n * b->n_warps);
     b->shadow.pending = NEW_ARRAY(&b->c, uint8_t, n);
     b->warps = NEW_ARRAY(&b->c, Warp, b->n_warps);

@@ -66,7 +66,7 @@ void memory_begin_launch(PtxDevice *device, uint64_t blocks);
 void memory_free_all(PtxDevice *device);
 
 /* ---- The text: symbols, statements ---- */
-typedef enum SymbolKind { REGISTER, VARIABLE, LABEL, FUNCTION, TARGETS } SymbolKind;
+typedef enum SymbolKind { REGISTER, VARIABLE, LABEL, FUNCTION } SymbolKind;
 typedef struct Symbol {
     const char *name;
     SymbolKind kind;
@@ -80,7 +80,7 @@ typedef struct Symbol {
     uint32_t pc;            /* LABEL */
     bool defined;
     PtxFunction *function;  /* FUNCTION */
-    VEC(struct Symbol *) targets; /* TARGETS: of brx.idx */
+    VEC(struct Symbol *) targets; /* LABEL of .branchtargets: of brx.idx */
 } Symbol;
 
 typedef enum OperandKind {
@@ -203,7 +203,7 @@ struct Warp {
     Block *block;
     uint64_t *slots;            /* [slot][LANES] */
     uint32_t number, first_thread;
-    uint32_t live, all;         /* lanes that have not ended, and that there are */
+    uint32_t live;              /* lanes that have not ended */
     Path path;                  /* what runs */
     Path others[LANES];
     uint32_t n_others;
@@ -212,6 +212,7 @@ struct Warp {
     uint32_t barrier;           /* where it waits */
     const Instruction *waiting; /* bar.red: takes its result */
     uint32_t clock[MAX_WARPS];  /* vector clock */
+    uint32_t sync;              /* number of the interval since its lanes were last ordered */
     uint32_t floor;             /* everything of the block up to this time happened before */
     uint8_t carry[LANES];
     uint32_t committed[LANES];  /* groups of cp.async */
@@ -230,6 +231,8 @@ typedef struct Barrier {
 typedef struct Shadow {
     uint32_t *writer;   /* time << 6 | strong << 5 | warp */
     uint32_t *writer_line;
+    uint32_t *write_sync, *read_sync, *read_lanes; /* within a warp: in which interval, by which lanes */
+    uint8_t *write_lane;
     uint32_t *reader;   /* [granule][warp]: time */
     uint8_t *pending;   /* a cp.async is under way */
     uint32_t granule, base, n; /* base: time at which the block began */
@@ -245,6 +248,7 @@ struct Block {
     Warp *warps;
     Barrier barriers[MAX_BARRIERS];
     uint32_t time;              /* grows with every barrier, never reset between blocks */
+    uint32_t syncs;             /* the last number of an interval */
     unsigned char *shared, *local;
     uint32_t shared_bytes, local_bytes; /* local: per thread */
     Shadow shadow;
@@ -275,24 +279,24 @@ static inline uint64_t keep_bits(uint64_t v, unsigned bits)
 #define RUNS(X) \
     X(alu) X(carry) X(activemask) X(atom) X(bar) X(bar_warp) X(bra) X(brx) X(call) X(call_end) X(cp_async) \
     X(cp_commit) X(cp_wait) X(exit) X(nothing) X(load) X(ldmatrix) X(stmatrix) X(match) X(mma) X(movmatrix) \
-    X(mov_pack) X(mov_unpack) \
-    X(redux) X(ret) X(set) X(setp) X(shfl) X(store) X(trap) X(vote)
+    X(mov_pack) X(mov_unpack) X(redux) X(ret) X(set) X(setp) X(shfl) X(store) X(trap) X(vote)
 #define DECLARE(name) void run_##name(Warp *w, const Instruction *i, uint32_t mask);
 RUNS(DECLARE)
 #undef DECLARE
 
+/* atomic: reads and writes; strong: meant for other threads; matrix: for all lanes of the warp. */
+typedef struct Access { uint32_t bytes; bool write, atomic, strong, matrix; } Access;
 /* The host's bytes behind an access of one lane; ends the launch when it is not allowed. `space` becomes the
  * one that a generic address is in, and `address` the one in it. */
-typedef struct Access { uint32_t bytes; bool write, atomic, strong; } Access; /* atomic: reads and writes */
+unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address, Access access);
 const char *access_verb(Access access);
 unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access);
-unsigned char *memory_at(Warp *w, Space *space, uint32_t lane, uint64_t *address, Access access);
 /* The same for shared memory, against its shadow; two strong accesses are no race. */
 unsigned char *shared_at(Warp *w, uint32_t lane, uint64_t address, Access access);
 void shared_begin_block(Block *b);
 /* A cp.async begins and ends: nobody may look in between. */
 void shared_pend(Warp *w, uint32_t lane, uint64_t address, uint32_t bytes);
-void shared_arrive(Warp *w, uint64_t address, const unsigned char *data, uint32_t bytes);
+void shared_arrive(Warp *w, uint32_t lane, uint64_t address, const unsigned char *data, uint32_t bytes);
 /* Sectors or bank conflicts of one request, by the lanes' addresses in that space. */
 void traffic_count(Warp *w, Space space, const uint64_t address[LANES], uint32_t mask, uint32_t bytes);
 

@@ -107,7 +107,9 @@ void run_atom(Warp *w, const Instruction *i, uint32_t mask)
     EACH (lane, mask) {
         uint64_t where = base[lane] + (uint64_t)i->offset, old = 0;
         Space space = (Space)i->space;
-        unsigned char *at = memory_at(w, &space, lane, &where, (Access){i->bytes, true, true, true});
+        unsigned char *at =
+            memory_at(w, &space, lane, &where,
+                      (Access){.bytes = i->bytes, .write = true, .atomic = true, .strong = true});
         memcpy(&old, at, i->bytes);
         uint64_t v = atomic_value(w, i, lane, old);
         memcpy(at, &v, i->bytes);

@@ -7,8 +7,7 @@
  * the kernel, the line of the PTX (and of the source, by .loc), block and thread. Counters say what an
  * instruction-level profiler would.
  *
- * Meanings and layouts: PTX ISA 9.0. Not modelled: memory ordering between lanes of one warp, between
- * blocks, and by fences; textures, surfaces, clusters, wgmma, mbarriers and bulk copies. Approximate
+ * Meanings and layouts: PTX ISA 9.0. Not modelled: memory ordering by fences; textures, surfaces, clusters, wgmma, mbarriers and bulk copies. Approximate
  * functions are exact to the last bit but one, sums of mma are rounded once.
  *
  * One device may be used by one thread at a time. Nothing is printed, the process is never ended. */

@@ -106,7 +106,8 @@ static Rows matrix_rows(Warp *w, const Instruction *i, bool write)
     for (uint32_t lane = 0; lane < n; lane++) {
         Space space = (Space)i->space;
         where[lane] = lanes_of(w, i->b[0])[lane] + (uint64_t)i->offset;
-        rows.at[lane] = memory_at(w, &space, lane, &where[lane], (Access){.bytes = 16, .write = write});
+        rows.at[lane] =
+            memory_at(w, &space, lane, &where[lane], (Access){.bytes = 16, .write = write, .matrix = true});
         if (space != SHARED) run_fail(w, lane, "the rows of a matrix must be in shared memory");
     }
     traffic_count(w, SHARED, where, n == 32 ? FULL : (1u << n) - 1, 16);

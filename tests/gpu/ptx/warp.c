@@ -165,6 +165,7 @@ static void release(Block *b, uint32_t number)
         }
         w->clock[k] = b->time;
         w->state = RUNNING;
+        w->sync = ++b->syncs;
         take_red(w, barrier);
     }
     *barrier = (Barrier){0};
@@ -222,7 +223,9 @@ void run_bar(Warp *w, const Instruction *i, uint32_t mask)
 
 void run_bar_warp(Warp *w, const Instruction *i, uint32_t mask)
 {
-    warp_converged(w, mask, (uint32_t)lanes_of(w, i->a[0])[__builtin_ctz(mask)]);
+    uint32_t members = (uint32_t)lanes_of(w, i->a[0])[__builtin_ctz(mask)];
+    if (warp_converged(w, mask, members))
+        w->sync = ++w->block->syncs; /* of some lanes: taken for one of all */
 }
 
 void run_exit(Warp *w, const Instruction *i, uint32_t mask)

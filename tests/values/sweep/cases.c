@@ -152,6 +152,36 @@ static int64_t small_extent(const Pattern *pattern, const Index *index)
     return index->ambient ? 2 : is_short(pattern, index) ? 5 : 13;
 }
 
+bool cases_is_feature(const Pattern *pattern, const Index *index)
+{
+    for (uint32_t k = 0; k < pattern->tensors.n; k++) {
+        const Tensor *t = pattern->tensors.at[k];
+        const Index *last = t->n_dims ? t->dims[t->n_dims - 1] : NULL;
+        if (last == index && t->type == TYPE_REAL && !index->ambient && !index->extent) return true;
+    }
+    return false;
+}
+
+const char *const *cases_features(Compilation *c, const Pattern *pattern, int64_t extent)
+{
+    const char **sizes = NEW_ARRAY(c, const char *, pattern->indices.n + 1);
+    unsigned n = 0;
+    for (uint32_t k = 0; k < pattern->indices.n; k++)
+        if (cases_is_feature(pattern, pattern->indices.at[k]))
+            sizes[n++] = format(c, "%s=%lld", pattern->indices.at[k]->name, (long long)extent);
+    sizes[n] = NULL;
+    return sizes;
+}
+
+static const char *set_features(Call *call, int64_t extent)
+{
+    const char *wrong = NULL;
+    for (uint32_t k = 0; !wrong && k < call->pattern->indices.n; k++)
+        if (cases_is_feature(call->pattern, call->pattern->indices.at[k]))
+            wrong = call_set_size(call, call->pattern->indices.at[k]->name, extent);
+    return wrong;
+}
+
 static const char *make_small(Call *call)
 {
     const char *wrong = NULL;
@@ -166,6 +196,7 @@ static const char *make_small(Call *call)
 const char *cases_apply(Call *call, const Case *a, uint64_t seed)
 {
     const char *wrong = a->small ? make_small(call) : NULL;
+    if (!wrong && a->features) wrong = set_features(call, a->features);
     for (unsigned k = 0; !wrong && k < 2 && a->index[k]; k++)
         wrong = call_set_size(call, a->index[k]->name, a->extent[k]);
     if (!wrong) wrong = call_complete(call, seed, a->optional);
@@ -185,6 +216,7 @@ const char *cases_options(Compilation *c, const Case *a)
 {
     static const char *const bindings[] = {"", " (fewer heads)", " (one head)", " (broadcast)"};
     Text text = {.c = c};
+    if (a->features) text_add(&text, "(features %lld) ", (long long)a->features);
     for (unsigned k = 0; k < 2 && a->index[k]; k++)
         text_add(&text, "--size %s=%lld ", a->index[k]->name, (long long)a->extent[k]);
     text_add(&text, "%s%s", a->optional ? "--states" : "", bindings[a->binding]);

@@ -15,7 +15,7 @@
 #include "compiler/pipeline.h"
 #include "sweep.h"
 
-enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 300000 }; /* most that a case may cost */
+enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 1000000 }; /* most that a case may cost */
 enum { SKIPPED = 77 };
 
 /* What `float` is, in groups that run on the same numbers. */
@@ -34,6 +34,7 @@ typedef struct Sweep {
     Pattern *pattern;
     Graph *graph;
     bool full, cuda, small;
+    int64_t features;        /* fixed ones, of 16-bit types; 0: none */
     uint64_t seed;
     Counts counts;
 } Sweep;
@@ -198,7 +199,8 @@ static void try_case(Sweep *s, const Case *a, const Code *code)
 {
     Case own = *a;
     own.small = s->small;
-    try_reals(s, &own, code, F32, 2);
+    own.features = s->features;
+    if (code->library[F32]) try_reals(s, &own, code, F32, 2);
     if (code->library[F16]) try_reals(s, &own, code, F16, 1);
     if (code->library[BF16]) try_reals(s, &own, code, BF16, 1);
 }
@@ -207,6 +209,7 @@ static void try_case(Sweep *s, const Case *a, const Code *code)
 
 static bool wanted(const Sweep *s, int type)
 {
+    if (s->features) return type >= F16;
     return s->cuda ? s->full || type != F64 : type <= F64;
 }
 
@@ -256,6 +259,25 @@ static void sweep_run_time(Sweep *s)
     close_code(&code);
 }
 
+/* Tensor cores: features that are constants, and multiples of 16. */
+static void sweep_features(Sweep *s, int64_t extent)
+{
+    const char *const *sizes = cases_features(s->c, s->pattern, extent);
+    Text text = {.c = s->c};
+    Code code = {0};
+    Cases cases = {0};
+    for (unsigned k = 0; sizes[k]; k++) text_add(&text, "%s%s", k ? " " : "", sizes[k]);
+    code.fixed = text.at;
+    s->features = extent;
+    if (!text.n || !compile(s, sizes, &code)) return;
+    cases_list(s->c, s->pattern, false, &cases);
+    for (uint32_t k = 0; k < cases.n; k++)
+        if (!cases.at[k].index[0] || !cases_is_feature(s->pattern, cases.at[k].index[0]))
+            try_case(s, &cases.at[k], &code);
+    close_code(&code);
+    s->features = 0;
+}
+
 /* Are small extents such as the pattern takes? */
 static bool takes_small(const Sweep *s)
 {
@@ -280,6 +302,7 @@ static unsigned sweep_pattern(const char *file, bool cuda, Pipeline *p, Pattern 
     s.full = full && *full && strcmp(full, "0");
     for (s.seed = 1; s.seed <= (s.full ? 3 : 1); s.seed++) {
         sweep_run_time(&s);
+        if (cuda) sweep_features(&s, s.full ? 64 : 16);
         for (uint32_t k = 0; k < pattern->indices.n && (!cuda || s.full); k++) sweep_fixed(&s, pattern->indices.at[k]);
     }
     Counts n = s.counts;

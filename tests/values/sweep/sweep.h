@@ -20,6 +20,7 @@ typedef struct Case {
     bool optional;           /* optional tensors are bound too */
     bool all_orders;         /* threads, guards and layouts are crossed */
     bool small;              /* extents that are not given are at most those of small_extent() */
+    int64_t features;        /* but those of features are this; 0: they are like others */
     unsigned number;         /* in its list */
 } Case;
 typedef VEC(Case) Cases;
@@ -29,6 +30,10 @@ void cases_list(Compilation *c, const Pattern *pattern, bool full, Cases *cases)
 /* Extents for which code of its own is made, for one index; returns how many. */
 unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index, bool full,
                      const int64_t **extents);
+/* Sizes (`d=16`) that fix the features, which are the last dimensions of real tensors. Ended by
+ * NULL. */
+const char *const *cases_features(Compilation *c, const Pattern *pattern, int64_t extent);
+bool cases_is_feature(const Pattern *pattern, const Index *index);
 /* Fills `call` for a case. NULL or what is wrong with the example. */
 const char *cases_apply(Call *call, const Case *a, uint64_t seed);
 /* Sizes as options of attnc. */

@@ -1,0 +1,194 @@
+/* One case of bench/gpu_counters: the pattern compiled for its extents, the only kernel run by the
+ * interpreter. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/gpu/counters.h"
+#include "compiler/pipeline.h"
+
+typedef struct Measure {
+    Compilation *c;
+    const Nvrtc *nvrtc;
+    const CounterCase *x;
+    BackendJob job;
+    const Variant *variant;
+    CudaProgram program;
+    PtxDevice *device;
+    PtxModule *module;
+    uint64_t args[ATTN_CUDA_ARGS_BYTES / 8];
+    unsigned n_args;
+} Measure;
+
+/* ---- code ---- */
+
+/* Indices of features are the last ones of real tensors. */
+static bool is_feature(const Pattern *p, const Index *index)
+{
+    for (uint32_t k = 0; k < p->tensors.n; k++) {
+        const Tensor *t = p->tensors.at[k];
+        if (t->n_dims && t->dims[t->n_dims - 1] == index && t->type == TYPE_REAL) return true;
+    }
+    return false;
+}
+
+static const char *generate(Measure *m)
+{
+    const char *folder = getenv("ATTN_SOURCE");
+    const char *path = format(m->c, "%s/patterns/%s", folder ? folder : ".", m->x->file);
+    const char *sizes[] = {format(m->c, "d=%u", m->x->d), format(m->c, "e=%u", m->x->d)};
+    Pipeline p;
+    PipelineOptions *o = NEW(m->c, PipelineOptions);
+    *o = (PipelineOptions){
+        .path = path, .target = TARGET_CUDA, .real = STORAGE_F16, .sizes = sizes, .n_sizes = 2};
+    o->definitions = m->x->definitions;
+    while (o->definitions[o->n_definitions]) o->n_definitions++;
+    pipeline_init(&p, m->c, o);
+    if (!pipeline_job(&p, &m->job)) return p.error ? p.error : format(m->c, "%s does not compile", path);
+    m->variant = &m->job.variants.at[0];
+    m->program = cuda_print(&m->job, m->variant, false);
+    const Kernel *k = m->variant->kernel;
+    if (k->phases.n != 1 || !k->phases.at[0].tile)
+        return format(m->c, "%s has no kernel for tensor cores: %s", m->x->file,
+                      k->phases.at[0].plain ? k->phases.at[0].plain : "it has several phases");
+    return NULL;
+}
+
+static const char *compile(Measure *m, NvrtcUsage *usage)
+{
+    NvrtcImage cubin, ptx;
+    const char *error = nvrtc_compile(m->c, m->nvrtc, m->program.source, m->program.file,
+                                      &(NvrtcOptions){.arch = 80}, &cubin);
+    if (!error)
+        error = nvrtc_compile(m->c, m->nvrtc, m->program.source, m->program.file,
+                              &(NvrtcOptions){.arch = 80, .ptx = true}, &ptx);
+    if (error) return error;
+    NvrtcUsages all = nvrtc_usage(m->c, cubin.log);
+    if (all.n != 1) return "ptxas does not say what the kernel takes";
+    *usage = all.at[0];
+    m->module = ptx_module_load(m->device, ptx.data, ptx.size);
+    return m->module ? NULL : ptx_error(m->device);
+}
+
+/* ---- the call ---- */
+
+static int64_t extent_of(const Measure *m, const Index *index)
+{
+    const Pattern *p = m->variant->kernel->pattern;
+    if (index->heads) return m->x->heads;
+    if (index->ambient) return 1;
+    return is_feature(p, index) ? m->x->d : m->x->n;
+}
+
+static void add(Measure *m, uint64_t word) { m->args[m->n_args++] = word; }
+
+/* Numbers between -1 and 1; outputs stay as they are. */
+static void fill(Measure *m, const Tensor *t, uint64_t address, size_t n)
+{
+    _Float16 *x = ptx_bytes(m->device, address, n * 2);
+    for (size_t i = 0; i < n && t->role != ROLE_OUTPUT; i++)
+        x[i] = (_Float16)((double)rand() / RAND_MAX * 2 - 1);
+}
+
+static void add_tensor(Measure *m, const Tensor *t)
+{
+    int64_t strides[MAX_INDICES], n = 1;
+    for (unsigned d = t->n_dims; d-- > 0;) {
+        strides[d] = n;
+        n *= extent_of(m, t->dims[d]);
+    }
+    uint64_t address = ptx_alloc(m->device, (size_t)n * 2);
+    fill(m, t, address, (size_t)n);
+    add(m, address);
+    add(m, 1);
+    add(m, ATTN_F16);
+    for (unsigned d = 0; d < t->n_dims; d++) add(m, (uint64_t)strides[d]);
+}
+
+/* As runtime/abi.h lays them out. Parameters are fixed by definitions. */
+static uint64_t pack(Measure *m)
+{
+    const Pattern *p = m->variant->kernel->pattern;
+    const Phase *phase = &m->variant->kernel->phases.at[0];
+    uint64_t status = ptx_alloc(m->device, 64), tasks = 1;
+    memset(ptx_bytes(m->device, status, 64), 0, 64);
+    for (uint32_t k = 0; k < p->tensors.n; k++) add_tensor(m, p->tensors.at[k]);
+    for (uint32_t k = 0; k < p->indices.n; k++) add(m, (uint64_t)extent_of(m, p->indices.at[k]));
+    for (uint32_t k = 0; k < p->params.n; k++) add(m, (uint64_t)p->params.at[k]->value.integer);
+    add(m, status);
+    add(m, status);
+    add(m, status);
+    for (unsigned k = 0; k < phase->n_tasks; k++) {
+        const Index *index = phase->tasks[k];
+        unsigned queries = phase->tile->queries;
+        tasks *=
+            index == phase->tile->block ? (m->x->n + queries - 1) / queries : (uint64_t)extent_of(m, index);
+    }
+    add(m, tasks);
+    return tasks;
+}
+
+/* ---- counts ---- */
+
+/* The loop over tiles of keys: the blocks around the first that holds an mma, no less deep than it. */
+static void count_loop(const PtxFunction *f, Counts *out)
+{
+    uint32_t n, at = 0, end;
+    const PtxBlockCount *blocks = ptx_block_counts(f, &n);
+    uint64_t mma = 0, others = 0;
+    while (at + 1 < n && !blocks[at].n[PTX_MMA]) at++;
+    uint32_t depth = blocks[at].depth;
+    for (end = at; end < n && blocks[end].depth >= depth; end++) continue;
+    while (at && blocks[at - 1].depth >= depth) at--;
+    for (uint32_t k = at; k < end; k++) {
+        mma += blocks[k].warps * blocks[k].n[PTX_MMA];
+        for (unsigned class = 0; class < PTX_CLASSES; class ++)
+            if (class != PTX_MMA && class != PTX_MOVE) others += blocks[k].warps * blocks[k].n[class];
+    }
+    out->others = mma ? (double)others / (double)mma : 0;
+}
+
+static void count(Measure *m, const PtxFunction *f, Counts *out)
+{
+    const CounterCase *x = m->x;
+    PtxCounters c = ptx_counters(f);
+    uint64_t d = (x->d + 15) / 16;
+    out->visible = x->heads * x->visible(x);
+    out->mma = c.warps[PTX_MMA];
+    out->visited = c.mma_flops / (2 * 2 * 16 * d);
+    out->needed = out->visited / (16 * 8) * d * 2;
+    out->exp2 = (double)c.threads[PTX_EXP] / (double)out->visited;
+    out->conflicts = c.shared_load.units - c.shared_load.ideal + c.shared_store.units - c.shared_store.ideal;
+    out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
+    count_loop(f, out);
+    out->shared = m->program.kernels[0].shared;
+    unsigned by_registers = 65536 / (out->usage.registers * 128),
+             by_shared = (164 << 10) / (out->shared + 1024);
+    out->blocks = by_registers < by_shared ? by_registers : by_shared;
+}
+
+static const char *run(Measure *m, Counts *out)
+{
+    const char *error = generate(m);
+    if (!error) error = compile(m, &out->usage);
+    if (error) return error;
+    uint64_t tasks = pack(m);
+    const AttnCudaKernel *k = &m->program.kernels[0];
+    PtxLaunch launch = {
+        ptx_find(m->module, k->name), {(uint32_t)tasks, 1, 1}, {k->threads, 1, 1}, k->shared, m->args};
+    if (!ptx_launch(m->device, &launch)) return format(m->c, "%s", ptx_error(m->device));
+    count(m, launch.function, out);
+    return NULL;
+}
+
+const char *counter_measure(Compilation *c, const Nvrtc *nvrtc, const CounterCase *x, Counts *out)
+{
+    Measure *m = NEW(c, Measure);
+    *m = (Measure){.c = c, .nvrtc = nvrtc, .x = x, .device = ptx_device_new()};
+    *out = (Counts){0};
+    const char *error = m->device ? run(m, out) : "out of memory";
+    if (m->module) ptx_module_free(m->module);
+    ptx_device_free(m->device);
+    return error;
+}

@@ -1,0 +1,550 @@
+/* Phases with a Tile -> kernels for tensor cores, in the manner of FlashAttention-2 (Dao 2023).
+ *
+ * A block of four warps has 64 queries, 16 a warp, whose rows stay in registers where they fit. Tiles of keys
+ * and values go through two buffers in shared memory: while one is worked on, the next one that any query of
+ * the block sees something of is on its way. Scores stay in the fragments that mma leaves them in (PTX ISA,
+ * m16n8k16): a thread has rows lane / 4 and lane / 4 + 8, of every 8 columns the two from lane % 4 * 2 on.
+ *
+ * Hidden keys weigh 0, but 0 times a value that is not finite is NaN. That is rare: where a sum came out so
+ * and pairs were hidden, the block does its work again with care, adding visible pairs alone in partial
+ * tiles.
+ *
+ * Requires: 16-bit rows. Ensures: what Phase.body says, sums in f32, weights rounded to 16 bits. */
+#include <string.h>
+
+#include "codegen/cuda/print.h"
+#include "compiler/graph.h"
+#include "compiler/walk.h"
+
+enum { IN_REGISTERS = 128 }; /* features of a query, at most */
+
+/* Names in the kernel. */
+typedef struct TilePrinter {
+    Printer *p;
+    const Tile *t;
+    const char *i, *j, *e;                  /* a query, a key, a feature */
+    const char *from, *to;                  /* queries of the block: from .. to */
+    const char *begin, *end, *next, *first; /* keys; tiles of them: the next one, that in work */
+    bool masks, narrow;                     /* pairs are hidden; the output is of 16 bits */
+} TilePrinter;
+
+static unsigned padded(int64_t n) { return (unsigned)(n + 15) / 16 * 16; }
+
+static unsigned row_bytes(unsigned columns) { return columns * 2; }
+
+/* Queries, later their weights or the output. */
+static unsigned query_bytes(const Tile *t)
+{
+    unsigned d = row_bytes(padded(t->d)), e = row_bytes(padded(t->e)), keys = t->keys * 2;
+    unsigned most = d > e ? d : e;
+    return t->queries * (most > keys ? most : keys) + (t->d > IN_REGISTERS ? t->queries * keys : 0);
+}
+
+unsigned print_tile_shared(const Tile *t)
+{
+    return query_bytes(t) + 2 * t->keys * (row_bytes(padded(t->d)) + row_bytes(padded(t->e)));
+}
+
+/* ---- text ---- */
+
+/* Lines of a text, indented. Those of braces alone are not worth a call: `{` at the end of a line opens a
+ * block,
+ * `}` at its beginning ends one. */
+static void print_lines(Printer *p, const char *text)
+{
+    for (const char *next; *text; text = next) {
+        size_t n = strcspn(text, "\n");
+        next = text + n + (text[n] == '\n');
+        if (text[0] == '}') p->indent--;
+        if (text[0] != '#') print_line(p, (Span){0});
+        text_add(p->out, "%.*s\n", (int)n, text);
+        if (n && text[n - 1] == '{') p->indent++;
+    }
+}
+
+#define LINES(p, ...) print_lines(p, format((p)->c, __VA_ARGS__))
+
+static bool reads(const Printer *p, const Node *n)
+{
+    if (p->memo[n->id]) return false;
+    if (n->op == N_READ) return true;
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (reads(p, n->args[k])) return true;
+    return false;
+}
+
+/* Declares what the value needs; then `before VALUE after`. */
+static void print_value(Printer *p, const char *before, Node *n, const char *type, const char *after)
+{
+    uint32_t mark = p->trail.n;
+    print_shared(p, p->span, 1, &n);
+    print_line(p, (Span){0});
+    text_add(p->out, "%s", before);
+    if (type)
+        print_as(p, n, type, BIND_ANY);
+    else
+        print_node(p, n, BIND_UNARY);
+    text_add(p->out, "%s\n", after);
+    print_forget(p, mark);
+}
+
+static void bind(Printer *p, const Index *index, const char *name)
+{
+    p->indices[index->id] = name;
+    set_add(&p->bound, index->id);
+}
+
+/* ---- rows ---- */
+
+/* The dimension that the variable is the coordinate of, if that is all that it does; else -1. */
+static int plain_dim(const Node *read, const Index *variable)
+{
+    int dim = -1;
+    for (unsigned k = 0; k + 1 < read->n_args; k++) {
+        if (!node_depends_on(read->args[k], variable)) continue;
+        if (dim >= 0 || read->args[k]->op != N_INDEX) return -1;
+        dim = (int)k;
+    }
+    return dim;
+}
+
+typedef struct Stage {
+    const Node *read;
+    const char *tile, *shape, *rows, *start;
+    const Index *variable;
+    int64_t columns;
+} Stage;
+
+/* Copies the rows of a READ at `variable` = start + r to a tile. */
+static void print_stage(TilePrinter *x, Stage s)
+{
+    Printer *p = x->p;
+    const PrintBuffer *b = &p->buffers[p->buffer_of[s.read->tensor->id] - 1];
+    const char *outer = p->indices[s.variable->id];
+    int dim = plain_dim(s.read, s.variable);
+    uint32_t mark = p->trail.n;
+    if (dim >= 0 && b->heads != dim)
+        p->indices[s.variable->id] = s.start;
+    else
+        LINES(p, "const auto %s_row = [&](int r) {\nconst int64 %s = least(%s + r, %s - 1);", b->access,
+              outer, s.start, s.variable == x->t->key ? x->end : x->to);
+    for (unsigned k = 0; k + 1 < s.read->n_args; k++) print_shared(p, p->span, 1, &s.read->args[k]);
+    print_line(p, (Span){0});
+    if (dim < 0)
+        text_add(p->out, "return ");
+    else
+        text_add(p->out, "stage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u], ", s.shape, s.tile, s.rows,
+                 (long long)s.columns, b->access, b->strides, s.read->n_args - 1);
+    print_address(p, s.read->tensor, s.read->args);
+    if (dim < 0) {
+        text_add(p->out, ";\n");
+        LINES(p, "};\nstage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u], %s_row);", s.shape, s.tile, s.rows,
+              (long long)s.columns, b->access, b->strides, s.read->n_args - 1, b->access);
+    } else {
+        text_add(p->out, ", io.%s[%d]);\n", b->strides, dim);
+    }
+    print_forget(p, mark);
+    p->indices[s.variable->id] = outer;
+}
+
+static void print_chunks(TilePrinter *x, const Tensor *t)
+{
+    const PrintBuffer *b = &x->p->buffers[x->p->buffer_of[t->id] - 1];
+    LINES(x->p, "const bool %s_chunks = in_chunks(io.%s, io.%s);", b->access, b->data, b->strides);
+}
+
+/* ---- scores ---- */
+
+/* Every element of the scores of a tile. */
+static void print_elements_open(TilePrinter *x, const Node *n)
+{
+    Printer *p = x->p;
+    bool clamp = reads(p, n), i = node_depends_on(n, x->t->query), j = node_depends_on(n, x->t->key);
+    LINES(p, "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) {\nfloat &score = s[x / 4][x %% 4];\n"
+             "const int key = lane %% 4 * 2 + x / 4 * 8 + x %% 2;");
+    const char *row = format(p->c, "%s + warp * 16 + lane / 4 + x / 2 %% 2 * 8", x->from);
+    if (i && clamp)
+        LINES(p, "const int64 %s = least(%s, %s - 1);", x->i, row, x->to);
+    else if (i)
+        LINES(p, "const int64 %s = %s;", x->i, row);
+    if (j && clamp)
+        LINES(p, "const int64 %s = least(%s + key, %s - 1);", x->j, x->first, x->end);
+    else if (j)
+        LINES(p, "const int64 %s = %s + key;", x->j, x->first);
+    if (clamp) print_want(p, HELP_LEAST);
+}
+
+static void print_scores(TilePrinter *x)
+{
+    Printer *p = x->p;
+    LINES(p, "float s[KEYS / 8][4] = {};\n#pragma unroll\nfor (int x = 0; x < D / 16; x++) {");
+    if (x->t->d > IN_REGISTERS)
+        LINES(p, "unsigned q[1][4];\nload_matrices(q[0], q_tile + chunk<D>(warp * 16 + lane %% 16, x * 2 + "
+                 "lane / 16));");
+    LINES(p,
+          "#pragma unroll\nfor (int n = 0; n < KEYS / 16; n++) {\nunsigned k[4];\n"
+          "load_matrices(k, further<D>(k_now, n * 16, x * 2));\n"
+          "multiply_add(s[2 * n], q[%s], k[0], k[1]);\nmultiply_add(s[2 * n + 1], q[%s], k[2], k[3]);\n}\n}",
+          x->t->d > IN_REGISTERS ? "0" : "x", x->t->d > IN_REGISTERS ? "0" : "x");
+    if (x->t->scale) return;
+    print_elements_open(x, x->t->score);
+    print_value(p, "score = ", x->t->score, "float", ";");
+    LINES(p, "}");
+}
+
+static void print_mask(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const char *mark = x->masks ? " else hidden |= 1u << x;" : "";
+    if (x->masks) LINES(p, "unsigned hidden = 0;");
+    LINES(p, "if (%sleft < KEYS) {\n__syncwarp(); // full tiles jump over this",
+          x->masks ? "partial || " : "");
+    print_elements_open(x, x->t->where);
+    (void)mark;
+    if (x->masks) {
+        print_value(p, "const bool visible = key < left && ", x->t->where, NULL, ";");
+        LINES(p, "if (!visible) score = -infinity, hidden |= 1u << x;\n}\nspoilable |= partial;\n}");
+    } else {
+        LINES(p, "if (key >= left) score = -infinity;\n}\n}");
+    }
+}
+
+static void print_softmax(TilePrinter *x)
+{
+    LINES(
+        x->p,
+        "// Weights, relative to a score of which none is far above: where one is, what was summed before "
+        "shrinks.\n"
+        "float greatest[2], shift[2];\n"
+        "#pragma unroll\nfor (int r = 0; r < 2; r++) {\n"
+        "greatest[r] = top[r];\n"
+        "#pragma unroll\nfor (int n = 0; n < KEYS / 8; n++) greatest[r] = maximum(greatest[r], "
+        "maximum(s[n][2 * r], s[n][2 * r + 1]));\n"
+        "greatest[r] = row_max(greatest[r]);\n"
+        "}\n"
+        "if (__any_sync(~0u, !(greatest[0] <= top[0] + slack && greatest[1] <= top[1] + slack))) {\n"
+        "const int own = lane %% 2; // each of two lanes has one row's\n"
+        "const float before = own ? top[1] : top[0], after = own ? greatest[1] : greatest[0];\n"
+        "const float shrink = before == after ? 1 : power_of_2((before - after) * scale);\n"
+        "#pragma unroll\nfor (int r = 0; r < 2; r++) {\n"
+        "const float by = __shfl_sync(~0u, shrink, (lane & ~1) + r);\n"
+        "top[r] = greatest[r], sum[r] *= by;\n"
+        "#pragma unroll\nfor (int n = 0; n < E / 8; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;\n"
+        "}\n"
+        "}\n"
+        "for (int r = 0; r < 2; r++) shift[r] = top[r] == -infinity ? 0 : top[r] * scale;\n"
+        "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) {\n"
+        "float &weight = s[x / 4][x %% 4];\n"
+        "weight = power_of_2(fmaf(weight, scale, -shift[x / 2 %% 2]));\n"
+        "sum[x / 2 %% 2] += weight;\n"
+        "}");
+}
+
+static void print_careful(TilePrinter *x)
+{
+    LINES(x->p,
+          "if (careful && partial) {\n"
+          "// Pair by pair, from shared memory; all bits of a weight are set where its pair is hidden.\n"
+          "const unsigned weights = w_tile + (warp * 16 + lane / 4) * KEYS * 2;\n"
+          "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x += 2) {\n"
+          "const unsigned marks = (hidden >> x & 1 ? 0xffff : 0) | (hidden >> x & 2 ? 0xffff0000 : 0);\n"
+          "store_shared(weights + x / 2 %% 2 * 16 * KEYS + x / 4 * 16 + lane %% 4 * 4, pack(s[x / 4][x %% "
+          "4], s[x / 4][x %% 4 + 1]) | marks);\n"
+          "}\n"
+          "__syncwarp();\n"
+          "#pragma unroll 1\nfor (int key = 0; key < KEYS; key++) {\n"
+          "unsigned weight[2];\n"
+          "for (int r = 0; r < 2; r++) weight[r] = load_shared(weights + r * 16 * KEYS + key / 2 * 4) >> key "
+          "%% 2 * 16 & 0xffff;\n"
+          "#pragma unroll\nfor (int n = 0; n < E / 8; n++) {\n"
+          "const unsigned values = load_shared(v_now + chunk<E>(key, n) + lane %% 4 * 4);\n"
+          "#pragma unroll\nfor (int y = 0; y < 4; y++)\n"
+          "    if (weight[y / 2] != 0xffff) total[n][y] += unpack(weight[y / 2]) * unpack(y %% 2 ? values >> "
+          "16 : values & 0xffff);\n"
+          "}\n"
+          "}\n"
+          "__syncwarp();\n"
+          "}");
+}
+
+static void print_weigh(TilePrinter *x)
+{
+    Printer *p = x->p;
+    if (x->masks) print_careful(x);
+    LINES(
+        p,
+        "%s#pragma unroll\nfor (int x = 0; x < KEYS / 16; x++) {\n"
+        "const unsigned w[4] = {pack(s[2 * x][0], s[2 * x][1]), pack(s[2 * x][2], s[2 * x][3]),\n"
+        "                       pack(s[2 * x + 1][0], s[2 * x + 1][1]), pack(s[2 * x + 1][2], s[2 * x + "
+        "1][3])};\n"
+        "#pragma unroll\nfor (int n = 0; n < E / 16; n++) {\nunsigned v[4];\n"
+        "load_transposed(v, further<E>(v_now + v_lane, x * 16, n * 2));\n"
+        "multiply_add(total[2 * n], w, v[0], v[1]);\nmultiply_add(total[2 * n + 1], w, v[2], v[3]);\n}\n}%s",
+        x->masks ? "if (!(careful && partial)) {\n" : "", x->masks ? "\n}" : "");
+}
+
+/* ---- tiles of keys ---- */
+
+static void print_judge(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    if (!x->masks) {
+        LINES(p, "const bool some = %s < %s;", x->next, x->end);
+        return;
+    }
+    LINES(p,
+          "// The next tile with a visible pair.\nbool some = false, hides = false;\nfor (; %s < %s; %s += "
+          "KEYS) {",
+          x->next, x->end, x->next);
+    p->locals[t->some->id] = "some";
+    p->locals[t->partial->id] = "hides";
+    print_part(p, &t->judge);
+    LINES(p, "if (some) break;\n}");
+}
+
+static void print_tiles(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    LINES(p, "int64 %s = %s, %s = 0;\nbool due = false%s;\nfor (int buffer = 0;; buffer ^= 1) {", x->next,
+          x->begin, x->first, x->masks ? ", partial = false" : "");
+    print_judge(x);
+    LINES(p,
+          "// It is on its way while the one before, which has arrived, is worked on.\n"
+          "copies_wait();\n__syncthreads();\nif (some) {\nconst int rows = (int)least(%s - %s, KEYS);",
+          x->end, x->next);
+    print_want(p, HELP_LEAST);
+    print_stage(
+        x, (Stage){t->k, "k_tile + buffer * tile_bytes<KEYS, D>", "KEYS, D", "rows", x->next, t->key, t->d});
+    print_stage(
+        x, (Stage){t->v, "v_tile + buffer * tile_bytes<KEYS, E>", "KEYS, E", "rows", x->next, t->key, t->e});
+    LINES(p,
+          "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane, v_now "
+          "= v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;\n"
+          "const int left = (int)least(%s - %s, KEYS);",
+          x->end, x->first);
+    print_scores(x);
+    print_mask(x);
+    print_softmax(x);
+    print_weigh(x);
+    LINES(p, "}\nif (!some) break;\n%s = %s, %s += KEYS, due = true%s;\n}", x->first, x->next, x->next,
+          x->masks ? ", partial = hides" : "");
+}
+
+/* ---- rows of the output ---- */
+
+static void print_start(TilePrinter *x)
+{
+    Printer *p = x->p;
+    LINES(p, "float total[E / 8][4] = {}, top[2] = {-infinity, -infinity}, sum[2] = {};");
+    if (!x->t->sink) return;
+    LINES(p,
+          "for (int r = 0; r < 2; r++) {\nconst int64 %s = least(%s + warp * 16 + lane / 4 + r * 8, %s - 1);",
+          x->i, x->from, x->to);
+    print_value(p, "top[r] = ", x->t->sink, "float", ";");
+    LINES(p, "sum[r] = lane %% 4 ? 0 : 1;\n}");
+}
+
+static void print_riders(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    if (!t->n_riders) return;
+    LINES(p, "if (lane %% 4 == 0 && %s + warp * 16 + lane / 4 + r * 8 < %s) {", x->from, x->to);
+    LINES(p, "const float max = top[r]%s;", t->scale ? " * score_scale" : "");
+    p->locals[t->max->id] = "max";
+    p->locals[t->sum->id] = "sum[r]";
+    for (unsigned k = 0; k < t->n_riders; k++) {
+        const Tensor *to = t->riders[k].tensor;
+        Node **at = NEW_ARRAY(p->c, Node *, to->n_dims + 1);
+        for (unsigned d = 0; d < to->n_dims; d++) at[d] = node_index(p->c, to->dims[d]);
+        uint32_t mark = p->trail.n;
+        print_shared(p, p->span, 1, &t->riders[k].value);
+        print_line(p, (Span){0});
+        print_access(p, to, at);
+        text_add(p->out, " = ");
+        print_as(p, t->riders[k].value, "float", BIND_ANY);
+        text_add(p->out, ";\n");
+        print_forget(p, mark);
+    }
+    LINES(p, "}");
+}
+
+/* The fragments become elements of the output. */
+static void print_finish(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    bool plain = t->value->op == N_LOCAL;
+    LINES(p, "#pragma unroll\nfor (int r = 0; r < 2; r++) {");
+    const char *row = format(p->c, "%s + warp * 16 + lane / 4 + r * 8", x->from);
+    if (!plain)
+        LINES(p, "const int64 %s = least(%s, %s - 1);", x->i, row, x->to);
+    else if (t->n_riders)
+        LINES(p, "const int64 %s = %s;", x->i, row);
+    LINES(p, "sum[r] = row_sum(sum[r]);\nconst float inverse = sum[r] == 0 ? 1 : 1 / sum[r];\n"
+             "#pragma unroll\nfor (int n = 0; n < E / 4; n++) {\nfloat &x = total[n / 2][2 * r + n %% 2];\nx "
+             "*= inverse;");
+    if (!plain) {
+        LINES(p, "const int64 %s = least(n / 2 * 8 + lane %% 4 * 2 + n %% 2, %lld);", x->e,
+              (long long)t->e - 1);
+        p->locals[t->total->id] = "x";
+        print_value(p, "x = ", t->value, "float", ";");
+    }
+    LINES(p, "}");
+    print_riders(x);
+    LINES(p, "}");
+}
+
+static Node **own_coordinates(Printer *p, const Tensor *t)
+{
+    Node **at = NEW_ARRAY(p->c, Node *, t->n_dims + 1);
+    for (unsigned d = 0; d < t->n_dims; d++) at[d] = node_index(p->c, t->dims[d]);
+    return at;
+}
+
+/* Through shared memory, so that rows leave in chunks. */
+static void print_store(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    const PrintBuffer *b = &p->buffers[p->buffer_of[t->out->id] - 1];
+    LINES(p,
+          "#pragma unroll\nfor (int n = 0; n < E / 4; n++)\n"
+          "    store_shared(q_tile + chunk<E>(warp * 16 + lane / 4 + n %% 2 * 8, n / 2) + lane %% 4 * 4,\n"
+          "                 pack(total[n / 2][n %% 2 * 2], total[n / 2][n %% 2 * 2 + 1]));\n"
+          "__syncwarp();\n"
+          "for (int n = lane; n < 2 * E; n += 32) {\n"
+          "const int r = warp * 16 + n / (E / 8), column = n %% (E / 8) * 8;\n"
+          "const int64 %s = %s + r;\n"
+          "if (%s >= %s) break;\n"
+          "const unsigned at = q_tile + chunk<E>(r, column / 8);",
+          x->i, x->from, x->i, x->to);
+    print_line(p, (Span){0});
+    text_add(p->out, "%s *row = ", b->element);
+    print_address(p, t->out, own_coordinates(p, t->out));
+    text_add(p->out, ";\n");
+    LINES(p,
+          "if (%s_chunks && column + 8 <= %lld) {\nunsigned words[4];\nload_shared(words, at);\n"
+          "*(uint4 *)(row + column) = make_uint4(words[0], words[1], words[2], words[3]);\ncontinue;\n}\n"
+          "#pragma unroll 1\nfor (int y = 0; y < 8 && column + y < %lld; y++)\n"
+          "    row[(column + y) * io.%s[%u]].bits = (unsigned short)(load_shared(at + y / 2 * 4) >> y %% 2 * "
+          "16);\n}",
+          b->access, (long long)t->e, (long long)t->e, b->strides, t->out->n_dims - 1);
+}
+
+/* ---- the kernel ---- */
+
+static void print_constants(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    unsigned weights = query_bytes(t) - t->queries * t->keys * 2;
+    LINES(p, "constexpr int D = %u, E = %u, KEYS = %u; // features of a query, of a value; keys of a tile",
+          padded(t->d), padded(t->e), t->keys);
+    LINES(p,
+          "extern __shared__ __align__(128) char shared[];\n"
+          "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u, v_tile = k_tile + 2 * "
+          "tile_bytes<KEYS, D>;",
+          query_bytes(t));
+    if (x->masks)
+        LINES(p, "const unsigned w_tile = q_tile%s;",
+              t->d > IN_REGISTERS ? format(p->c, " + %u", weights) : "");
+    LINES(p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
+             "const unsigned k_lane = chunk<D>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2), v_lane = "
+             "chunk<E>(lane %% 16, lane / 16);");
+    print_chunks(x, t->q->tensor);
+    if (t->k->tensor != t->q->tensor) print_chunks(x, t->k->tensor);
+    if (t->v->tensor != t->k->tensor && t->v->tensor != t->q->tensor) print_chunks(x, t->v->tensor);
+    print_chunks(x, t->out);
+}
+
+static void print_scale(TilePrinter *x)
+{
+    Printer *p = x->p;
+    if (!x->t->scale) {
+        LINES(p, "const float scale = 1.44269504f; // log2(e)");
+    } else {
+        print_value(p, "const float score_scale = ", x->t->scale, "float", ";");
+        LINES(p, "const float scale = score_scale * 1.44269504f; // log2(e)");
+    }
+    LINES(p, "const float slack = %s;", x->t->n_riders ? "0" : "8 / scale; // weights up to 2^8");
+}
+
+static void print_queries(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    LINES(p, "const int64 %s = %s * %u, %s = least(%s + %u, %s);", x->from, p->indices[t->block->id],
+          t->queries, x->to, x->from, t->queries, print_extent(p, t->query));
+    print_stage(x, (Stage){t->q, "q_tile", "64, D", format(p->c, "(int)(%s - %s)", x->to, x->from), x->from,
+                           t->query, t->d});
+    LINES(p, "copies_wait();\n__syncthreads();");
+    if (t->d > IN_REGISTERS) return;
+    LINES(p, "unsigned q[D / 16][4];\n#pragma unroll\nfor (int x = 0; x < D / 16; x++)\n"
+             "    load_matrices(q[x], q_tile + chunk<D>(warp * 16 + lane %% 16, x * 2 + lane / 16));");
+}
+
+static void name_all(TilePrinter *x)
+{
+    static const char *const own[] = {
+        "D",     "E",     "KEYS",   "shared",      "q_tile",   "k_tile",  "v_tile",    "w_tile",  "warp",
+        "lane",  "q",     "s",      "x",           "n",        "r",       "key",       "score",   "top",
+        "sum",   "total", "scale",  "score_scale", "some",     "hides",   "partial",   "due",     "buffer",
+        "rows",  "left",  "k_now",  "v_now",       "hidden",   "careful", "spoilable", "visible", "weight",
+        "words", "row",   "column", "max",         "greatest", "shift",   "slack",     "k_lane",  "v_lane",
+        "w",     "k",     "v",      "y",           "inverse"};
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    for (size_t k = 0; k < sizeof own / sizeof *own; k++) name_new(p->c, &p->own, own[k]);
+    x->i = name_new(p->c, &p->own, t->query->name);
+    x->j = name_new(p->c, &p->own, t->key->name);
+    x->e = name_new(p->c, &p->own, t->column->name);
+    x->from = name_new(p->c, &p->own, format(p->c, "%s_begin", t->query->name));
+    x->to = name_new(p->c, &p->own, format(p->c, "%s_end", t->query->name));
+    x->begin = p->locals[t->begin->id] = name_new(p->c, &p->own, t->begin->name);
+    x->end = p->locals[t->end->id] = name_new(p->c, &p->own, t->end->name);
+    x->next = name_new(p->c, &p->own, "next");
+    x->first = name_new(p->c, &p->own, "first");
+    p->locals[t->dot->id] = "score";
+}
+
+void print_tile_body(Printer *p, const Phase *phase)
+{
+    const Tile *t = phase->tile;
+    TilePrinter x = {.p = p, .t = t, .masks = !node_is_bool(t->where, true)};
+    print_want(p, HELP_TILE);
+    print_want(p, HELP_MAX_F32);
+    print_want(p, HELP_LEAST);
+    print_want(p, !strcmp(p->buffers[p->buffer_of[t->q->tensor->id] - 1].element, "f16") ? HELP_TILE_F16
+                                                                                         : HELP_TILE_BF16);
+    name_all(&x);
+    print_constants(&x);
+    print_task_indices(p, phase, "blockIdx.x", "gridDim.x");
+    Node *roots[] = {t->score, t->scale, t->where, t->value, t->sink};
+    print_invariants_of(p, sizeof roots / sizeof *roots, roots);
+    LINES(p, "int64 %s, %s; // keys that some query of the block may see", x.begin, x.end);
+    print_part(p, &t->range);
+    bind(p, t->query, x.i);
+    bind(p, t->key, x.j);
+    bind(p, t->column, x.e);
+    bind(p, t->first, x.next);
+    print_scale(&x);
+    print_queries(&x);
+    if (x.masks)
+        LINES(p, "// A second time, with care, where hidden values may have spoilt a sum.\nfor (bool careful "
+                 "= false;; careful = true) {\nbool spoilable = false;");
+    print_start(&x);
+    print_tiles(&x);
+    if (x.masks)
+        LINES(p, "float taint = 0; // NaN if a sum is not finite\n#pragma unroll\nfor (int n = 0; n < E / 2; "
+                 "n++) taint += total[n / 4][n %% 4] * 0;\n"
+                 "if (__syncthreads_or(!careful && spoilable && taint != 0)) continue;");
+    else
+        LINES(p, "__syncthreads();");
+    print_finish(&x);
+    print_store(&x);
+    if (x.masks) LINES(p, "break;\n}");
+    LINES(p, "__syncthreads();\n}");
+}

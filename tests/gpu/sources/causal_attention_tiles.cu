@@ -1,0 +1,476 @@
+// causal_attention, compiled from patterns/mask/causal.attn by attnc 0.1.0.
+// Causal attention (Vaswani et al. 2017): keys up to the query's own position. The queries are the last
+// size(i) positions, so the same text decodes with a cache.
+
+typedef long long int64;
+typedef unsigned long long uint64;
+#define infinity __int_as_float(0x7f800000)
+#define quiet_nan __int_as_float(0x7fffffff)
+
+// Threads of the grid, and which of them this is.
+__device__ inline int64 threads() { return (int64)gridDim.x * blockDim.x; }
+__device__ inline int64 thread() { return (int64)blockIdx.x * blockDim.x + threadIdx.x; }
+
+// IEEE half precision.
+struct f16 {
+    unsigned short bits;
+    __device__ operator float() const
+    {
+        float x;
+        asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+        return x;
+    }
+    __device__ void operator=(float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x)); }
+};
+
+__device__ inline float load(const f16 *at) { return f16{__ldg(&at->bits)}; }
+
+__device__ inline int64 padded(int64 bytes) { return (bytes + 63) & -64; }
+
+__device__ inline int64 least(int64 x, int64 y) { return x < y ? x : y; }
+
+__device__ inline int64 most(int64 x, int64 y) { return x > y ? x : y; }
+
+// NaN if one is NaN; -0 is less than +0.
+__device__ inline float maximum(float x, float y)
+{
+    float z;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+    return z;
+}
+
+// Tiles of 16-bit numbers in shared memory, of rows of COLUMNS. Chunks of 8 numbers are moved at a time; they are swizzled so
+// that 8 rows of one column of chunks share no bank.
+template <int ROWS, int COLUMNS> constexpr int tile_bytes = ROWS * COLUMNS * 2;
+template <int COLUMNS> constexpr unsigned group = COLUMNS % 64 == 0 ? 8 : COLUMNS % 32 == 0 ? 4 : 2;
+template <int COLUMNS> __device__ inline unsigned chunk(unsigned row, unsigned x)
+{
+    return row * COLUMNS * 2 + (x ^ row / (8 / group<COLUMNS>) % group<COLUMNS>) * 16;
+}
+// From chunk 0 or 1 of a row to the one `x` further on (an even number) and, 8 rows at a time, `rows` below.
+template <int COLUMNS> __device__ inline unsigned further(unsigned at, unsigned rows, unsigned x)
+{
+    return (at ^ x % group<COLUMNS> * 16) + x / group<COLUMNS> * group<COLUMNS> * 16 + rows * COLUMNS * 2;
+}
+__device__ inline unsigned shared_address(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+__device__ inline void copy_async(unsigned to, const void *from)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+// Zeros if it is outside.
+__device__ inline void copy_async(unsigned to, const void *from, bool inside)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
+__device__ inline void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+__device__ inline void store_shared(unsigned to, unsigned x) { asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(x) : "memory"); }
+__device__ inline void store_shared(unsigned to, const unsigned (&x)[4])
+{
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]) : "memory");
+}
+__device__ inline unsigned load_shared(unsigned from)
+{
+    unsigned x;
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(x) : "r"(from) : "memory");
+    return x;
+}
+__device__ inline void load_shared(unsigned (&x)[4], unsigned from)
+{
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(from) : "memory");
+}
+// Do all rows begin at multiples of 16 bytes, with neighbours beside each other?
+template <int RANK> __device__ inline bool in_chunks(const void *data, const int64 (&strides)[RANK])
+{
+    uint64 bytes = (uint64)data;
+    for (int k = 0; k + 1 < RANK; k++) bytes |= (uint64)strides[k] * 2;
+    return bytes % 16 == 0 && strides[RANK - 1] == 1;
+}
+// Copies `rows` rows of `columns` numbers to a tile, zeros around them: by cp.async where they lie in chunks. row(r): where
+// row r begins, also beyond the last; neighbours in it are `stride` numbers apart.
+template <int ROWS, int COLUMNS, typename Row>
+__device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, Row row)
+{
+    constexpr int X = COLUMNS / 8;
+    if (chunks) {
+#pragma unroll
+        for (int k = 0; k < ROWS * X; k += 128) {
+            const int r = (k + threadIdx.x) / X, x = (k + threadIdx.x) % X;
+            if (ROWS * X % 128 && r >= ROWS) break;
+            copy_async(tile + chunk<COLUMNS>(r, x), row(r) + x * 8, r < rows && x * 8 < columns);
+        }
+        return;
+    }
+#pragma unroll 1
+    for (int k = threadIdx.x; k < ROWS * X * 4; k += 128) {
+        const int r = k / (X * 4), x = k % (X * 4) * 2;
+        unsigned two = 0;
+        if (r < rows && x < columns) two = row(r)[x * stride].bits;
+        if (r < rows && x + 1 < columns) two |= (unsigned)row(r)[(x + 1) * stride].bits << 16;
+        store_shared(tile + chunk<COLUMNS>(r, x / 8) + x % 8 * 2, two);
+    }
+}
+// The same for rows a stride apart, the first at `from`.
+template <int ROWS, int COLUMNS, typename T>
+__device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, const T *from, int64 row_stride)
+{
+    constexpr int X = COLUMNS / 8, STEP = 128 / X;
+    if (!chunks || 128 % X || ROWS % STEP) {
+        stage<ROWS, COLUMNS>(tile, rows, columns, chunks, stride, [=](int r) { return from + r * row_stride; });
+        return;
+    }
+    int r = threadIdx.x / X, x = threadIdx.x % X;
+    from += r * row_stride + x * 8;
+    if (rows >= ROWS && columns == COLUMNS) {
+#pragma unroll
+        for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride) copy_async(tile + chunk<COLUMNS>(r + k, x), from);
+        return;
+    }
+#pragma unroll 1
+    for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
+        copy_async(tile + chunk<COLUMNS>(r + k, x), from, r + k < rows && x * 8 < columns);
+}
+// Four 8x8 matrices; lane l gives the address of row l % 8 of matrix l / 8.
+__device__ inline void load_matrices(unsigned (&r)[4], unsigned from)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(from) : "memory");
+}
+__device__ inline void load_transposed(unsigned (&r)[4], unsigned from)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(from) : "memory");
+}
+// Over the four lanes that hold a row of a fragment.
+__device__ inline float row_max(float x)
+{
+    x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
+    return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
+}
+__device__ inline float row_sum(float x)
+{
+    x += __shfl_xor_sync(~0u, x, 1);
+    return x + __shfl_xor_sync(~0u, x, 2);
+}
+// 2^x, to 22 bits; results below 2^-126 are 0.
+__device__ inline float power_of_2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// c += a * b, 16x16 and 16x8.
+__device__ inline void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline unsigned pack(float low, float high)
+{
+    unsigned x;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(high), "f"(low));
+    return x;
+}
+__device__ inline float unpack(unsigned bits)
+{
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((unsigned short)bits));
+    return x;
+}
+
+#ifndef SIZE_b
+#define SIZE_b size_b
+#endif
+#ifndef SIZE_h
+#define SIZE_h size_h
+#endif
+#ifndef SIZE_i
+#define SIZE_i size_i
+#endif
+#define SIZE_d 64
+#ifndef SIZE_j
+#define SIZE_j size_j
+#endif
+#define SIZE_e 64
+
+// The parameter of every kernel. Strides count elements; so many consecutive heads, the group, share one.
+struct causal_attention_args {
+    const f16 *q_data; // [b, h, i, d]
+    int64 q_group, q_type, q_strides[4];
+    const f16 *k_data; // [b, h, j, d]
+    int64 k_group, k_type, k_strides[4];
+    const f16 *v_data; // [b, h, j, e]
+    int64 v_group, v_type, v_strides[4];
+    f16 *o_data; // [b, h, i, e]
+    int64 o_group, o_type, o_strides[4];
+    int64 size_b;
+    int64 size_h;
+    int64 size_i;
+    int64 size_d;
+    int64 size_j;
+    int64 size_e;
+    char *workspace, *scratch;
+    int *status; // 0, or 1 + the number of the check that failed
+    int64 tasks;
+};
+
+// With what follows from it.
+struct causal_attention : causal_attention_args {
+    float *total_data; // [e] of this thread; threads are interleaved
+    int64 extent_tile;
+
+    __device__ causal_attention(const causal_attention_args &args) : causal_attention_args(args)
+    {
+        extent_tile = most(extent_i() + 63 >> 6, 0);
+        int64 at = 0; // bytes
+        total_data = (float *)(scratch + at * threads());
+        at += padded((int64)sizeof(float) * extent_e());
+    }
+
+    __device__ int64 extent_b() const { return SIZE_b; }
+    __device__ int64 extent_h() const { return SIZE_h; }
+    __device__ int64 extent_i() const { return SIZE_i; }
+    __device__ int64 extent_d() const { return SIZE_d; }
+    __device__ int64 extent_j() const { return SIZE_j; }
+    __device__ int64 extent_e() const { return SIZE_e; }
+    __device__ float q(int64 b, int64 h, int64 i, int64 d) const
+    {
+        return load(q_data + b * q_strides[0] + h * q_strides[1] + i * q_strides[2] + d * q_strides[3]);
+    }
+    __device__ const f16 *q_at(int64 b, int64 h, int64 i, int64 d) const
+    {
+        return q_data + b * q_strides[0] + h * q_strides[1] + i * q_strides[2] + d * q_strides[3];
+    }
+    __device__ float k(int64 b, int64 h, int64 j, int64 d) const
+    {
+        return load(k_data + b * k_strides[0] + h * k_strides[1] + j * k_strides[2] + d * k_strides[3]);
+    }
+    __device__ const f16 *k_at(int64 b, int64 h, int64 j, int64 d) const
+    {
+        return k_data + b * k_strides[0] + h * k_strides[1] + j * k_strides[2] + d * k_strides[3];
+    }
+    __device__ float v(int64 b, int64 h, int64 j, int64 e) const
+    {
+        return load(v_data + b * v_strides[0] + h * v_strides[1] + j * v_strides[2] + e * v_strides[3]);
+    }
+    __device__ const f16 *v_at(int64 b, int64 h, int64 j, int64 e) const
+    {
+        return v_data + b * v_strides[0] + h * v_strides[1] + j * v_strides[2] + e * v_strides[3];
+    }
+    __device__ f16 &o(int64 b, int64 h, int64 i, int64 e) const
+    {
+        return o_data[b * o_strides[0] + h * o_strides[1] + i * o_strides[2] + e * o_strides[3]];
+    }
+    __device__ f16 *o_at(int64 b, int64 h, int64 i, int64 e) const
+    {
+        return o_data + b * o_strides[0] + h * o_strides[1] + i * o_strides[2] + e * o_strides[3];
+    }
+    __device__ float &total(int64 e) const { return total_data[e * threads() + thread()]; }
+};
+
+// pairwise o: 64 i and 64 j at a time on tensor cores; a block for every b, h, tile.
+//     o = sum[j](softmax[j](sum[d](q * k) / sqrt(size(d)) where causal(i, j)) * v)
+extern "C" __global__ void __launch_bounds__(128, 1)
+causal_attention_pairwise_o(const causal_attention_args args)
+{
+    if (*(volatile int *)args.status) return;
+    const causal_attention io(args);
+    const int64 size_tile = io.extent_tile;
+    const int64 size_h = io.extent_h();
+    const int64 size_d = io.extent_d();
+    const int64 size_j = io.extent_j();
+    const int64 size_i = io.extent_i();
+    constexpr int D = 64, E = 64, KEYS = 64; // features of a query, of a value; keys of a tile
+    extern __shared__ __align__(128) char shared[];
+    const unsigned q_tile = shared_address(shared), k_tile = q_tile + 8192, v_tile = k_tile + 2 * tile_bytes<KEYS, D>;
+    const unsigned w_tile = q_tile;
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const unsigned k_lane = chunk<D>(lane % 8 + lane / 16 * 8, lane / 8 % 2), v_lane = chunk<E>(lane % 16, lane / 16);
+    const bool q_chunks = in_chunks(io.q_data, io.q_strides);
+    const bool k_chunks = in_chunks(io.k_data, io.k_strides);
+    const bool v_chunks = in_chunks(io.v_data, io.v_strides);
+    const bool o_chunks = in_chunks(io.o_data, io.o_strides);
+    for (int64 task = blockIdx.x; task < io.tasks; task += gridDim.x) {
+        const int64 b = task / size_tile / size_h;
+        const int64 h = task / size_tile % size_h;
+        const int64 tile = task % size_tile;
+        const int64 q_head = h / io.q_group;
+        const int64 k_head = h / io.k_group;
+        const int64 v_head = h / io.v_group;
+        const double root = sqrt((double)size_d);
+        const double value = 1.0 / root;
+        int64 j_begin, j_end; // keys that some query of the block may see
+        j_begin = 0;
+        j_end = least(size_j, size_j + least(size_i, tile * 64 + 64) - size_i);
+        const float score_scale = (float)value;
+        const float scale = score_scale * 1.44269504f; // log2(e)
+        const float slack = 8 / scale; // weights up to 2^8;
+        const int64 i_begin = tile * 64, i_end = least(i_begin + 64, size_i);
+        stage<64, D>(q_tile, (int)(i_end - i_begin), 64, q_chunks, io.q_strides[3], io.q_at(b, q_head, i_begin, 0), io.q_strides[2]);
+        copies_wait();
+        __syncthreads();
+        unsigned q[D / 16][4];
+#pragma unroll
+        for (int x = 0; x < D / 16; x++)
+            load_matrices(q[x], q_tile + chunk<D>(warp * 16 + lane % 16, x * 2 + lane / 16));
+        // A second time, with care, where hidden values may have spoilt a sum.
+        for (bool careful = false;; careful = true) {
+            bool spoilable = false;
+            float total[E / 8][4] = {}, top[2] = {-infinity, -infinity}, sum[2] = {};
+            int64 next = j_begin, first = 0;
+            bool due = false, partial = false;
+            for (int buffer = 0;; buffer ^= 1) {
+                // The next tile with a visible pair.
+                bool some = false, hides = false;
+                for (; next < j_end; next += KEYS) {
+                    some = next <= size_j + least(size_i, tile * 64 + 64) - size_i - 1;
+                    if (some) {
+                        hides = size_j + tile * 64 - size_i < least(j_end, next + 64) - 1;
+                    }
+                    if (some) break;
+                }
+                // It is on its way while the one before, which has arrived, is worked on.
+                copies_wait();
+                __syncthreads();
+                if (some) {
+                    const int rows = (int)least(j_end - next, KEYS);
+                    stage<KEYS, D>(k_tile + buffer * tile_bytes<KEYS, D>, rows, 64, k_chunks, io.k_strides[3], io.k_at(b, k_head, next, 0), io.k_strides[2]);
+                    stage<KEYS, E>(v_tile + buffer * tile_bytes<KEYS, E>, rows, 64, v_chunks, io.v_strides[3], io.v_at(b, v_head, next, 0), io.v_strides[2]);
+                }
+                if (due) {
+                    const unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane, v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;
+                    const int left = (int)least(j_end - first, KEYS);
+                    float s[KEYS / 8][4] = {};
+#pragma unroll
+                    for (int x = 0; x < D / 16; x++) {
+#pragma unroll
+                        for (int n = 0; n < KEYS / 16; n++) {
+                            unsigned k[4];
+                            load_matrices(k, further<D>(k_now, n * 16, x * 2));
+                            multiply_add(s[2 * n], q[x], k[0], k[1]);
+                            multiply_add(s[2 * n + 1], q[x], k[2], k[3]);
+                        }
+                    }
+                    unsigned hidden = 0;
+                    if (partial || left < KEYS) {
+                        __syncwarp(); // full tiles jump over this
+#pragma unroll
+                        for (int x = 0; x < KEYS / 2; x++) {
+                            float &score = s[x / 4][x % 4];
+                            const int key = lane % 4 * 2 + x / 4 * 8 + x % 2;
+                            const int64 i = i_begin + warp * 16 + lane / 4 + x / 2 % 2 * 8;
+                            const int64 j = first + key;
+                            const bool visible = key < left && (j <= size_j + i - size_i);
+                            if (!visible) score = -infinity, hidden |= 1u << x;
+                        }
+                        spoilable |= partial;
+                    }
+                    // Weights, relative to a score of which none is far above: where one is, what was summed before shrinks.
+                    float greatest[2], shift[2];
+#pragma unroll
+                    for (int r = 0; r < 2; r++) {
+                        greatest[r] = top[r];
+#pragma unroll
+                        for (int n = 0; n < KEYS / 8; n++) greatest[r] = maximum(greatest[r], maximum(s[n][2 * r], s[n][2 * r + 1]));
+                        greatest[r] = row_max(greatest[r]);
+                    }
+                    if (__any_sync(~0u, !(greatest[0] <= top[0] + slack && greatest[1] <= top[1] + slack))) {
+                        const int own = lane % 2; // each of two lanes has one row's
+                        const float before = own ? top[1] : top[0], after = own ? greatest[1] : greatest[0];
+                        const float shrink = before == after ? 1 : power_of_2((before - after) * scale);
+#pragma unroll
+                        for (int r = 0; r < 2; r++) {
+                            const float by = __shfl_sync(~0u, shrink, (lane & ~1) + r);
+                            top[r] = greatest[r], sum[r] *= by;
+#pragma unroll
+                            for (int n = 0; n < E / 8; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;
+                        }
+                    }
+                    for (int r = 0; r < 2; r++) shift[r] = top[r] == -infinity ? 0 : top[r] * scale;
+#pragma unroll
+                    for (int x = 0; x < KEYS / 2; x++) {
+                        float &weight = s[x / 4][x % 4];
+                        weight = power_of_2(fmaf(weight, scale, -shift[x / 2 % 2]));
+                        sum[x / 2 % 2] += weight;
+                    }
+                    if (careful && partial) {
+                        // Pair by pair, from shared memory; all bits of a weight are set where its pair is hidden.
+                        const unsigned weights = w_tile + (warp * 16 + lane / 4) * KEYS * 2;
+#pragma unroll
+                        for (int x = 0; x < KEYS / 2; x += 2) {
+                            const unsigned marks = (hidden >> x & 1 ? 0xffff : 0) | (hidden >> x & 2 ? 0xffff0000 : 0);
+                            store_shared(weights + x / 2 % 2 * 16 * KEYS + x / 4 * 16 + lane % 4 * 4, pack(s[x / 4][x % 4], s[x / 4][x % 4 + 1]) | marks);
+                        }
+                        __syncwarp();
+#pragma unroll 1
+                        for (int key = 0; key < KEYS; key++) {
+                            unsigned weight[2];
+                            for (int r = 0; r < 2; r++) weight[r] = load_shared(weights + r * 16 * KEYS + key / 2 * 4) >> key % 2 * 16 & 0xffff;
+#pragma unroll
+                            for (int n = 0; n < E / 8; n++) {
+                                const unsigned values = load_shared(v_now + chunk<E>(key, n) + lane % 4 * 4);
+#pragma unroll
+                                for (int y = 0; y < 4; y++)
+                                    if (weight[y / 2] != 0xffff) total[n][y] += unpack(weight[y / 2]) * unpack(y % 2 ? values >> 16 : values & 0xffff);
+                            }
+                        }
+                        __syncwarp();
+                    }
+                    if (!(careful && partial)) {
+#pragma unroll
+                        for (int x = 0; x < KEYS / 16; x++) {
+                            const unsigned w[4] = {pack(s[2 * x][0], s[2 * x][1]), pack(s[2 * x][2], s[2 * x][3]),
+                                                   pack(s[2 * x + 1][0], s[2 * x + 1][1]), pack(s[2 * x + 1][2], s[2 * x + 1][3])};
+#pragma unroll
+                            for (int n = 0; n < E / 16; n++) {
+                                unsigned v[4];
+                                load_transposed(v, further<E>(v_now + v_lane, x * 16, n * 2));
+                                multiply_add(total[2 * n], w, v[0], v[1]);
+                                multiply_add(total[2 * n + 1], w, v[2], v[3]);
+                            }
+                        }
+                    }
+                }
+                if (!some) break;
+                first = next, next += KEYS, due = true, partial = hides;
+            }
+            float taint = 0; // NaN if a sum is not finite
+#pragma unroll
+            for (int n = 0; n < E / 2; n++) taint += total[n / 4][n % 4] * 0;
+            if (__syncthreads_or(!careful && spoilable && taint != 0)) continue;
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                sum[r] = row_sum(sum[r]);
+                const float inverse = sum[r] == 0 ? 1 : 1 / sum[r];
+#pragma unroll
+                for (int n = 0; n < E / 4; n++) {
+                    float &x = total[n / 2][2 * r + n % 2];
+                    x *= inverse;
+                }
+            }
+#pragma unroll
+            for (int n = 0; n < E / 4; n++)
+                store_shared(q_tile + chunk<E>(warp * 16 + lane / 4 + n % 2 * 8, n / 2) + lane % 4 * 4,
+                             pack(total[n / 2][n % 2 * 2], total[n / 2][n % 2 * 2 + 1]));
+            __syncwarp();
+            for (int n = lane; n < 2 * E; n += 32) {
+                const int r = warp * 16 + n / (E / 8), column = n % (E / 8) * 8;
+                const int64 i = i_begin + r;
+                if (i >= i_end) break;
+                const unsigned at = q_tile + chunk<E>(r, column / 8);
+                f16 *row = io.o_at(b, h, i, 0);
+                if (o_chunks && column + 8 <= 64) {
+                    unsigned words[4];
+                    load_shared(words, at);
+                    *(uint4 *)(row + column) = make_uint4(words[0], words[1], words[2], words[3]);
+                    continue;
+                }
+#pragma unroll 1
+                for (int y = 0; y < 8 && column + y < 64; y++)
+                    row[(column + y) * io.o_strides[3]].bits = (unsigned short)(load_shared(at + y / 2 * 4) >> y % 2 * 16);
+            }
+            break;
+        }
+        __syncthreads();
+    }
+}

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Kernels for tensor cores: results at sizes around those of tiles, features of all kinds, values that are not finite and
+# hidden, log-sum-exps; counts of bench/gpu_counters within their bounds. Skipped where there is no NVRTC.
+set -euo pipefail
+work=$ATTN_BUILD/gpu-tiles
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+patterns=$ATTN_SOURCE/patterns
+
+if ! "$ATTNC" compile "$patterns/score/full.attn" --emit=ptx >full.ptx 2>out; then
+    cat out
+    grep -q NVRTC out && exit 77
+    exit 1
+fi
+
+# same FILE OPTIONS...: the device's result is that of the interpreter.
+same() {
+    local file=$1
+    shift
+    if ! "$ATTN_SOURCE/tests/gpu/on_device" "$ATTNC" run "$patterns/$file.attn" --target cuda --check \
+            --size b=1 --size h=2 "$@" >out 2>&1; then
+        echo "FAIL: attnc run $file $*:"
+        cat out
+        exit 1
+    fi
+}
+
+# on_tensor_cores FILE OPTIONS...: there is a kernel for them.
+on_tensor_cores() {
+    local file=$1
+    shift
+    "$ATTNC" compile "$patterns/$file.attn" --emit=cuda --target cuda "$@" >out
+    grep -q 'on tensor cores' out && return
+    echo "FAIL: no tensor cores for $file $*"
+    exit 1
+}
+
+on_tensor_cores mask/causal --dtype f16 --size d=64 --size e=64
+on_tensor_cores score/with_lse --dtype bf16 --size d=20 --size e=13
+
+for shape in "f16 16 16 1 1" "bf16 64 64 63 65" "f16 80 32 64 64" "bf16 128 128 65 130" "f16 20 13 70 129" \
+             "f16 192 256 66 100"; do
+    read -r dtype d e i j <<<"$shape"
+    same mask/causal --dtype "$dtype" --size d="$d" --size e="$e" --size i="$i" --size j="$j"
+done
+for file in score/full score/alibi score/soft_cap score/sink score/with_lse window/sliding_window; do
+    same $file --dtype f16 --size d=32 --size e=32 --size i=70 --size j=150
+done
+
+# What is hidden may be NaN or infinite; what is seen may, too.
+"$PYTHON" - <<'PY'
+import random, struct
+n, d = 150, 32
+def save(name, special):
+    x = [random.uniform(-1, 1) for _ in range(2 * n * d)]
+    for (head, row, column), value in special.items():
+        x[(head * n + row) * d + column] = value
+    header = ("{'descr': '<f8', 'fortran_order': False, 'shape': %r, }" % ((1, 2, n, d),)).ljust(117) + "\n"
+    with open(name, "wb") as f:
+        f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+        f.write(struct.pack("<%dd" % len(x), *x))
+inf, nan = float("inf"), float("nan")
+save("v.npy", {(0, 100, 3): nan, (1, 70, 5): inf, (1, 130, 0): -inf, (1, 140, 0): inf})
+save("k.npy", {(0, 40, 1): inf})
+save("q.npy", {(1, 10, 1): nan})
+PY
+for file in mask/causal window/sliding_window score/full; do
+    size=(--size d=32 --size e=32 --size i=150 --size j=150)
+    same $file --dtype f16 "${size[@]}" -i v=v.npy
+    same $file --dtype bf16 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
+done
+
+"$ATTN_BUILD/bench/gpu_counters" --check
