@@ -118,8 +118,12 @@ static void print_part(Text *out, const char *name, Node *value)
 
 static void print_tile(Text *out, const Tile *t)
 {
-    text_add(out, "  tiles of %u %s and %u %s; of keys in\n", t->queries, t->query->name, t->keys,
-             t->key->name);
+    text_add(out, "  tiles of");
+    for (unsigned k = 0; k < t->n_queries; k++)
+        text_add(out, "%s %u %s", k ? " x" : "", t->shape[k], t->query[k]->name);
+    text_add(out, " and %u", t->keys);
+    for (unsigned k = 0; k < t->n_keys; k++) text_add(out, "%s %s", k ? "," : "", t->key[k]->name);
+    text_add(out, "; of keys in\n");
     print_block(out, &t->range, 2);
     text_add(out, "    those at %s\n", t->first->name);
     print_block(out, &t->judge, 3);
@@ -244,11 +248,13 @@ static void check_tile(Verify *v, const Tile *t)
 {
     IndexSet outside = v->bound;
     check_block(v, &t->range);
-    if (!v->assigned[t->begin->id] || !v->assigned[t->end->id]) fail(v, "no range of keys for", t->out->name);
+    for (unsigned k = 0; k < t->n_keys; k++)
+        if (!v->assigned[t->begin[k]->id] || !v->assigned[t->end[k]->id])
+            fail(v, "no range of", t->key[k]->name);
     set_add(&v->bound, t->first->id);
     check_block(v, &t->judge);
-    set_add(&v->bound, t->query->id);
-    set_add(&v->bound, t->key->id);
+    for (unsigned k = 0; k < t->n_queries; k++) set_add(&v->bound, t->query[k]->id);
+    for (unsigned k = 0; k < t->n_keys; k++) set_add(&v->bound, t->key[k]->id);
     v->assigned[t->dot->id] = v->assigned[t->max->id] = v->assigned[t->sum->id] = v->assigned[t->total->id] =
         true;
     check_node(v, t->where);

@@ -60,18 +60,22 @@ struct Statement {
     const char *text;     /* NOTE: a comment for dumps */
 };
 
-/* How a block of a GPU runs a softmax-weighted sum of rows with tensor cores: `queries` of one query index against all
- * keys, `keys` at a time. The phase's body says what it computes; this adds nothing to that. Rows are READs of tensors of
- * 16 bits whose last coordinate is the feature. */
+/* How a block of a GPU runs a softmax-weighted sum of rows with tensor cores: a box of `queries` against all keys, `keys` at
+ * a time. The phase's body says what it computes; this adds nothing to that. Rows are READs of tensors of 16 bits whose last
+ * coordinate is the feature. Keys of several indices are a list, row-major over begin .. end of each. */
+enum { TILE_DIMS = 3 };
 typedef struct TileRider { Tensor *tensor; Node *value; } TileRider;
 typedef struct Tile {
-    Index *query, *key, *column; /* column: the feature of values and output */
-    Index *block, *first;        /* the last task index: of `queries` queries; where a tile of keys begins */
+    unsigned n_queries, n_keys;  /* indices */
+    Index *query[TILE_DIMS], *key[TILE_DIMS], *column; /* column: the feature of values and output */
+    Index *block[TILE_DIMS];     /* the last task indices: boxes of queries, */
+    unsigned shape[TILE_DIMS];   /* so many along each */
+    Index *first;                /* where a tile of keys begins: its coordinate, or its place in the list */
     unsigned queries, keys;
     int64_t d, e;                /* features of q and k, of v */
     Node *q, *k, *v;
-    Block range;                 /* sets begin and end: keys outside are hidden from the whole block */
-    Local *begin, *end;
+    Block range;                 /* sets begin, end, count and total: keys outside are hidden from the whole block */
+    Local *begin[TILE_DIMS], *end[TILE_DIMS], *count[TILE_DIMS], *total_keys; /* count, total: of several indices */
     Block judge;                 /* sets for the tile of keys: may a pair in it be visible (some), hidden (partial)? */
     Local *some, *partial;
     Node *where;                 /* is a pair visible? */

@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { BLOCK_QUERIES = 64, BLOCK_KEYS = 64, MOST_FEATURES = 256, WIDE = 128 };
+enum { BLOCK_QUERIES = 64 /* 8 x 8, 4 x 4 x 4 */, BLOCK_KEYS = 64, MOST_FEATURES = 256, WIDE = 128 };
 
 typedef struct Tiling {
     Lower *l;
@@ -68,8 +68,15 @@ static void find_product(void *context, Node *n, const Binding *around)
     if (!around->binder && node_is_binder(n)) PUSH(x->l->c, &x->binders, n);
 }
 
+static bool depends_on_keys(const Tiling *x, const Node *n)
+{
+    for (unsigned k = 0; k < x->sum->n_vars; k++)
+        if (node_depends_on(n, x->sum->vars[k])) return true;
+    return false;
+}
+
 /* sum[d](q * k) with all of d. */
-static const char *match_product(Tiling *x, Index *key)
+static const char *match_product(Tiling *x)
 {
     Tile *t = x->t;
     x->binders.n = 0;
@@ -82,11 +89,11 @@ static const char *match_product(Tiling *x, Index *key)
         return "the score holds no sum of products";
     Index *feature = n->vars[0];
     Node *a = binder_body(n)->args[0], *b = binder_body(n)->args[1];
-    if (node_depends_on(a, key))
+    if (depends_on_keys(x, a))
         t->k = a, t->q = b;
     else
         t->q = a, t->k = b;
-    if (!is_row(x, t->q, feature) || !is_row(x, t->k, feature) || node_depends_on(t->q, key))
+    if (!is_row(x, t->q, feature) || !is_row(x, t->k, feature) || depends_on_keys(x, t->q))
         return "the products of the score are not those of rows in memory";
     if (!node_is_int(binder_lo(n, 0), 0) || node_size(x->l->c, feature) != binder_hi(n, 0))
         return "the score sums part of the rows";
@@ -95,17 +102,31 @@ static const char *match_product(Tiling *x, Index *key)
     return NULL;
 }
 
-/* The last index of the output that tells queries apart, but not keys or values. */
-static const char *choose_query(Tiling *x)
+static bool is_query(const Tiling *x, const Index *i)
 {
+    return !i->ambient && node_depends_on(x->t->q, i) && !node_depends_on(x->t->k, i) &&
+           !node_depends_on(x->factor, i);
+}
+
+/* The last index of the output that tells queries apart, but not keys or values; with keys of several indices
+ * those before it, too, that conditions look at. */
+static const char *choose_queries(Tiling *x)
+{
+    static const unsigned shapes[TILE_DIMS][TILE_DIMS] = {{BLOCK_QUERIES}, {8, 8}, {4, 4, 4}};
     Tile *t = x->t;
-    for (unsigned k = x->n_outer; k-- > 0 && !t->query;) {
-        Index *i = x->outer[k];
-        if (!i->ambient && node_depends_on(t->q, i) && !node_depends_on(t->k, i) &&
-            !node_depends_on(x->factor, i))
-            t->query = i;
+    unsigned last = x->n_outer, first;
+    while (last && !is_query(x, x->outer[last - 1])) last--;
+    if (!last) return "no index of the output tells queries apart, but not keys";
+    for (first = last - 1; first && last - first < TILE_DIMS && x->sum->n_vars > 1; first--) {
+        Index *i = x->outer[first - 1];
+        if (!is_query(x, i) || !node_depends_on(binder_where(x->sum), i)) break;
     }
-    return t->query ? NULL : "no index of the output tells queries apart, but not keys";
+    t->n_queries = last - first;
+    for (unsigned k = 0; k < t->n_queries; k++) {
+        t->query[k] = x->outer[first + k];
+        t->shape[k] = shapes[t->n_queries - 1][k];
+    }
+    return NULL;
 }
 
 static bool is_plain(Tiling *x, const Node *n) { return !n || !contains_binder(x->l->c, n); }
@@ -115,8 +136,8 @@ static const char *match_sum(Tiling *x)
     Lower *l = x->l;
     Softmaxes found;
     x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
-    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->n_vars != 1)
-        return "it is not made of one sum over one index";
+    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->n_vars > TILE_DIMS)
+        return "it is not made of one sum over up to three indices";
     if (!find_softmaxes(l->c, x->sum, &found) || found.n != 1) return "it is no sum weighted by one softmax";
     x->softmax = found.softmax[0];
     x->factor = found.factor[0];
@@ -162,18 +183,21 @@ static const char *obstacle(Tiling *x)
     walk(l->c, e->body, collect_binder, x);
     const char *why = match_sum(x);
     if (!why) why = match_column(x);
-    if (!why) why = match_product(x, x->sum->vars[0]);
-    if (!why) why = choose_query(x);
+    if (!why) why = match_product(x);
+    if (!why) why = choose_queries(x);
     if (!why) why = check_extents(x);
     if (why) return why;
     Node *rest = node_replace(l->c, x->weight, x->product, node_real(l->c, 0));
     if (!is_plain(x, rest) || !is_plain(x, binder_where(x->sum)) || !is_plain(x, binder_extra(x->softmax)) ||
         !is_plain(x, node_replace(l->c, e->body, x->sum, node_real(l->c, 0))))
         return "scores or conditions hold further reductions";
-    bool fits = is_plain(x, binder_lo(x->sum, 0)) && is_plain(x, binder_hi(x->sum, 0)) &&
-                !node_depends_on(binder_where(x->sum), x->t->column) &&
-                !node_depends_on(x->weight, x->t->column);
-    return fits ? NULL : "scores or conditions differ from feature to feature";
+    bool fits =
+        !node_depends_on(binder_where(x->sum), x->t->column) && !node_depends_on(x->weight, x->t->column);
+    for (unsigned k = 0; k < x->sum->n_vars && fits; k++) {
+        Node *lo = binder_lo(x->sum, k), *hi = binder_hi(x->sum, k);
+        fits = is_plain(x, lo) && is_plain(x, hi) && !depends_on_keys(x, lo) && !depends_on_keys(x, hi);
+    }
+    return fits ? NULL : "scores or conditions differ from feature to feature, or ranges from key to key";
 }
 
 /* ---- the tile ---- */
@@ -200,41 +224,95 @@ static Node *scale_of(Tiling *x)
     return NULL;
 }
 
-static BoxSide side_of_queries(Tiling *x)
+static BoxSide side_of_queries(Tiling *x, unsigned k)
 {
-    Node *size = node_size(x->l->c, x->t->query);
-    Node *from = combine(x, N_MUL, node_index(x->l->c, x->t->block), number(x, x->t->queries));
-    Node *to = combine(x, N_MIN, combine(x, N_ADD, from, number(x, x->t->queries)), size);
-    return (BoxSide){x->t->query, from, to};
+    const Tile *t = x->t;
+    Node *size = node_size(x->l->c, t->query[k]), *shape = number(x, t->shape[k]);
+    Node *from = combine(x, N_MUL, node_index(x->l->c, t->block[k]), shape);
+    return (BoxSide){t->query[k], from, combine(x, N_MIN, combine(x, N_ADD, from, shape), size)};
+}
+
+static bool depends_on_queries(const Tile *t, const Node *n)
+{
+    for (unsigned k = 0; k < t->n_queries; k++)
+        if (node_depends_on(n, t->query[k])) return true;
+    return false;
 }
 
 /* Ranges that differ from query to query are conditions, too. */
 static Node *whole_condition(Tiling *x)
 {
-    Node *where = binder_where(x->sum), *lo = binder_lo(x->sum, 0), *hi = binder_hi(x->sum, 0);
-    Node *key = node_index(x->l->c, x->t->key);
-    if (node_depends_on(lo, x->t->query)) where = combine(x, N_AND, where, combine(x, N_LE, lo, key));
-    if (node_depends_on(hi, x->t->query)) where = combine(x, N_AND, where, combine(x, N_LT, key, hi));
+    Node *where = binder_where(x->sum);
+    for (unsigned k = 0; k < x->sum->n_vars; k++) {
+        Node *lo = binder_lo(x->sum, k), *hi = binder_hi(x->sum, k), *key = node_index(x->l->c, x->t->key[k]);
+        if (depends_on_queries(x->t, lo)) where = combine(x, N_AND, where, combine(x, N_LE, lo, key));
+        if (depends_on_queries(x->t, hi)) where = combine(x, N_AND, where, combine(x, N_LT, key, hi));
+    }
     return where;
 }
 
+static Local *set_key_local(Tiling *x, const char *form, unsigned k, Node *value)
+{
+    Local *local = local_make(x->l, format(x->l->c, form, x->t->key[k]->name), TYPE_INT, true);
+    set_local(x->l, local, value);
+    return local;
+}
+
 /* The keys that some query of the block may see. */
-static void find_range(Tiling *x, const Box *queries)
+static void find_range(Tiling *x, const Box *queries, unsigned k)
 {
     Lower *l = x->l;
     Tile *t = x->t;
     NodeList tests = {0};
     IndexSet later = {{0}};
+    for (unsigned other = 0; other < t->n_keys; other++)
+        if (other != k) set_add(&later, t->key[other]->id);
     conjuncts(l->c, t->where, &tests);
-    Range whole = {binder_lo(x->sum, 0), binder_hi(x->sum, 0), NULL};
-    Range range = tighten_interval(l, t->key, whole, &tests, &later);
+    Range whole = {binder_lo(x->sum, k), binder_hi(x->sum, k), NULL};
+    Range range = tighten_interval(l, t->key[k], whole, &tests, &later);
     Node *lo = box_least(l->c, queries, range.lo), *hi = box_greatest(l->c, queries, range.hi);
     if (!lo) lo = number(x, 0);
-    if (!hi) hi = node_size(l->c, t->key);
-    t->begin = local_make(l, format(l->c, "%s_begin", t->key->name), TYPE_INT, true);
-    t->end = local_make(l, format(l->c, "%s_end", t->key->name), TYPE_INT, true);
-    set_local(l, t->begin, lower_value(l, lo));
-    set_local(l, t->end, lower_value(l, hi));
+    if (!hi) hi = node_size(l->c, t->key[k]);
+    t->begin[k] = set_key_local(x, "%s_begin", k, lower_value(l, lo));
+    t->end[k] = set_key_local(x, "%s_end", k, lower_value(l, hi));
+}
+
+/* Keys of several indices are numbered. */
+static void count_keys(Tiling *x)
+{
+    Tile *t = x->t;
+    Node *total = number(x, 1);
+    for (unsigned k = 0; k < t->n_keys; k++) {
+        Node *size = combine(x, N_SUB, local_get(x->l, t->end[k]), local_get(x->l, t->begin[k]));
+        t->count[k] = set_key_local(x, "%s_count", k, combine(x, N_MAX, size, number(x, 0)));
+        total = combine(x, N_MUL, total, local_get(x->l, t->count[k]));
+    }
+    t->total_keys = local_make(x->l, "keys_end", TYPE_INT, true);
+    set_local(x->l, t->total_keys, total);
+}
+
+/* The keys from `first` on: of several indices whole rows of all but the first. */
+static void add_key_sides(Tiling *x, Box *box)
+{
+    Lower *l = x->l;
+    Tile *t = x->t;
+    Node *one = number(x, 1), *row = one, *first = node_index(l->c, t->first);
+    Node *end = local_get(l, t->n_keys > 1 ? t->total_keys : t->end[0]);
+    Node *last = combine(x, N_MIN, combine(x, N_ADD, first, number(x, t->keys)), end);
+    if (t->n_keys == 1) {
+        box->sides[box->n++] = (BoxSide){t->key[0], first, last};
+        return;
+    }
+    for (unsigned k = 1; k < t->n_keys; k++) row = combine(x, N_MUL, row, local_get(l, t->count[k]));
+    for (unsigned k = 0; k < t->n_keys; k++) {
+        Node *lo = local_get(l, t->begin[k]), *hi = local_get(l, t->end[k]);
+        if (k == 0) {
+            Node *to = combine(x, N_FLOORDIV, combine(x, N_SUB, last, one), row);
+            hi = combine(x, N_ADD, lo, combine(x, N_ADD, to, one));
+            lo = combine(x, N_ADD, lo, combine(x, N_FLOORDIV, first, row));
+        }
+        box->sides[box->n++] = (BoxSide){t->key[k], lo, hi};
+    }
 }
 
 /* What a tile of keys holds. */
@@ -245,12 +323,10 @@ static void judge(Tiling *x, Box box)
     Scope scope;
     t->some = local_make(l, "some", TYPE_BOOL, true);
     t->partial = local_make(l, "partial", TYPE_BOOL, true);
-    t->first = strip_index(l, format(l->c, "%s_first", t->key->name), number(x, INT32_MAX));
+    t->first = strip_index(l, "next", number(x, INT32_MAX));
     scope_open(l, &scope, true);
     set_add(&scope.bound, t->first->id);
-    Node *first = node_index(l->c, t->first);
-    Node *last = combine(x, N_MIN, combine(x, N_ADD, first, number(x, t->keys)), local_get(l, t->end));
-    box.sides[box.n++] = (BoxSide){t->key, first, last};
+    add_key_sides(x, &box);
     set_local(l, t->some, lower_value(l, box_may_hold(l->c, &box, t->where)));
     Branch visible;
     branch_open(l, &visible, local_get(l, t->some));
@@ -287,16 +363,19 @@ static void make_values(Tiling *x)
 static void make_body(Tiling *x, Phase *phase)
 {
     Lower *l = x->l;
+    const Tile *t = x->t;
     Scope root;
-    Loop loop;
-    BoxSide side = side_of_queries(x);
+    Loop loops[TILE_DIMS];
     IndexSet bound = {{0}};
     for (unsigned k = 0; k < x->n_outer; k++) set_add(&bound, x->outer[k]->id);
     phase_open(l, &root, phase->n_tasks, phase->tasks);
-    loop_open(l, &loop, x->t->query, (Range){side.lo, side.hi, NULL});
+    for (unsigned k = 0; k < t->n_queries; k++) {
+        BoxSide side = side_of_queries(x, k);
+        loop_open(l, &loops[k], t->query[k], (Range){side.lo, side.hi, NULL});
+    }
     lower_equation(l, x->stage->equation, &bound);
     for (uint32_t k = 0; k < x->riders.equations.n; k++) lower_equation(l, x->riders.equations.at[k], &bound);
-    loop_close(l, &loop);
+    for (unsigned k = t->n_queries; k-- > 0;) loop_close(l, &loops[k]);
     phase_close(l, &root, *phase);
 }
 
@@ -305,15 +384,39 @@ static void make_tile(Tiling *x, const Phase *phase)
     Lower *l = x->l;
     Tile *t = x->t;
     Scope root;
-    Box box = {.n = 1, .sides = {side_of_queries(x)}, .summaries = &l->summaries};
+    Box box = {.n = t->n_queries, .summaries = &l->summaries};
+    for (unsigned k = 0; k < t->n_queries; k++) box.sides[k] = side_of_queries(x, k);
     t->where = whole_condition(x);
     lower_summaries(l, &box, x->sum);
     phase_open(l, &root, phase->n_tasks, phase->tasks);
-    find_range(x, &box);
+    for (unsigned k = 0; k < t->n_keys; k++) find_range(x, &box, k);
+    if (t->n_keys > 1) count_keys(x);
     judge(x, box);
     make_values(x);
     t->range = root.block;
     scope_close(l, &root);
+}
+
+/* A task is a box of queries for all other indices of the output. */
+static Phase make_tasks(Tiling *x)
+{
+    Lower *l = x->l;
+    Tile *t = x->t;
+    Phase phase = {.name = format(l->c, "pairwise %s", x->stage->equation->tensor->name),
+                   .tasks = NEW_ARRAY(l->c, Index *, x->n_outer),
+                   .tile = t};
+    IndexSet queries = {{0}};
+    for (unsigned k = 0; k < t->n_queries; k++) set_add(&queries, t->query[k]->id);
+    for (unsigned k = 0; k < x->n_outer; k++)
+        if (!set_has(&queries, x->outer[k]->id)) phase.tasks[phase.n_tasks++] = x->outer[k];
+    for (unsigned k = 0; k < t->n_queries; k++) {
+        const char *name = t->n_queries > 1 ? format(l->c, "tile_%s", t->query[k]->name) : "tile";
+        Node *shape = number(x, t->shape[k]), *size = node_size(l->c, t->query[k]);
+        Node *up = combine(x, N_SUB, combine(x, N_ADD, size, shape), number(x, 1));
+        t->block[k] = strip_index(l, name, combine(x, N_FLOORDIV, up, shape));
+        phase.tasks[phase.n_tasks++] = t->block[k];
+    }
+    return phase;
 }
 
 bool lower_tiles(Lower *l, const Stage *stage)
@@ -325,18 +428,11 @@ bool lower_tiles(Lower *l, const Stage *stage)
     l->plain = obstacle(&x);
     if (l->plain) return false;
     t->keys = t->d > WIDE || t->e > WIDE ? BLOCK_KEYS / 2 : BLOCK_KEYS;
-    t->key = x.sum->vars[0];
-    t->block = strip_index(l, "tile", number(&x, 0));
-    Node *up = combine(&x, N_ADD, node_size(l->c, t->query), number(&x, t->queries - 1));
-    t->block->extent = combine(&x, N_FLOORDIV, up, number(&x, t->queries));
+    t->n_keys = x.sum->n_vars;
+    for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x.sum->vars[k];
     x.riders = find_riders(l, stage, x.sum, x.n_outer, x.outer);
     for (uint32_t k = 0; k < x.riders.equations.n; k++) PUSH(l->c, &l->riders, x.riders.equations.at[k]);
-    Phase phase = {.name = format(l->c, "pairwise %s", t->out ? t->out->name : stage->equation->tensor->name),
-                   .tasks = NEW_ARRAY(l->c, Index *, x.n_outer),
-                   .tile = t};
-    for (unsigned k = 0; k < x.n_outer; k++)
-        if (x.outer[k] != t->query) phase.tasks[phase.n_tasks++] = x.outer[k];
-    phase.tasks[phase.n_tasks++] = t->block;
+    Phase phase = make_tasks(&x);
     make_tile(&x, &phase);
     make_body(&x, &phase);
     return true;

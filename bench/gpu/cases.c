@@ -11,6 +11,8 @@ static uint64_t window_256(const CounterCase *c)
     return sum;
 }
 
+static uint64_t neighborhood_13(const CounterCase *c) { return (uint64_t)c->n * c->n * 13 * 13; }
+
 const CounterCase counter_cases[] = {
     {"full, d = 64", "score/full.attn", {0}, 64, 1, 512, all, 1, 6, 1.05, 2},
     {"full, d = 128", "score/full.attn", {0}, 128, 1, 512, all, 1, 4, 1.05, 1},
@@ -26,6 +28,17 @@ const CounterCase counter_cases[] = {
      4096,
      window_256,
      1.30,
+     0,
+     0,
+     2},
+    {"neighborhood 13x13",
+     "window/neighborhood2d.attn",
+     {"window=13", "dilation=1"},
+     16,
+     1,
+     64,
+     neighborhood_13,
+     2.5,
      0,
      0,
      2},

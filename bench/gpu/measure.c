@@ -106,6 +106,13 @@ static void add_tensor(Measure *m, const Tensor *t)
     for (unsigned d = 0; d < t->n_dims; d++) add(m, (uint64_t)strides[d]);
 }
 
+static uint64_t tasks_along(const Measure *m, const Tile *t, const Index *index)
+{
+    for (unsigned k = 0; k < t->n_queries; k++)
+        if (t->block[k] == index) return (m->x->n + t->shape[k] - 1) / t->shape[k];
+    return (uint64_t)extent_of(m, index);
+}
+
 /* As runtime/abi.h lays them out. Parameters are fixed by definitions. */
 static uint64_t pack(Measure *m)
 {
@@ -119,12 +126,7 @@ static uint64_t pack(Measure *m)
     add(m, status);
     add(m, status);
     add(m, status);
-    for (unsigned k = 0; k < phase->n_tasks; k++) {
-        const Index *index = phase->tasks[k];
-        unsigned queries = phase->tile->queries;
-        tasks *=
-            index == phase->tile->block ? (m->x->n + queries - 1) / queries : (uint64_t)extent_of(m, index);
-    }
+    for (unsigned k = 0; k < phase->n_tasks; k++) tasks *= tasks_along(m, phase->tile, phase->tasks[k]);
     add(m, tasks);
     return tasks;
 }

@@ -22,10 +22,10 @@ enum { IN_REGISTERS = 128 }; /* features of a query, at most */
 typedef struct TilePrinter {
     Printer *p;
     const Tile *t;
-    const char *i, *j, *e;                  /* a query, a key, a feature */
-    const char *from, *to;                  /* queries of the block: from .. to */
-    const char *begin, *end, *next, *first; /* keys; tiles of them: the next one, that in work */
-    bool masks, narrow;                     /* pairs are hidden; the output is of 16 bits */
+    const char *i[TILE_DIMS], *j[TILE_DIMS], *e; /* a query, a key, a feature */
+    const char *from[TILE_DIMS], *to[TILE_DIMS]; /* queries of the block: from .. to */
+    const char *begin, *end, *next, *first;      /* keys; tiles of them: the next one, that in work */
+    bool masks, boxes;                           /* pairs are hidden; keys have several indices */
 } TilePrinter;
 
 static unsigned padded(int64_t n) { return (unsigned)(n + 15) / 16 * 16; }
@@ -40,10 +40,14 @@ static unsigned query_bytes(const Tile *t)
     return t->queries * (most > keys ? most : keys) + (t->d > IN_REGISTERS ? t->queries * keys : 0);
 }
 
-unsigned print_tile_shared(const Tile *t)
+static unsigned tiles_bytes(const Tile *t)
 {
-    return query_bytes(t) + 2 * t->keys * (row_bytes(padded(t->d)) + row_bytes(padded(t->e)));
+    return 2 * t->keys * (row_bytes(padded(t->d)) + row_bytes(padded(t->e)));
 }
+/* Coordinates of keys, for two tiles. */
+static unsigned list_bytes(const Tile *t) { return t->n_keys > 1 ? 2 * t->n_keys * t->keys * 4 : 0; }
+
+unsigned print_tile_shared(const Tile *t) { return query_bytes(t) + tiles_bytes(t) + list_bytes(t); }
 
 /* ---- text ---- */
 
@@ -94,6 +98,60 @@ static void bind(Printer *p, const Index *index, const char *name)
     set_add(&p->bound, index->id);
 }
 
+/* ---- coordinates ---- */
+
+static bool has_query(const TilePrinter *x, const Node *n)
+{
+    bool has = false;
+    for (unsigned k = 0; k < x->t->n_queries; k++) has = has || node_depends_on(n, x->t->query[k]);
+    return has;
+}
+
+/* Declares those of query number `r` of the block that `n` needs (NULL: all). A warp has a box of its own. */
+static void print_queries_at(TilePrinter *x, const Node *n, const char *r, bool clamp)
+{
+    static const char *const two[] = {"r / 32 * 4 + r % 16 / 4", "r / 16 % 2 * 4 + r % 4"}, *const three[] = {
+                                                                                                "r / 16",
+                                                                                                "r / 4 % 4",
+                                                                                                "r % 4"};
+    const Tile *t = x->t;
+    Printer *p = x->p;
+    if (t->n_queries > 1 && (!n || has_query(x, n))) LINES(p, "const unsigned r = %s;", r);
+    for (unsigned k = 0; k < t->n_queries; k++) {
+        if (n && !node_depends_on(n, t->query[k])) continue;
+        const char *at = t->n_queries == 1 ? r : t->n_queries == 2 ? two[k] : three[k];
+        if (clamp)
+            LINES(p, "const int64 %s = least(%s + %s, %s - 1);", x->i[k], x->from[k], at, x->to[k]);
+        else
+            LINES(p, "const int64 %s = %s + %s;", x->i[k], x->from[k], at);
+    }
+}
+
+/* `y < y_end && x < x_end` */
+static const char *inside_block(const TilePrinter *x)
+{
+    Text text = {.c = x->p->c};
+    for (unsigned k = 0; k < x->t->n_queries; k++)
+        text_add(&text, "%s%s < %s", k ? " && " : "", x->i[k], x->to[k]);
+    return text.at;
+}
+
+/* Declares the coordinates of a key from its place in the list. */
+static void print_keys_at(TilePrinter *x, const char *place)
+{
+    const Tile *t = x->t;
+    Printer *p = x->p;
+    LINES(p, "unsigned at = (unsigned)least(%s, %s - 1);", place, x->end);
+    for (unsigned k = t->n_keys; k-- > 0;) {
+        const char *begin = p->locals[t->begin[k]->id], *count = p->locals[t->count[k]->id];
+        if (k)
+            LINES(p, "const int64 %s = %s + at %% (unsigned)%s;\nat /= (unsigned)%s;", x->j[k], begin, count,
+                  count);
+        else
+            LINES(p, "const int64 %s = %s + at;", x->j[k], begin);
+    }
+}
+
 /* ---- rows ---- */
 
 /* The dimension that the variable is the coordinate of, if that is all that it does; else -1. */
@@ -110,41 +168,60 @@ static int plain_dim(const Node *read, const Index *variable)
 
 typedef struct Stage {
     const Node *read;
-    const char *tile, *shape, *rows, *start;
-    const Index *variable;
+    const char *tile, *shape, *rows;
     int64_t columns;
+    bool keys;
 } Stage;
 
-/* Copies the rows of a READ at `variable` = start + r to a tile. */
+static void print_stage_head(TilePrinter *x, Stage s)
+{
+    const PrintBuffer *b = &x->p->buffers[x->p->buffer_of[s.read->tensor->id] - 1];
+    print_line(x->p, (Span){0});
+    text_add(x->p->out, "stage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u], ", s.shape, s.tile, s.rows,
+             (long long)s.columns, b->access, b->strides, s.read->n_args - 1);
+}
+
+static void print_row_start(TilePrinter *x, Stage s, const char *before, const char *after)
+{
+    Printer *p = x->p;
+    uint32_t mark = p->trail.n;
+    for (unsigned k = 0; k + 1 < s.read->n_args; k++) print_shared(p, p->span, 1, &s.read->args[k]);
+    if (before) {
+        print_line(p, (Span){0});
+        text_add(p->out, "%s", before);
+    } else
+        print_stage_head(x, s);
+    print_address(p, s.read->tensor, s.read->args);
+    text_add(p->out, "%s\n", after);
+    print_forget(p, mark);
+}
+
+/* Copies the rows of a READ to a tile: those of keys from `next` on, or of the block's queries. */
 static void print_stage(TilePrinter *x, Stage s)
 {
     Printer *p = x->p;
+    const Tile *t = x->t;
     const PrintBuffer *b = &p->buffers[p->buffer_of[s.read->tensor->id] - 1];
-    const char *outer = p->indices[s.variable->id];
-    int dim = plain_dim(s.read, s.variable);
-    uint32_t mark = p->trail.n;
-    if (dim >= 0 && b->heads != dim)
-        p->indices[s.variable->id] = s.start;
-    else
-        LINES(p, "const auto %s_row = [&](int r) {\nconst int64 %s = least(%s + r, %s - 1);", b->access,
-              outer, s.start, s.variable == x->t->key ? x->end : x->to);
-    for (unsigned k = 0; k + 1 < s.read->n_args; k++) print_shared(p, p->span, 1, &s.read->args[k]);
-    print_line(p, (Span){0});
-    if (dim < 0)
-        text_add(p->out, "return ");
-    else
-        text_add(p->out, "stage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u], ", s.shape, s.tile, s.rows,
-                 (long long)s.columns, b->access, b->strides, s.read->n_args - 1);
-    print_address(p, s.read->tensor, s.read->args);
-    if (dim < 0) {
-        text_add(p->out, ";\n");
-        LINES(p, "};\nstage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u], %s_row);", s.shape, s.tile, s.rows,
-              (long long)s.columns, b->access, b->strides, s.read->n_args - 1, b->access);
-    } else {
-        text_add(p->out, ", io.%s[%d]);\n", b->strides, dim);
+    const Index *variable = s.keys ? t->key[0] : t->query[0];
+    bool one = s.keys ? t->n_keys == 1 : t->n_queries == 1;
+    int dim = one ? plain_dim(s.read, variable) : -1;
+    if (dim >= 0 && b->heads != dim) { /* a stride apart */
+        p->indices[variable->id] = s.keys ? x->next : x->from[0];
+        print_row_start(x, s, NULL, format(p->c, ", io.%s[%d]);", b->strides, dim));
+        p->indices[variable->id] = s.keys ? x->j[0] : x->i[0];
+        return;
     }
-    print_forget(p, mark);
-    p->indices[s.variable->id] = outer;
+    LINES(p, "const auto %s_row = [&](unsigned number) {", b->access);
+    if (!s.keys)
+        print_queries_at(x, NULL, "number", true);
+    else if (one)
+        LINES(p, "const int64 %s = least(%s + number, %s - 1);", x->j[0], x->next, x->end);
+    else
+        print_keys_at(x, format(p->c, "%s + number", x->next));
+    print_row_start(x, s, "return ", ";");
+    LINES(p, "};");
+    print_stage_head(x, s);
+    text_add(p->out, "%s_row);\n", b->access);
 }
 
 static void print_chunks(TilePrinter *x, const Tensor *t)
@@ -159,54 +236,65 @@ static void print_chunks(TilePrinter *x, const Tensor *t)
 static void print_elements_open(TilePrinter *x, const Node *n)
 {
     Printer *p = x->p;
-    bool clamp = reads(p, n), i = node_depends_on(n, x->t->query), j = node_depends_on(n, x->t->key);
-    LINES(p, "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) {\nfloat &score = s[x / 4][x %% 4];\n"
+    const Tile *t = x->t;
+    bool clamp = reads(p, n);
+    LINES(p, "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) {\n"
              "const int key = lane %% 4 * 2 + x / 4 * 8 + x %% 2;");
-    const char *row = format(p->c, "%s + warp * 16 + lane / 4 + x / 2 %% 2 * 8", x->from);
-    if (i && clamp)
-        LINES(p, "const int64 %s = least(%s, %s - 1);", x->i, row, x->to);
-    else if (i)
-        LINES(p, "const int64 %s = %s;", x->i, row);
-    if (j && clamp)
-        LINES(p, "const int64 %s = least(%s + key, %s - 1);", x->j, x->first, x->end);
-    else if (j)
-        LINES(p, "const int64 %s = %s + key;", x->j, x->first);
-    if (clamp) print_want(p, HELP_LEAST);
+    print_queries_at(x, n, "warp * 16 + lane / 4 + x / 2 % 2 * 8", clamp);
+    for (unsigned k = 0; k < t->n_keys; k++) {
+        if (!node_depends_on(n, t->key[k])) continue;
+        if (x->boxes)
+            LINES(p, "const int64 %s = load_shared(list_now + (%u * KEYS + key) * 4);", x->j[k], k);
+        else if (clamp)
+            LINES(p, "const int64 %s = least(%s + key, %s - 1);", x->j[k], x->first, x->end);
+        else
+            LINES(p, "const int64 %s = %s + key;", x->j[k], x->first);
+    }
 }
 
+/* Of the groups of 16 keys in which the warp sees something. */
 static void print_scores(TilePrinter *x)
 {
     Printer *p = x->p;
+    const char *group = x->boxes ? "if (live >> n * 8 & 0xff) {\n" : "";
+    bool kept = x->t->d <= IN_REGISTERS;
     LINES(p, "float s[KEYS / 8][4] = {};\n#pragma unroll\nfor (int x = 0; x < D / 16; x++) {");
-    if (x->t->d > IN_REGISTERS)
-        LINES(p, "unsigned q[1][4];\nload_matrices(q[0], q_tile + chunk<D>(warp * 16 + lane %% 16, x * 2 + "
-                 "lane / 16));");
-    LINES(p,
-          "#pragma unroll\nfor (int n = 0; n < KEYS / 16; n++) {\nunsigned k[4];\n"
-          "load_matrices(k, further<D>(k_now, n * 16, x * 2));\n"
-          "multiply_add(s[2 * n], q[%s], k[0], k[1]);\nmultiply_add(s[2 * n + 1], q[%s], k[2], k[3]);\n}\n}",
-          x->t->d > IN_REGISTERS ? "0" : "x", x->t->d > IN_REGISTERS ? "0" : "x");
+    if (!kept)
+        LINES(p, "unsigned q[1][4];\n"
+                 "load_matrices(q[0], q_tile + chunk<D>(warp * 16 + lane %% 16, x * 2 + lane / 16));");
+    LINES(
+        p,
+        "#pragma unroll\nfor (int n = 0; n < KEYS / 16; n++) {\n%sunsigned k[4];\n"
+        "load_matrices(k, further<D>(k_now, n * 16, x * 2));\n"
+        "multiply_add(s[2 * n], q[%s], k[0], k[1]);\nmultiply_add(s[2 * n + 1], q[%s], k[2], k[3]);\n}\n}%s",
+        group, kept ? "x" : "0", kept ? "x" : "0", x->boxes ? "\n}" : "");
     if (x->t->scale) return;
     print_elements_open(x, x->t->score);
+    LINES(p, "float &score = s[x / 4][x %% 4];");
     print_value(p, "score = ", x->t->score, "float", ";");
     LINES(p, "}");
 }
 
+/* Which elements are hidden, as bits. */
 static void print_mask(TilePrinter *x)
 {
     Printer *p = x->p;
-    const char *mark = x->masks ? " else hidden |= 1u << x;" : "";
-    if (x->masks) LINES(p, "unsigned hidden = 0;");
-    LINES(p, "if (%sleft < KEYS) {\n__syncwarp(); // full tiles jump over this",
-          x->masks ? "partial || " : "");
+    LINES(p,
+          "unsigned hidden = 0;\nconst bool full = %sleft >= KEYS;\nif (!full) {\n"
+          "__syncwarp(); // so that full tiles jump",
+          x->masks ? "!partial && " : "");
     print_elements_open(x, x->t->where);
-    (void)mark;
-    if (x->masks) {
-        print_value(p, "const bool visible = key < left && ", x->t->where, NULL, ";");
-        LINES(p, "if (!visible) score = -infinity, hidden |= 1u << x;\n}\nspoilable |= partial;\n}");
-    } else {
-        LINES(p, "if (key >= left) score = -infinity;\n}\n}");
-    }
+    if (x->masks)
+        print_value(p, "if (!(key < left && ", x->t->where, NULL, ")) hidden |= 1u << x;");
+    else
+        LINES(p, "if (key >= left) hidden |= 1u << x;");
+    LINES(p, "}%s\n}", x->masks ? "\nspoilable |= partial;" : "");
+}
+
+static void print_hide(TilePrinter *x)
+{
+    LINES(x->p, "if (!full) {\n__syncwarp();\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++)\n"
+                "    if (hidden >> x & 1) s[x / 4][x %% 4] = -infinity;\n}");
 }
 
 static void print_softmax(TilePrinter *x)
@@ -273,14 +361,15 @@ static void print_weigh(TilePrinter *x)
     if (x->masks) print_careful(x);
     LINES(
         p,
-        "%s#pragma unroll\nfor (int x = 0; x < KEYS / 16; x++) {\n"
+        "%s#pragma unroll\nfor (int x = 0; x < KEYS / 16; x++) {\n%s"
         "const unsigned w[4] = {pack(s[2 * x][0], s[2 * x][1]), pack(s[2 * x][2], s[2 * x][3]),\n"
         "                       pack(s[2 * x + 1][0], s[2 * x + 1][1]), pack(s[2 * x + 1][2], s[2 * x + "
         "1][3])};\n"
         "#pragma unroll\nfor (int n = 0; n < E / 16; n++) {\nunsigned v[4];\n"
         "load_transposed(v, further<E>(v_now + v_lane, x * 16, n * 2));\n"
         "multiply_add(total[2 * n], w, v[0], v[1]);\nmultiply_add(total[2 * n + 1], w, v[2], v[3]);\n}\n}%s",
-        x->masks ? "if (!(careful && partial)) {\n" : "", x->masks ? "\n}" : "");
+        x->masks ? "if (!(careful && partial)) {\n" : "",
+        x->boxes ? "if (!(live >> x * 8 & 0xff)) continue;\n" : "", x->masks ? "\n}" : "");
 }
 
 /* ---- tiles of keys ---- */
@@ -303,6 +392,30 @@ static void print_judge(TilePrinter *x)
     LINES(p, "if (some) break;\n}");
 }
 
+/* The coordinates of the keys. */
+static void print_list(TilePrinter *x)
+{
+    Printer *p = x->p;
+    LINES(p, "if (threadIdx.x < KEYS) {");
+    print_keys_at(x, format(p->c, "%s + threadIdx.x", x->next));
+    for (unsigned k = 0; k < x->t->n_keys; k++)
+        LINES(p, "store_shared(list + buffer * %u + (%u * KEYS + threadIdx.x) * 4, (unsigned)%s);",
+              list_bytes(x->t) / 2, k, x->j[k]);
+    LINES(p, "}");
+}
+
+static void print_work(TilePrinter *x)
+{
+    Printer *p = x->p;
+    print_mask(x);
+    if (x->boxes) LINES(p, "const unsigned live = __reduce_or_sync(~0u, ~hidden);\nif (live) {");
+    print_scores(x);
+    print_hide(x);
+    print_softmax(x);
+    print_weigh(x);
+    if (x->boxes) LINES(p, "}");
+}
+
 static void print_tiles(TilePrinter *x)
 {
     Printer *p = x->p;
@@ -314,20 +427,16 @@ static void print_tiles(TilePrinter *x)
           "// It is on its way while the one before, which has arrived, is worked on.\n"
           "copies_wait();\n__syncthreads();\nif (some) {\nconst int rows = (int)least(%s - %s, KEYS);",
           x->end, x->next);
-    print_want(p, HELP_LEAST);
-    print_stage(
-        x, (Stage){t->k, "k_tile + buffer * tile_bytes<KEYS, D>", "KEYS, D", "rows", x->next, t->key, t->d});
-    print_stage(
-        x, (Stage){t->v, "v_tile + buffer * tile_bytes<KEYS, E>", "KEYS, E", "rows", x->next, t->key, t->e});
+    print_stage(x, (Stage){t->k, "k_tile + buffer * tile_bytes<KEYS, D>", "KEYS, D", "rows", t->d, true});
+    print_stage(x, (Stage){t->v, "v_tile + buffer * tile_bytes<KEYS, E>", "KEYS, E", "rows", t->e, true});
+    if (x->boxes) print_list(x);
     LINES(p,
-          "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane, v_now "
-          "= v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;\n"
+          "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane;\n"
+          "const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;\n"
           "const int left = (int)least(%s - %s, KEYS);",
           x->end, x->first);
-    print_scores(x);
-    print_mask(x);
-    print_softmax(x);
-    print_weigh(x);
+    if (x->boxes) LINES(p, "const unsigned list_now = list + (buffer ^ 1) * %u;", list_bytes(t) / 2);
+    print_work(x);
     LINES(p, "}\nif (!some) break;\n%s = %s, %s += KEYS, due = true%s;\n}", x->first, x->next, x->next,
           x->masks ? ", partial = hides" : "");
 }
@@ -339,9 +448,8 @@ static void print_start(TilePrinter *x)
     Printer *p = x->p;
     LINES(p, "float total[E / 8][4] = {}, top[2] = {-infinity, -infinity}, sum[2] = {};");
     if (!x->t->sink) return;
-    LINES(p,
-          "for (int r = 0; r < 2; r++) {\nconst int64 %s = least(%s + warp * 16 + lane / 4 + r * 8, %s - 1);",
-          x->i, x->from, x->to);
+    LINES(p, "for (int r = 0; r < 2; r++) {");
+    print_queries_at(x, x->t->sink, "warp * 16 + lane / 4 + r * 8", true);
     print_value(p, "top[r] = ", x->t->sink, "float", ";");
     LINES(p, "sum[r] = lane %% 4 ? 0 : 1;\n}");
 }
@@ -351,10 +459,11 @@ static void print_riders(TilePrinter *x)
     Printer *p = x->p;
     const Tile *t = x->t;
     if (!t->n_riders) return;
-    LINES(p, "if (lane %% 4 == 0 && %s + warp * 16 + lane / 4 + r * 8 < %s) {", x->from, x->to);
-    LINES(p, "const float max = top[r]%s;", t->scale ? " * score_scale" : "");
+    print_queries_at(x, NULL, "warp * 16 + lane / 4 + row * 8", false);
+    LINES(p, "if (lane %% 4 == 0 && %s) {", inside_block(x));
+    LINES(p, "const float max = top[row]%s;", t->scale ? " * score_scale" : "");
     p->locals[t->max->id] = "max";
-    p->locals[t->sum->id] = "sum[r]";
+    p->locals[t->sum->id] = "sum[row]";
     for (unsigned k = 0; k < t->n_riders; k++) {
         const Tensor *to = t->riders[k].tensor;
         Node **at = NEW_ARRAY(p->c, Node *, to->n_dims + 1);
@@ -376,17 +485,12 @@ static void print_finish(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    bool plain = t->value->op == N_LOCAL;
-    LINES(p, "#pragma unroll\nfor (int r = 0; r < 2; r++) {");
-    const char *row = format(p->c, "%s + warp * 16 + lane / 4 + r * 8", x->from);
-    if (!plain)
-        LINES(p, "const int64 %s = least(%s, %s - 1);", x->i, row, x->to);
-    else if (t->n_riders)
-        LINES(p, "const int64 %s = %s;", x->i, row);
-    LINES(p, "sum[r] = row_sum(sum[r]);\nconst float inverse = sum[r] == 0 ? 1 : 1 / sum[r];\n"
-             "#pragma unroll\nfor (int n = 0; n < E / 4; n++) {\nfloat &x = total[n / 2][2 * r + n %% 2];\nx "
-             "*= inverse;");
-    if (!plain) {
+    LINES(p, "#pragma unroll\nfor (int row = 0; row < 2; row++) {\nsum[row] = row_sum(sum[row]);\n"
+             "const float inverse = sum[row] == 0 ? 1 : 1 / sum[row];\n"
+             "#pragma unroll\nfor (int n = 0; n < E / 4; n++) {\nfloat &x = total[n / 2][2 * row + n %% 2];\n"
+             "x *= inverse;");
+    if (t->value->op != N_LOCAL) {
+        print_queries_at(x, t->value, "warp * 16 + lane / 4 + row * 8", true);
         LINES(p, "const int64 %s = least(n / 2 * 8 + lane %% 4 * 2 + n %% 2, %lld);", x->e,
               (long long)t->e - 1);
         p->locals[t->total->id] = "x";
@@ -410,28 +514,27 @@ static void print_store(TilePrinter *x)
     Printer *p = x->p;
     const Tile *t = x->t;
     const PrintBuffer *b = &p->buffers[p->buffer_of[t->out->id] - 1];
-    LINES(p,
-          "#pragma unroll\nfor (int n = 0; n < E / 4; n++)\n"
-          "    store_shared(q_tile + chunk<E>(warp * 16 + lane / 4 + n %% 2 * 8, n / 2) + lane %% 4 * 4,\n"
-          "                 pack(total[n / 2][n %% 2 * 2], total[n / 2][n %% 2 * 2 + 1]));\n"
-          "__syncwarp();\n"
-          "for (int n = lane; n < 2 * E; n += 32) {\n"
-          "const int r = warp * 16 + n / (E / 8), column = n %% (E / 8) * 8;\n"
-          "const int64 %s = %s + r;\n"
-          "if (%s >= %s) break;\n"
-          "const unsigned at = q_tile + chunk<E>(r, column / 8);",
-          x->i, x->from, x->i, x->to);
+    LINES(p, "#pragma unroll\nfor (int n = 0; n < E / 4; n++)\n"
+             "    store_shared(q_tile + chunk<E>(warp * 16 + lane / 4 + n %% 2 * 8, n / 2) + lane %% 4 * 4,\n"
+             "                 pack(total[n / 2][n %% 2 * 2], total[n / 2][n %% 2 * 2 + 1]));\n"
+             "__syncwarp();\n"
+             "for (int n = lane; n < 2 * E; n += 32) {\n"
+             "const int number = warp * 16 + n / (E / 8), column = n %% (E / 8) * 8;");
+    print_queries_at(x, NULL, "number", false);
+    LINES(p, "if (!(%s)) continue;\nconst unsigned from = q_tile + chunk<E>(number, column / 8);",
+          inside_block(x));
     print_line(p, (Span){0});
-    text_add(p->out, "%s *row = ", b->element);
+    text_add(p->out, "%s *to = ", b->element);
     print_address(p, t->out, own_coordinates(p, t->out));
     text_add(p->out, ";\n");
-    LINES(p,
-          "if (%s_chunks && column + 8 <= %lld) {\nunsigned words[4];\nload_shared(words, at);\n"
-          "*(uint4 *)(row + column) = make_uint4(words[0], words[1], words[2], words[3]);\ncontinue;\n}\n"
-          "#pragma unroll 1\nfor (int y = 0; y < 8 && column + y < %lld; y++)\n"
-          "    row[(column + y) * io.%s[%u]].bits = (unsigned short)(load_shared(at + y / 2 * 4) >> y %% 2 * "
-          "16);\n}",
-          b->access, (long long)t->e, (long long)t->e, b->strides, t->out->n_dims - 1);
+    LINES(
+        p,
+        "if (%s_chunks && column + 8 <= %lld) {\nunsigned words[4];\nload_shared(words, from);\n"
+        "*(uint4 *)(to + column) = make_uint4(words[0], words[1], words[2], words[3]);\ncontinue;\n}\n"
+        "#pragma unroll 1\nfor (int y = 0; y < 8 && column + y < %lld; y++)\n"
+        "    to[(column + y) * io.%s[%u]].bits = (unsigned short)(load_shared(from + y / 2 * 4) >> y %% 2 * "
+        "16);\n}",
+        b->access, (long long)t->e, (long long)t->e, b->strides, t->out->n_dims - 1);
 }
 
 /* ---- the kernel ---- */
@@ -448,6 +551,7 @@ static void print_constants(TilePrinter *x)
           "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u, v_tile = k_tile + 2 * "
           "tile_bytes<KEYS, D>;",
           query_bytes(t));
+    if (x->boxes) LINES(p, "const unsigned list = q_tile + %u;", query_bytes(t) + tiles_bytes(t));
     if (x->masks)
         LINES(p, "const unsigned w_tile = q_tile%s;",
               t->d > IN_REGISTERS ? format(p->c, " + %u", weights) : "");
@@ -469,17 +573,19 @@ static void print_scale(TilePrinter *x)
         print_value(p, "const float score_scale = ", x->t->scale, "float", ";");
         LINES(p, "const float scale = score_scale * 1.44269504f; // log2(e)");
     }
-    LINES(p, "const float slack = %s;", x->t->n_riders ? "0" : "8 / scale; // weights up to 2^8");
+    LINES(p, "const float slack = %s", x->t->n_riders ? "0;" : "8 / scale; // weights up to 2^8");
 }
 
 static void print_queries(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    LINES(p, "const int64 %s = %s * %u, %s = least(%s + %u, %s);", x->from, p->indices[t->block->id],
-          t->queries, x->to, x->from, t->queries, print_extent(p, t->query));
-    print_stage(x, (Stage){t->q, "q_tile", "64, D", format(p->c, "(int)(%s - %s)", x->to, x->from), x->from,
-                           t->query, t->d});
+    for (unsigned k = 0; k < t->n_queries; k++)
+        LINES(p, "const int64 %s = %s * %u, %s = least(%s + %u, %s);", x->from[k],
+              p->indices[t->block[k]->id], t->shape[k], x->to[k], x->from[k], t->shape[k],
+              print_extent(p, t->query[k]));
+    const char *rows = t->n_queries > 1 ? "64" : format(p->c, "(int)(%s - %s)", x->to[0], x->from[0]);
+    print_stage(x, (Stage){t->q, "q_tile", "64, D", rows, t->d, false});
     LINES(p, "copies_wait();\n__syncthreads();");
     if (t->d > IN_REGISTERS) return;
     LINES(p, "unsigned q[D / 16][4];\n#pragma unroll\nfor (int x = 0; x < D / 16; x++)\n"
@@ -489,31 +595,53 @@ static void print_queries(TilePrinter *x)
 static void name_all(TilePrinter *x)
 {
     static const char *const own[] = {
-        "D",     "E",     "KEYS",   "shared",      "q_tile",   "k_tile",  "v_tile",    "w_tile",  "warp",
-        "lane",  "q",     "s",      "x",           "n",        "r",       "key",       "score",   "top",
-        "sum",   "total", "scale",  "score_scale", "some",     "hides",   "partial",   "due",     "buffer",
-        "rows",  "left",  "k_now",  "v_now",       "hidden",   "careful", "spoilable", "visible", "weight",
-        "words", "row",   "column", "max",         "greatest", "shift",   "slack",     "k_lane",  "v_lane",
-        "w",     "k",     "v",      "y",           "inverse"};
+        "D",      "E",     "KEYS",   "shared",      "q_tile",   "k_tile",  "v_tile",    "w_tile",  "warp",
+        "lane",   "q",     "s",      "x",           "n",        "r",       "key",       "score",   "top",
+        "sum",    "total", "scale",  "score_scale", "some",     "hides",   "partial",   "due",     "buffer",
+        "rows",   "left",  "k_now",  "v_now",       "hidden",   "careful", "spoilable", "visible", "weight",
+        "words",  "row",   "column", "max",         "greatest", "shift",   "slack",     "k_lane",  "v_lane",
+        "w",      "k",     "v",      "y",           "inverse",  "list",    "list_now",  "live",    "at",
+        "number", "from",  "to",     "full"};
     Printer *p = x->p;
     const Tile *t = x->t;
     for (size_t k = 0; k < sizeof own / sizeof *own; k++) name_new(p->c, &p->own, own[k]);
-    x->i = name_new(p->c, &p->own, t->query->name);
-    x->j = name_new(p->c, &p->own, t->key->name);
+    for (unsigned k = 0; k < t->n_queries; k++) {
+        const char *name = t->query[k]->name;
+        x->i[k] = name_new(p->c, &p->own, name);
+        x->from[k] = name_new(p->c, &p->own, format(p->c, "%s_begin", name));
+        x->to[k] = name_new(p->c, &p->own, format(p->c, "%s_end", name));
+    }
+    for (unsigned k = 0; k < t->n_keys; k++) x->j[k] = name_new(p->c, &p->own, t->key[k]->name);
     x->e = name_new(p->c, &p->own, t->column->name);
-    x->from = name_new(p->c, &p->own, format(p->c, "%s_begin", t->query->name));
-    x->to = name_new(p->c, &p->own, format(p->c, "%s_end", t->query->name));
-    x->begin = p->locals[t->begin->id] = name_new(p->c, &p->own, t->begin->name);
-    x->end = p->locals[t->end->id] = name_new(p->c, &p->own, t->end->name);
     x->next = name_new(p->c, &p->own, "next");
     x->first = name_new(p->c, &p->own, "first");
     p->locals[t->dot->id] = "score";
 }
 
+static const char *declare_key_local(TilePrinter *x, const Local *local)
+{
+    const char *name = x->p->locals[local->id] = name_new(x->p->c, &x->p->own, local->name);
+    LINES(x->p, "int64 %s;", name);
+    return name;
+}
+
+static void print_range(TilePrinter *x)
+{
+    const Tile *t = x->t;
+    LINES(x->p, "// Keys that some query of the block may see.");
+    for (unsigned k = 0; k < t->n_keys; k++) {
+        x->begin = declare_key_local(x, t->begin[k]);
+        x->end = declare_key_local(x, t->end[k]);
+        if (x->boxes) declare_key_local(x, t->count[k]);
+    }
+    if (x->boxes) x->begin = "0", x->end = declare_key_local(x, t->total_keys);
+    print_part(x->p, &t->range);
+}
+
 void print_tile_body(Printer *p, const Phase *phase)
 {
     const Tile *t = phase->tile;
-    TilePrinter x = {.p = p, .t = t, .masks = !node_is_bool(t->where, true)};
+    TilePrinter x = {.p = p, .t = t, .masks = !node_is_bool(t->where, true), .boxes = t->n_keys > 1};
     print_want(p, HELP_TILE);
     print_want(p, HELP_MAX_F32);
     print_want(p, HELP_LEAST);
@@ -524,10 +652,9 @@ void print_tile_body(Printer *p, const Phase *phase)
     print_task_indices(p, phase, "blockIdx.x", "gridDim.x");
     Node *roots[] = {t->score, t->scale, t->where, t->value, t->sink};
     print_invariants_of(p, sizeof roots / sizeof *roots, roots);
-    LINES(p, "int64 %s, %s; // keys that some query of the block may see", x.begin, x.end);
-    print_part(p, &t->range);
-    bind(p, t->query, x.i);
-    bind(p, t->key, x.j);
+    print_range(&x);
+    for (unsigned k = 0; k < t->n_queries; k++) bind(p, t->query[k], x.i[k]);
+    for (unsigned k = 0; k < t->n_keys; k++) bind(p, t->key[k], x.j[k]);
     bind(p, t->column, x.e);
     bind(p, t->first, x.next);
     print_scale(&x);
