@@ -1,4 +1,5 @@
-/* bench/gpu_counters: what the tile kernels for CUDA devices do, counted by the interpreter of PTX (tests/gpu/ptx).
+/* bench/gpu_counters: what the tile kernels for CUDA devices do, counted by the interpreter of PTX
+ * (tests/gpu/ptx).
  *   cases.c     the table of cases, the pairs that each must visit, what its counts may be
  *   measure.c   one case: compiled, run on the interpreter, counted
  *   model.c     what limits it on an architecture

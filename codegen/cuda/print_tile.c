@@ -177,8 +177,9 @@ static void print_stage_head(TilePrinter *x, Stage s)
 {
     const PrintBuffer *b = &x->p->buffers[x->p->buffer_of[s.read->tensor->id] - 1];
     print_line(x->p, (Span){0});
-    text_add(x->p->out, "stage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u], ", s.shape, s.tile, s.rows,
+    text_add(x->p->out, "stage<%s>(%s, %s, %lld, %s_chunks, io.%s[%u],\n", s.shape, s.tile, s.rows,
              (long long)s.columns, b->access, b->strides, s.read->n_args - 1);
+    text_add(x->p->out, "%*s", (int)(4 * x->p->indent + 6), "");
 }
 
 static void print_row_start(TilePrinter *x, Stage s, const char *before, const char *after)
@@ -252,22 +253,12 @@ static void print_elements_open(TilePrinter *x, const Node *n)
     }
 }
 
-/* Of the groups of 16 keys in which the warp sees something. */
 static void print_scores(TilePrinter *x)
 {
     Printer *p = x->p;
-    const char *group = x->boxes ? "if (live >> n * 8 & 0xff) {\n" : "";
     bool kept = x->t->d <= IN_REGISTERS;
-    LINES(p, "float s[KEYS / 8][4] = {};\n#pragma unroll\nfor (int x = 0; x < D / 16; x++) {");
-    if (!kept)
-        LINES(p, "unsigned q[1][4];\n"
-                 "load_matrices(q[0], q_tile + chunk<D>(warp * 16 + lane %% 16, x * 2 + lane / 16));");
-    LINES(
-        p,
-        "#pragma unroll\nfor (int n = 0; n < KEYS / 16; n++) {\n%sunsigned k[4];\n"
-        "load_matrices(k, further<D>(k_now, n * 16, x * 2));\n"
-        "multiply_add(s[2 * n], q[%s], k[0], k[1]);\nmultiply_add(s[2 * n + 1], q[%s], k[2], k[3]);\n}\n}%s",
-        group, kept ? "x" : "0", kept ? "x" : "0", x->boxes ? "\n}" : "");
+    LINES(p, "float s[KEYS / 8][4] = {};\nadd_products<KEYS, D>(s, %s, k_now, %s);",
+          kept ? "q" : "q_tile + q_lane", x->boxes ? "live" : "~0u");
     if (x->t->scale) return;
     print_elements_open(x, x->t->score);
     LINES(p, "float &score = s[x / 4][x %% 4];");
@@ -297,79 +288,14 @@ static void print_hide(TilePrinter *x)
                 "    if (hidden >> x & 1) s[x / 4][x %% 4] = -infinity;\n}");
 }
 
-static void print_softmax(TilePrinter *x)
-{
-    LINES(
-        x->p,
-        "// Weights, relative to a score of which none is far above: where one is, what was summed before "
-        "shrinks.\n"
-        "float greatest[2], shift[2];\n"
-        "#pragma unroll\nfor (int r = 0; r < 2; r++) {\n"
-        "greatest[r] = top[r];\n"
-        "#pragma unroll\nfor (int n = 0; n < KEYS / 8; n++) greatest[r] = maximum(greatest[r], "
-        "maximum(s[n][2 * r], s[n][2 * r + 1]));\n"
-        "greatest[r] = row_max(greatest[r]);\n"
-        "}\n"
-        "if (__any_sync(~0u, !(greatest[0] <= top[0] + slack && greatest[1] <= top[1] + slack))) {\n"
-        "const int own = lane %% 2; // each of two lanes has one row's\n"
-        "const float before = own ? top[1] : top[0], after = own ? greatest[1] : greatest[0];\n"
-        "const float shrink = before == after ? 1 : power_of_2((before - after) * scale);\n"
-        "#pragma unroll\nfor (int r = 0; r < 2; r++) {\n"
-        "const float by = __shfl_sync(~0u, shrink, (lane & ~1) + r);\n"
-        "top[r] = greatest[r], sum[r] *= by;\n"
-        "#pragma unroll\nfor (int n = 0; n < E / 8; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;\n"
-        "}\n"
-        "}\n"
-        "for (int r = 0; r < 2; r++) shift[r] = top[r] == -infinity ? 0 : top[r] * scale;\n"
-        "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) {\n"
-        "float &weight = s[x / 4][x %% 4];\n"
-        "weight = power_of_2(fmaf(weight, scale, -shift[x / 2 %% 2]));\n"
-        "sum[x / 2 %% 2] += weight;\n"
-        "}");
-}
-
-static void print_careful(TilePrinter *x)
-{
-    LINES(x->p,
-          "if (careful && partial) {\n"
-          "// Pair by pair, from shared memory; all bits of a weight are set where its pair is hidden.\n"
-          "const unsigned weights = w_tile + (warp * 16 + lane / 4) * KEYS * 2;\n"
-          "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x += 2) {\n"
-          "const unsigned marks = (hidden >> x & 1 ? 0xffff : 0) | (hidden >> x & 2 ? 0xffff0000 : 0);\n"
-          "store_shared(weights + x / 2 %% 2 * 16 * KEYS + x / 4 * 16 + lane %% 4 * 4, pack(s[x / 4][x %% "
-          "4], s[x / 4][x %% 4 + 1]) | marks);\n"
-          "}\n"
-          "__syncwarp();\n"
-          "#pragma unroll 1\nfor (int key = 0; key < KEYS; key++) {\n"
-          "unsigned weight[2];\n"
-          "for (int r = 0; r < 2; r++) weight[r] = load_shared(weights + r * 16 * KEYS + key / 2 * 4) >> key "
-          "%% 2 * 16 & 0xffff;\n"
-          "#pragma unroll\nfor (int n = 0; n < E / 8; n++) {\n"
-          "const unsigned values = load_shared(v_now + chunk<E>(key, n) + lane %% 4 * 4);\n"
-          "#pragma unroll\nfor (int y = 0; y < 4; y++)\n"
-          "    if (weight[y / 2] != 0xffff) total[n][y] += unpack(weight[y / 2]) * unpack(y %% 2 ? values >> "
-          "16 : values & 0xffff);\n"
-          "}\n"
-          "}\n"
-          "__syncwarp();\n"
-          "}");
-}
-
 static void print_weigh(TilePrinter *x)
 {
-    Printer *p = x->p;
-    if (x->masks) print_careful(x);
-    LINES(
-        p,
-        "%s#pragma unroll\nfor (int x = 0; x < KEYS / 16; x++) {\n%s"
-        "const unsigned w[4] = {pack(s[2 * x][0], s[2 * x][1]), pack(s[2 * x][2], s[2 * x][3]),\n"
-        "                       pack(s[2 * x + 1][0], s[2 * x + 1][1]), pack(s[2 * x + 1][2], s[2 * x + "
-        "1][3])};\n"
-        "#pragma unroll\nfor (int n = 0; n < E / 16; n++) {\nunsigned v[4];\n"
-        "load_transposed(v, further<E>(v_now + v_lane, x * 16, n * 2));\n"
-        "multiply_add(total[2 * n], w, v[0], v[1]);\nmultiply_add(total[2 * n + 1], w, v[2], v[3]);\n}\n}%s",
-        x->masks ? "if (!(careful && partial)) {\n" : "",
-        x->boxes ? "if (!(live >> x * 8 & 0xff)) continue;\n" : "", x->masks ? "\n}" : "");
+    const char *live = x->boxes ? "live" : "~0u";
+    LINES(x->p, "make_weights<KEYS, E>(s, top, sum, total, scale, slack);");
+    if (x->masks)
+        LINES(x->p,
+              "if (careful && partial)\n    add_visible<KEYS, E>(total, s, v_now, hidden, w_tile);\nelse");
+    LINES(x->p, "%sadd_values<KEYS, E>(total, s, v_now + v_lane, %s);", x->masks ? "    " : "", live);
 }
 
 /* ---- tiles of keys ---- */
@@ -411,7 +337,6 @@ static void print_work(TilePrinter *x)
     if (x->boxes) LINES(p, "const unsigned live = __reduce_or_sync(~0u, ~hidden);\nif (live) {");
     print_scores(x);
     print_hide(x);
-    print_softmax(x);
     print_weigh(x);
     if (x->boxes) LINES(p, "}");
 }
@@ -514,27 +439,17 @@ static void print_store(TilePrinter *x)
     Printer *p = x->p;
     const Tile *t = x->t;
     const PrintBuffer *b = &p->buffers[p->buffer_of[t->out->id] - 1];
-    LINES(p, "#pragma unroll\nfor (int n = 0; n < E / 4; n++)\n"
-             "    store_shared(q_tile + chunk<E>(warp * 16 + lane / 4 + n %% 2 * 8, n / 2) + lane %% 4 * 4,\n"
-             "                 pack(total[n / 2][n %% 2 * 2], total[n / 2][n %% 2 * 2 + 1]));\n"
-             "__syncwarp();\n"
-             "for (int n = lane; n < 2 * E; n += 32) {\n"
+    LINES(p, "put_rows<E>(q_tile, total);\nfor (int n = lane; n < 2 * E; n += 32) {\n"
              "const int number = warp * 16 + n / (E / 8), column = n %% (E / 8) * 8;");
     print_queries_at(x, NULL, "number", false);
-    LINES(p, "if (!(%s)) continue;\nconst unsigned from = q_tile + chunk<E>(number, column / 8);",
-          inside_block(x));
+    LINES(p, "if (!(%s)) continue;", inside_block(x));
     print_line(p, (Span){0});
     text_add(p->out, "%s *to = ", b->element);
     print_address(p, t->out, own_coordinates(p, t->out));
-    text_add(p->out, ";\n");
-    LINES(
-        p,
-        "if (%s_chunks && column + 8 <= %lld) {\nunsigned words[4];\nload_shared(words, from);\n"
-        "*(uint4 *)(to + column) = make_uint4(words[0], words[1], words[2], words[3]);\ncontinue;\n}\n"
-        "#pragma unroll 1\nfor (int y = 0; y < 8 && column + y < %lld; y++)\n"
-        "    to[(column + y) * io.%s[%u]].bits = (unsigned short)(load_shared(from + y / 2 * 4) >> y %% 2 * "
-        "16);\n}",
-        b->access, (long long)t->e, (long long)t->e, b->strides, t->out->n_dims - 1);
+    text_add(p->out, " + column * io.%s[%u];\n", b->strides, t->out->n_dims - 1);
+    LINES(p,
+          "store_chunk(to, q_tile + chunk<E>(number, column / 8), %lld - column, %s_chunks, io.%s[%u]);\n}",
+          (long long)t->e, b->access, b->strides, t->out->n_dims - 1);
 }
 
 /* ---- the kernel ---- */
@@ -548,16 +463,18 @@ static void print_constants(TilePrinter *x)
           padded(t->d), padded(t->e), t->keys);
     LINES(p,
           "extern __shared__ __align__(128) char shared[];\n"
-          "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u, v_tile = k_tile + 2 * "
-          "tile_bytes<KEYS, D>;",
+          "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u;\n"
+          "const unsigned v_tile = k_tile + 2 * tile_bytes<KEYS, D>;",
           query_bytes(t));
     if (x->boxes) LINES(p, "const unsigned list = q_tile + %u;", query_bytes(t) + tiles_bytes(t));
     if (x->masks)
         LINES(p, "const unsigned w_tile = q_tile%s;",
               t->d > IN_REGISTERS ? format(p->c, " + %u", weights) : "");
     LINES(p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
-             "const unsigned k_lane = chunk<D>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2), v_lane = "
-             "chunk<E>(lane %% 16, lane / 16);");
+             "// Where a lane's rows of matrices lie in them.\n"
+             "const unsigned q_lane = chunk<D>(warp * 16 + lane %% 16, lane / 16);\n"
+             "const unsigned k_lane = chunk<D>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2);\n"
+             "const unsigned v_lane = chunk<E>(lane %% 16, lane / 16);");
     print_chunks(x, t->q->tensor);
     if (t->k->tensor != t->q->tensor) print_chunks(x, t->k->tensor);
     if (t->v->tensor != t->k->tensor && t->v->tensor != t->q->tensor) print_chunks(x, t->v->tensor);
@@ -588,8 +505,7 @@ static void print_queries(TilePrinter *x)
     print_stage(x, (Stage){t->q, "q_tile", "64, D", rows, t->d, false});
     LINES(p, "copies_wait();\n__syncthreads();");
     if (t->d > IN_REGISTERS) return;
-    LINES(p, "unsigned q[D / 16][4];\n#pragma unroll\nfor (int x = 0; x < D / 16; x++)\n"
-             "    load_matrices(q[x], q_tile + chunk<D>(warp * 16 + lane %% 16, x * 2 + lane / 16));");
+    LINES(p, "unsigned q[D / 16][4];\nload_rows<D>(q, q_tile + q_lane);");
 }
 
 static void name_all(TilePrinter *x)
@@ -599,7 +515,7 @@ static void name_all(TilePrinter *x)
         "lane",   "q",     "s",      "x",           "n",        "r",       "key",       "score",   "top",
         "sum",    "total", "scale",  "score_scale", "some",     "hides",   "partial",   "due",     "buffer",
         "rows",   "left",  "k_now",  "v_now",       "hidden",   "careful", "spoilable", "visible", "weight",
-        "words",  "row",   "column", "max",         "greatest", "shift",   "slack",     "k_lane",  "v_lane",
+        "words",  "row",   "column", "max",         "greatest", "q_lane",  "slack",     "k_lane",  "v_lane",
         "w",      "k",     "v",      "y",           "inverse",  "list",    "list_now",  "live",    "at",
         "number", "from",  "to",     "full"};
     Printer *p = x->p;
@@ -618,24 +534,13 @@ static void name_all(TilePrinter *x)
     p->locals[t->dot->id] = "score";
 }
 
-static const char *declare_key_local(TilePrinter *x, const Local *local)
-{
-    const char *name = x->p->locals[local->id] = name_new(x->p->c, &x->p->own, local->name);
-    LINES(x->p, "int64 %s;", name);
-    return name;
-}
-
 static void print_range(TilePrinter *x)
 {
     const Tile *t = x->t;
     LINES(x->p, "// Keys that some query of the block may see.");
-    for (unsigned k = 0; k < t->n_keys; k++) {
-        x->begin = declare_key_local(x, t->begin[k]);
-        x->end = declare_key_local(x, t->end[k]);
-        if (x->boxes) declare_key_local(x, t->count[k]);
-    }
-    if (x->boxes) x->begin = "0", x->end = declare_key_local(x, t->total_keys);
     print_part(x->p, &t->range);
+    x->begin = x->boxes ? "0" : x->p->locals[t->begin[0]->id];
+    x->end = x->p->locals[(x->boxes ? t->total_keys : t->end[0])->id];
 }
 
 void print_tile_body(Printer *p, const Phase *phase)
@@ -645,6 +550,7 @@ void print_tile_body(Printer *p, const Phase *phase)
     print_want(p, HELP_TILE);
     print_want(p, HELP_MAX_F32);
     print_want(p, HELP_LEAST);
+    print_want(p, HELP_TILE_STEPS);
     print_want(p, !strcmp(p->buffers[p->buffer_of[t->q->tensor->id] - 1].element, "f16") ? HELP_TILE_F16
                                                                                          : HELP_TILE_BF16);
     name_all(&x);
@@ -665,9 +571,7 @@ void print_tile_body(Printer *p, const Phase *phase)
     print_start(&x);
     print_tiles(&x);
     if (x.masks)
-        LINES(p, "float taint = 0; // NaN if a sum is not finite\n#pragma unroll\nfor (int n = 0; n < E / 2; "
-                 "n++) taint += total[n / 4][n %% 4] * 0;\n"
-                 "if (__syncthreads_or(!careful && spoilable && taint != 0)) continue;");
+        LINES(p, "if (__syncthreads_or(!careful && spoilable && is_tainted<E>(total))) continue;");
     else
         LINES(p, "__syncthreads();");
     print_finish(&x);

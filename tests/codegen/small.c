@@ -69,7 +69,8 @@ Tensor *small_tensor(Small *s, const char *name, Role role, StorageType storage,
 Tensor *small_buffer(Small *s, const char *name, BufferKind kind, Type type, bool exact, Index *const *dims)
 {
     Tensor *t = new_tensor(s, name, ROLE_EQUATION, STORAGE_FLOAT, type, dims);
-    PUSH(&s->c, &s->kernel.buffers, (Buffer){.tensor = t, .kind = kind, .exact = exact, .ring = -1});
+    Buffer own = {.tensor = t, .kind = kind, .exact = exact, .ring = -1, .shares = s->kernel.buffers.n};
+    PUSH(&s->c, &s->kernel.buffers, own);
     return t;
 }
 

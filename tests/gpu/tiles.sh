@@ -48,15 +48,20 @@ for file in score/full score/alibi score/soft_cap score/sink score/with_lse wind
     same $file --dtype f16 --size d=32 --size e=32 --size i=70 --size j=150
 done
 
+grid=(--size y=13 --size x=19 --size ky=13 --size kx=19 --size d=16 --size e=16)
+on_tensor_cores window/neighborhood2d --dtype f16 --size d=16 --size e=16
+same window/neighborhood2d --dtype f16 "${grid[@]}"
+same window/neighborhood3d --dtype bf16
+
 # What is hidden may be NaN or infinite; what is seen may, too.
 "$PYTHON" - <<'PY'
 import random, struct
 n, d = 150, 32
-def save(name, special):
+def save(name, special, n=n, d=d, shape=(1, 2, n, d)):
     x = [random.uniform(-1, 1) for _ in range(2 * n * d)]
     for (head, row, column), value in special.items():
         x[(head * n + row) * d + column] = value
-    header = ("{'descr': '<f8', 'fortran_order': False, 'shape': %r, }" % ((1, 2, n, d),)).ljust(117) + "\n"
+    header = ("{'descr': '<f8', 'fortran_order': False, 'shape': %r, }" % (shape,)).ljust(117) + "\n"
     with open(name, "wb") as f:
         f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
         f.write(struct.pack("<%dd" % len(x), *x))
@@ -64,11 +69,13 @@ inf, nan = float("inf"), float("nan")
 save("v.npy", {(0, 100, 3): nan, (1, 70, 5): inf, (1, 130, 0): -inf, (1, 140, 0): inf})
 save("k.npy", {(0, 40, 1): inf})
 save("q.npy", {(1, 10, 1): nan})
+save("grid.npy", {(0, 3 * 19 + 5, 0): nan, (1, 12 * 19 + 18, 15): inf}, 13 * 19, 16, (1, 2, 13, 19, 16))
 PY
 for file in mask/causal window/sliding_window score/full; do
     size=(--size d=32 --size e=32 --size i=150 --size j=150)
     same $file --dtype f16 "${size[@]}" -i v=v.npy
     same $file --dtype bf16 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
 done
+same window/neighborhood2d --dtype f16 "${grid[@]}" -i v=grid.npy
 
 "$ATTN_BUILD/bench/gpu_counters" --check

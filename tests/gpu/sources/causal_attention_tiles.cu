@@ -39,8 +39,8 @@ __device__ inline float maximum(float x, float y)
     return z;
 }
 
-// Tiles of 16-bit numbers in shared memory, of rows of COLUMNS. Chunks of 8 numbers are moved at a time; they are swizzled so
-// that 8 rows of one column of chunks share no bank.
+// Tiles of 16-bit numbers in shared memory, of rows of COLUMNS. Chunks of 8 numbers are moved at a time; they
+// are swizzled so that 8 rows of one column of chunks share no bank.
 template <int ROWS, int COLUMNS> constexpr int tile_bytes = ROWS * COLUMNS * 2;
 template <int COLUMNS> constexpr unsigned group = COLUMNS % 64 == 0 ? 8 : COLUMNS % 32 == 0 ? 4 : 2;
 template <int COLUMNS> __device__ inline unsigned chunk(unsigned row, unsigned x)
@@ -60,13 +60,13 @@ __device__ inline void copy_async(unsigned to, const void *from)
 // Zeros if it is outside.
 __device__ inline void copy_async(unsigned to, const void *from, bool inside)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(inside ? 16 : 0) : "memory");
+    const int bytes = inside ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 __device__ inline void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-__device__ inline void store_shared(unsigned to, unsigned x) { asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(x) : "memory"); }
-__device__ inline void store_shared(unsigned to, const unsigned (&x)[4])
+__device__ inline void store_shared(unsigned to, unsigned x)
 {
-    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]) : "memory");
+    asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(x) : "memory");
 }
 __device__ inline unsigned load_shared(unsigned from)
 {
@@ -76,7 +76,8 @@ __device__ inline unsigned load_shared(unsigned from)
 }
 __device__ inline void load_shared(unsigned (&x)[4], unsigned from)
 {
-    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(from) : "memory");
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(from) : "memory");
 }
 // Do all rows begin at multiples of 16 bytes, with neighbours beside each other?
 template <int RANK> __device__ inline bool in_chunks(const void *data, const int64 (&strides)[RANK])
@@ -85,8 +86,8 @@ template <int RANK> __device__ inline bool in_chunks(const void *data, const int
     for (int k = 0; k + 1 < RANK; k++) bytes |= (uint64)strides[k] * 2;
     return bytes % 16 == 0 && strides[RANK - 1] == 1;
 }
-// Copies `rows` rows of `columns` numbers to a tile, zeros around them: by cp.async where they lie in chunks. row(r): where
-// row r begins, also beyond the last; neighbours in it are `stride` numbers apart.
+// Copies `rows` rows of `columns` numbers to a tile, zeros around them: by cp.async where they lie in chunks.
+// row(r): where row r begins, also beyond the last; neighbours in it are `stride` numbers apart.
 template <int ROWS, int COLUMNS, typename Row>
 __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, Row row)
 {
@@ -111,7 +112,8 @@ __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, 
 }
 // The same for rows a stride apart, the first at `from`.
 template <int ROWS, int COLUMNS, typename T>
-__device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, const T *from, int64 row_stride)
+__device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, const T *from,
+                             int64 row_stride)
 {
     constexpr int X = COLUMNS / 8, STEP = 128 / X;
     if (!chunks || 128 % X || ROWS % STEP) {
@@ -122,7 +124,8 @@ __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, 
     from += r * row_stride + x * 8;
     if (rows >= ROWS && columns == COLUMNS) {
 #pragma unroll
-        for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride) copy_async(tile + chunk<COLUMNS>(r + k, x), from);
+        for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
+            copy_async(tile + chunk<COLUMNS>(r + k, x), from);
         return;
     }
 #pragma unroll 1
@@ -140,11 +143,33 @@ __device__ inline void load_transposed(unsigned (&r)[4], unsigned from)
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(from) : "memory");
 }
+
+// c += a * b, 16x16 and 16x8.
+__device__ inline void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+{
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline unsigned pack(float low, float high)
+{
+    unsigned x;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(high), "f"(low));
+    return x;
+}
+__device__ inline float unpack(unsigned bits)
+{
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((unsigned short)bits));
+    return x;
+}
+
 // Over the four lanes that hold a row of a fragment.
 __device__ inline float row_max(float x)
 {
-    x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
-    return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
+    x = maximum(x, __shfl_xor_sync(~0u, x, 1));
+    return maximum(x, __shfl_xor_sync(~0u, x, 2));
 }
 __device__ inline float row_sum(float x)
 {
@@ -159,23 +184,164 @@ __device__ inline float power_of_2(float x)
     return y;
 }
 
-// c += a * b, 16x16 and 16x8.
-__device__ inline void multiply_add(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+// Work of a warp on a tile of keys. Its 16 rows lie in fragments as mma leaves them: a thread has rows lane / 4 and
+// lane / 4 + 8, and of every 8 columns the two from lane % 4 * 2 on. Bit x of `live` and `hidden` is that of element
+// [x / 4][x % 4]; 16 keys without a live bit are left out.
+
+// The rows of a 16x16 matrix in shared memory as the first operand.
+template <int D> __device__ inline void load_rows(unsigned (&q)[D / 16][4], unsigned from)
 {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#pragma unroll
+    for (int x = 0; x < D / 16; x++) load_matrices(q[x], further<D>(from, 0, x * 2));
 }
-__device__ inline unsigned pack(float low, float high)
+// s += q * k^T
+template <int KEYS, int D>
+__device__ inline void add_products(float (&s)[KEYS / 8][4], const unsigned (&q)[D / 16][4], unsigned k, unsigned live)
 {
-    unsigned x;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(x) : "f"(high), "f"(low));
-    return x;
+#pragma unroll
+    for (int x = 0; x < D / 16; x++)
+#pragma unroll
+        for (int n = 0; n < KEYS / 16; n++) {
+            if (!(live >> n * 8 & 0xff)) continue;
+            unsigned b[4];
+            load_matrices(b, further<D>(k, n * 16, x * 2));
+            multiply_add(s[2 * n], q[x], b[0], b[1]);
+            multiply_add(s[2 * n + 1], q[x], b[2], b[3]);
+        }
 }
-__device__ inline float unpack(unsigned bits)
+// The same with the rows of q in shared memory: too many for registers.
+template <int KEYS, int D>
+__device__ inline void add_products(float (&s)[KEYS / 8][4], unsigned q, unsigned k, unsigned live)
 {
-    float x;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((unsigned short)bits));
-    return x;
+#pragma unroll
+    for (int x = 0; x < D / 16; x++) {
+        unsigned a[4];
+        load_matrices(a, further<D>(q, 0, x * 2));
+#pragma unroll
+        for (int n = 0; n < KEYS / 16; n++) {
+            if (!(live >> n * 8 & 0xff)) continue;
+            unsigned b[4];
+            load_matrices(b, further<D>(k, n * 16, x * 2));
+            multiply_add(s[2 * n], a, b[0], b[1]);
+            multiply_add(s[2 * n + 1], a, b[2], b[3]);
+        }
+    }
+}
+// Scores become weights 2^((s - top) * scale), where no score is more than `slack` above top: where one would be, top
+// rises to it, and what was summed before shrinks.
+template <int KEYS, int E>
+__device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[2], float (&sum)[2], float (&total)[E / 8][4],
+                                    float scale, float slack)
+{
+    float greatest[2], shift[2];
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        greatest[r] = top[r];
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++)
+            greatest[r] = maximum(greatest[r], maximum(s[n][2 * r], s[n][2 * r + 1]));
+        greatest[r] = row_max(greatest[r]);
+    }
+    if (__any_sync(~0u, !(greatest[0] <= top[0] + slack && greatest[1] <= top[1] + slack))) {
+        const unsigned lane = threadIdx.x % 32, own = lane % 2; // each of two lanes has one row's
+        const float before = own ? top[1] : top[0], after = own ? greatest[1] : greatest[0];
+        const float shrink = before == after ? 1 : power_of_2((before - after) * scale);
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            const float by = __shfl_sync(~0u, shrink, (lane & ~1) + r);
+            top[r] = greatest[r], sum[r] *= by;
+#pragma unroll
+            for (int n = 0; n < E / 8; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;
+        }
+    }
+    for (int r = 0; r < 2; r++) shift[r] = top[r] == -infinity ? 0 : top[r] * scale;
+#pragma unroll
+    for (int x = 0; x < KEYS / 2; x++) {
+        float &weight = s[x / 4][x % 4];
+        weight = power_of_2(fmaf(weight, scale, -shift[x / 2 % 2]));
+        sum[x / 2 % 2] += weight;
+    }
+}
+// total += w * v
+template <int KEYS, int E>
+__device__ inline void add_values(float (&total)[E / 8][4], const float (&w)[KEYS / 8][4], unsigned v, unsigned live)
+{
+#pragma unroll
+    for (int x = 0; x < KEYS / 16; x++) {
+        if (!(live >> x * 8 & 0xff)) continue;
+        const unsigned a[4] = {pack(w[2 * x][0], w[2 * x][1]), pack(w[2 * x][2], w[2 * x][3]),
+                               pack(w[2 * x + 1][0], w[2 * x + 1][1]), pack(w[2 * x + 1][2], w[2 * x + 1][3])};
+#pragma unroll
+        for (int n = 0; n < E / 16; n++) {
+            unsigned b[4];
+            load_transposed(b, further<E>(v, x * 16, n * 2));
+            multiply_add(total[2 * n], a, b[0], b[1]);
+            multiply_add(total[2 * n + 1], a, b[2], b[3]);
+        }
+    }
+}
+// The same pair by pair, without those that are hidden, whose values may not be finite. The weights go through the
+// memory at `weights`; all bits of one are set where its pair is hidden.
+template <int KEYS, int E>
+__device__ inline void add_visible(float (&total)[E / 8][4], const float (&w)[KEYS / 8][4], unsigned v, unsigned hidden,
+                                   unsigned weights)
+{
+    const unsigned lane = threadIdx.x % 32;
+    weights += (threadIdx.x / 32 * 16 + lane / 4) * KEYS * 2;
+#pragma unroll
+    for (int x = 0; x < KEYS / 2; x += 2) {
+        const unsigned marks = (hidden >> x & 1 ? 0xffff : 0) | (hidden >> x & 2 ? 0xffff0000 : 0);
+        store_shared(weights + x / 2 % 2 * 16 * KEYS + x / 4 * 16 + lane % 4 * 4,
+                     pack(w[x / 4][x % 4], w[x / 4][x % 4 + 1]) | marks);
+    }
+    __syncwarp();
+#pragma unroll 1
+    for (int key = 0; key < KEYS; key++) {
+        unsigned weight[2];
+#pragma unroll
+        for (int r = 0; r < 2; r++)
+            weight[r] = load_shared(weights + r * 16 * KEYS + key / 2 * 4) >> key % 2 * 16 & 0xffff;
+#pragma unroll
+        for (int n = 0; n < E / 8; n++) {
+            const unsigned values = load_shared(v + chunk<E>(key, n) + lane % 4 * 4);
+#pragma unroll
+            for (int y = 0; y < 4; y++)
+                if (weight[y / 2] != 0xffff)
+                    total[n][y] += unpack(weight[y / 2]) * unpack(y % 2 ? values >> 16 : values & 0xffff);
+        }
+    }
+    __syncwarp();
+}
+// Is a sum not finite?
+template <int E> __device__ inline bool is_tainted(const float (&total)[E / 8][4])
+{
+    float taint = 0; // x * 0 is NaN then
+#pragma unroll
+    for (int n = 0; n < E / 2; n++) taint += total[n / 4][n % 4] * 0;
+    return taint != 0;
+}
+// Rows of the output in shared memory, 16 bits each.
+template <int E> __device__ inline void put_rows(unsigned tile, const float (&total)[E / 8][4])
+{
+    const unsigned lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
+#pragma unroll
+    for (int n = 0; n < E / 4; n++)
+        store_shared(tile + chunk<E>(row + n % 2 * 8, n / 2) + lane % 4 * 4,
+                     pack(total[n / 2][n % 2 * 2], total[n / 2][n % 2 * 2 + 1]));
+    __syncwarp();
+}
+// 8 numbers of one, from the chunk at `from`, of which `columns` exist.
+template <typename T> __device__ inline void store_chunk(T *to, unsigned from, int columns, bool chunks, int64 stride)
+{
+    if (chunks && columns >= 8) {
+        unsigned words[4];
+        load_shared(words, from);
+        *(uint4 *)to = make_uint4(words[0], words[1], words[2], words[3]);
+        return;
+    }
+#pragma unroll 1
+    for (int n = 0; n < 8 && n < columns; n++)
+        to[n * stride].bits = (unsigned short)(load_shared(from + n / 2 * 4) >> n % 2 * 16);
 }
 
 #ifndef SIZE_b
@@ -268,7 +434,7 @@ struct causal_attention : causal_attention_args {
     __device__ float &total(int64 e) const { return total_data[e * threads() + thread()]; }
 };
 
-// pairwise o: 64 i and 64 j at a time on tensor cores; a block for every b, h, tile.
+// pairwise o: 64 queries and 64 keys at a time on tensor cores; a block for every b, h, tile.
 //     o = sum[j](softmax[j](sum[d](q * k) / sqrt(size(d)) where causal(i, j)) * v)
 extern "C" __global__ void __launch_bounds__(128, 1)
 causal_attention_pairwise_o(const causal_attention_args args)
@@ -282,10 +448,14 @@ causal_attention_pairwise_o(const causal_attention_args args)
     const int64 size_i = io.extent_i();
     constexpr int D = 64, E = 64, KEYS = 64; // features of a query, of a value; keys of a tile
     extern __shared__ __align__(128) char shared[];
-    const unsigned q_tile = shared_address(shared), k_tile = q_tile + 8192, v_tile = k_tile + 2 * tile_bytes<KEYS, D>;
+    const unsigned q_tile = shared_address(shared), k_tile = q_tile + 8192;
+    const unsigned v_tile = k_tile + 2 * tile_bytes<KEYS, D>;
     const unsigned w_tile = q_tile;
     const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const unsigned k_lane = chunk<D>(lane % 8 + lane / 16 * 8, lane / 8 % 2), v_lane = chunk<E>(lane % 16, lane / 16);
+    // Where a lane's rows of matrices lie in them.
+    const unsigned q_lane = chunk<D>(warp * 16 + lane % 16, lane / 16);
+    const unsigned k_lane = chunk<D>(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    const unsigned v_lane = chunk<E>(lane % 16, lane / 16);
     const bool q_chunks = in_chunks(io.q_data, io.q_strides);
     const bool k_chunks = in_chunks(io.k_data, io.k_strides);
     const bool v_chunks = in_chunks(io.v_data, io.v_strides);
@@ -299,20 +469,19 @@ causal_attention_pairwise_o(const causal_attention_args args)
         const int64 v_head = h / io.v_group;
         const double root = sqrt((double)size_d);
         const double value = 1.0 / root;
-        int64 j_begin, j_end; // keys that some query of the block may see
-        j_begin = 0;
-        j_end = least(size_j, size_j + least(size_i, tile * 64 + 64) - size_i);
+        // Keys that some query of the block may see.
+        int64 j_begin = 0;
+        int64 j_end = least(size_j, size_j + least(size_i, tile * 64 + 64) - size_i);
         const float score_scale = (float)value;
         const float scale = score_scale * 1.44269504f; // log2(e)
-        const float slack = 8 / scale; // weights up to 2^8;
+        const float slack = 8 / scale; // weights up to 2^8
         const int64 i_begin = tile * 64, i_end = least(i_begin + 64, size_i);
-        stage<64, D>(q_tile, (int)(i_end - i_begin), 64, q_chunks, io.q_strides[3], io.q_at(b, q_head, i_begin, 0), io.q_strides[2]);
+        stage<64, D>(q_tile, (int)(i_end - i_begin), 64, q_chunks, io.q_strides[3],
+              io.q_at(b, q_head, i_begin, 0), io.q_strides[2]);
         copies_wait();
         __syncthreads();
         unsigned q[D / 16][4];
-#pragma unroll
-        for (int x = 0; x < D / 16; x++)
-            load_matrices(q[x], q_tile + chunk<D>(warp * 16 + lane % 16, x * 2 + lane / 16));
+        load_rows<D>(q, q_tile + q_lane);
         // A second time, with care, where hidden values may have spoilt a sum.
         for (bool careful = false;; careful = true) {
             bool spoilable = false;
@@ -334,140 +503,63 @@ causal_attention_pairwise_o(const causal_attention_args args)
                 __syncthreads();
                 if (some) {
                     const int rows = (int)least(j_end - next, KEYS);
-                    stage<KEYS, D>(k_tile + buffer * tile_bytes<KEYS, D>, rows, 64, k_chunks, io.k_strides[3], io.k_at(b, k_head, next, 0), io.k_strides[2]);
-                    stage<KEYS, E>(v_tile + buffer * tile_bytes<KEYS, E>, rows, 64, v_chunks, io.v_strides[3], io.v_at(b, v_head, next, 0), io.v_strides[2]);
+                    stage<KEYS, D>(k_tile + buffer * tile_bytes<KEYS, D>, rows, 64, k_chunks, io.k_strides[3],
+                          io.k_at(b, k_head, next, 0), io.k_strides[2]);
+                    stage<KEYS, E>(v_tile + buffer * tile_bytes<KEYS, E>, rows, 64, v_chunks, io.v_strides[3],
+                          io.v_at(b, v_head, next, 0), io.v_strides[2]);
                 }
                 if (due) {
-                    const unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane, v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;
+                    const unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane;
+                    const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;
                     const int left = (int)least(j_end - first, KEYS);
-                    float s[KEYS / 8][4] = {};
-#pragma unroll
-                    for (int x = 0; x < D / 16; x++) {
-#pragma unroll
-                        for (int n = 0; n < KEYS / 16; n++) {
-                            unsigned k[4];
-                            load_matrices(k, further<D>(k_now, n * 16, x * 2));
-                            multiply_add(s[2 * n], q[x], k[0], k[1]);
-                            multiply_add(s[2 * n + 1], q[x], k[2], k[3]);
-                        }
-                    }
                     unsigned hidden = 0;
-                    if (partial || left < KEYS) {
-                        __syncwarp(); // full tiles jump over this
+                    const bool full = !partial && left >= KEYS;
+                    if (!full) {
+                        __syncwarp(); // so that full tiles jump
 #pragma unroll
                         for (int x = 0; x < KEYS / 2; x++) {
-                            float &score = s[x / 4][x % 4];
                             const int key = lane % 4 * 2 + x / 4 * 8 + x % 2;
                             const int64 i = i_begin + warp * 16 + lane / 4 + x / 2 % 2 * 8;
                             const int64 j = first + key;
-                            const bool visible = key < left && (j <= size_j + i - size_i);
-                            if (!visible) score = -infinity, hidden |= 1u << x;
+                            if (!(key < left && (j <= size_j + i - size_i))) hidden |= 1u << x;
                         }
                         spoilable |= partial;
                     }
-                    // Weights, relative to a score of which none is far above: where one is, what was summed before shrinks.
-                    float greatest[2], shift[2];
-#pragma unroll
-                    for (int r = 0; r < 2; r++) {
-                        greatest[r] = top[r];
-#pragma unroll
-                        for (int n = 0; n < KEYS / 8; n++) greatest[r] = maximum(greatest[r], maximum(s[n][2 * r], s[n][2 * r + 1]));
-                        greatest[r] = row_max(greatest[r]);
-                    }
-                    if (__any_sync(~0u, !(greatest[0] <= top[0] + slack && greatest[1] <= top[1] + slack))) {
-                        const int own = lane % 2; // each of two lanes has one row's
-                        const float before = own ? top[1] : top[0], after = own ? greatest[1] : greatest[0];
-                        const float shrink = before == after ? 1 : power_of_2((before - after) * scale);
-#pragma unroll
-                        for (int r = 0; r < 2; r++) {
-                            const float by = __shfl_sync(~0u, shrink, (lane & ~1) + r);
-                            top[r] = greatest[r], sum[r] *= by;
-#pragma unroll
-                            for (int n = 0; n < E / 8; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;
-                        }
-                    }
-                    for (int r = 0; r < 2; r++) shift[r] = top[r] == -infinity ? 0 : top[r] * scale;
-#pragma unroll
-                    for (int x = 0; x < KEYS / 2; x++) {
-                        float &weight = s[x / 4][x % 4];
-                        weight = power_of_2(fmaf(weight, scale, -shift[x / 2 % 2]));
-                        sum[x / 2 % 2] += weight;
-                    }
-                    if (careful && partial) {
-                        // Pair by pair, from shared memory; all bits of a weight are set where its pair is hidden.
-                        const unsigned weights = w_tile + (warp * 16 + lane / 4) * KEYS * 2;
-#pragma unroll
-                        for (int x = 0; x < KEYS / 2; x += 2) {
-                            const unsigned marks = (hidden >> x & 1 ? 0xffff : 0) | (hidden >> x & 2 ? 0xffff0000 : 0);
-                            store_shared(weights + x / 2 % 2 * 16 * KEYS + x / 4 * 16 + lane % 4 * 4, pack(s[x / 4][x % 4], s[x / 4][x % 4 + 1]) | marks);
-                        }
+                    float s[KEYS / 8][4] = {};
+                    add_products<KEYS, D>(s, q, k_now, ~0u);
+                    if (!full) {
                         __syncwarp();
-#pragma unroll 1
-                        for (int key = 0; key < KEYS; key++) {
-                            unsigned weight[2];
-                            for (int r = 0; r < 2; r++) weight[r] = load_shared(weights + r * 16 * KEYS + key / 2 * 4) >> key % 2 * 16 & 0xffff;
 #pragma unroll
-                            for (int n = 0; n < E / 8; n++) {
-                                const unsigned values = load_shared(v_now + chunk<E>(key, n) + lane % 4 * 4);
-#pragma unroll
-                                for (int y = 0; y < 4; y++)
-                                    if (weight[y / 2] != 0xffff) total[n][y] += unpack(weight[y / 2]) * unpack(y % 2 ? values >> 16 : values & 0xffff);
-                            }
-                        }
-                        __syncwarp();
+                        for (int x = 0; x < KEYS / 2; x++)
+                            if (hidden >> x & 1) s[x / 4][x % 4] = -infinity;
                     }
-                    if (!(careful && partial)) {
-#pragma unroll
-                        for (int x = 0; x < KEYS / 16; x++) {
-                            const unsigned w[4] = {pack(s[2 * x][0], s[2 * x][1]), pack(s[2 * x][2], s[2 * x][3]),
-                                                   pack(s[2 * x + 1][0], s[2 * x + 1][1]), pack(s[2 * x + 1][2], s[2 * x + 1][3])};
-#pragma unroll
-                            for (int n = 0; n < E / 16; n++) {
-                                unsigned v[4];
-                                load_transposed(v, further<E>(v_now + v_lane, x * 16, n * 2));
-                                multiply_add(total[2 * n], w, v[0], v[1]);
-                                multiply_add(total[2 * n + 1], w, v[2], v[3]);
-                            }
-                        }
-                    }
+                    make_weights<KEYS, E>(s, top, sum, total, scale, slack);
+                    if (careful && partial)
+                        add_visible<KEYS, E>(total, s, v_now, hidden, w_tile);
+                    else
+                        add_values<KEYS, E>(total, s, v_now + v_lane, ~0u);
                 }
                 if (!some) break;
                 first = next, next += KEYS, due = true, partial = hides;
             }
-            float taint = 0; // NaN if a sum is not finite
+            if (__syncthreads_or(!careful && spoilable && is_tainted<E>(total))) continue;
 #pragma unroll
-            for (int n = 0; n < E / 2; n++) taint += total[n / 4][n % 4] * 0;
-            if (__syncthreads_or(!careful && spoilable && taint != 0)) continue;
-#pragma unroll
-            for (int r = 0; r < 2; r++) {
-                sum[r] = row_sum(sum[r]);
-                const float inverse = sum[r] == 0 ? 1 : 1 / sum[r];
+            for (int row = 0; row < 2; row++) {
+                sum[row] = row_sum(sum[row]);
+                const float inverse = sum[row] == 0 ? 1 : 1 / sum[row];
 #pragma unroll
                 for (int n = 0; n < E / 4; n++) {
-                    float &x = total[n / 2][2 * r + n % 2];
+                    float &x = total[n / 2][2 * row + n % 2];
                     x *= inverse;
                 }
             }
-#pragma unroll
-            for (int n = 0; n < E / 4; n++)
-                store_shared(q_tile + chunk<E>(warp * 16 + lane / 4 + n % 2 * 8, n / 2) + lane % 4 * 4,
-                             pack(total[n / 2][n % 2 * 2], total[n / 2][n % 2 * 2 + 1]));
-            __syncwarp();
+            put_rows<E>(q_tile, total);
             for (int n = lane; n < 2 * E; n += 32) {
-                const int r = warp * 16 + n / (E / 8), column = n % (E / 8) * 8;
-                const int64 i = i_begin + r;
-                if (i >= i_end) break;
-                const unsigned at = q_tile + chunk<E>(r, column / 8);
-                f16 *row = io.o_at(b, h, i, 0);
-                if (o_chunks && column + 8 <= 64) {
-                    unsigned words[4];
-                    load_shared(words, at);
-                    *(uint4 *)(row + column) = make_uint4(words[0], words[1], words[2], words[3]);
-                    continue;
-                }
-#pragma unroll 1
-                for (int y = 0; y < 8 && column + y < 64; y++)
-                    row[(column + y) * io.o_strides[3]].bits = (unsigned short)(load_shared(at + y / 2 * 4) >> y % 2 * 16);
+                const int number = warp * 16 + n / (E / 8), column = n % (E / 8) * 8;
+                const int64 i = i_begin + number;
+                if (!(i < i_end)) continue;
+                f16 *to = io.o_at(b, h, i, 0) + column * io.o_strides[3];
+                store_chunk(to, q_tile + chunk<E>(number, column / 8), 64 - column, o_chunks, io.o_strides[3]);
             }
             break;
         }
