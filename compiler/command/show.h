@@ -45,7 +45,5 @@ void show_json(const Scene *s, Text *out);
 const char *show_png(const Scene *s, Text *out);
 void show_svg(const Scene *s, Text *out);
 const char *show_html(Scene *s, Text *out);
-/* Red, green, blue of a cell: white where nothing is seen, blue for what the analysis decided, orange for the rest. */
-void show_rgb(const ShowPanel *panel, unsigned y, unsigned x, unsigned char rgb[3]);
 
 #endif
