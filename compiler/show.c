@@ -37,7 +37,8 @@ static void add_stage(Compilation *c, const Stage *stage, ShowMapList *list)
     for (uint32_t k = 0; k < streams.n; k++) {
         const Stream *s = &streams.at[k];
         if (s->n_variables > HALVING_MOST || is_known(list, first, s)) continue;
-        ShowMap map = {.stage = stage, .stream = *s, .test = s->test, .name = stage->equation->tensor->name};
+        ShowMap map = {.stage = stage, .stream = *s, 
+                       .test = s->test, .condition = s->test, .name = stage->equation->tensor->name};
         add_variables(&map);
         PUSH(c, list, map);
     }
@@ -141,19 +142,39 @@ static const char *evaluate_all(Preparing *x, InterpretArguments *arguments, Int
     return wrong;
 }
 
+/* Data for what is in `x->computed`. */
+static const char *compute(Preparing *x, InterpretArguments *arguments, uint64_t limit)
+{
+    unsigned n = arguments->n_tensors;
+    InterpretTensor *list = NEW_ARRAY(x->c, InterpretTensor, n + x->computed.n);
+    for (unsigned k = 0; k < n; k++) list[k] = arguments->tensors[k];
+    InterpretArguments own = *arguments;
+    own.limit = limit;
+    const char *wrong = evaluate_all(x, &own, list + n);
+    arguments->tensors = list;
+    arguments->n_tensors = n + x->computed.n;
+    return wrong;
+}
+
+/* A condition that is too much for a tape (it has sums of its own) becomes a table of all pairs. */
+static const char *tabulate(Preparing *x, ShowMap *map, InterpretArguments *arguments, uint64_t limit)
+{
+    Node *at[HALVING_MOST];
+    Tensor *table = plan_tensor(x->c, "mask", TYPE_BOOL, map->n, map->variables);
+    table->body = map->test;
+    for (unsigned k = 0; k < map->n; k++) at[k] = node_index(x->c, map->variables[k]);
+    x->computed.n = 0;
+    PUSH(x->c, &x->computed, table);
+    map->test = node_read(x->c, table, at, false);
+    return compute(x, arguments, limit);
+}
+
 const char *show_prepare(Compilation *c, const Plan *plan, ShowMap *map, InterpretArguments *arguments,
                          uint64_t limit)
 {
     Preparing x = {.c = c, .plan = plan};
-    map->test = put_all_in(&x, map->test);
-    if (!x.computed.n) return NULL;
-    unsigned n = arguments->n_tensors;
-    InterpretTensor *list = NEW_ARRAY(c, InterpretTensor, n + x.computed.n);
-    for (unsigned k = 0; k < n; k++) list[k] = arguments->tensors[k];
-    InterpretArguments own = *arguments;
-    own.limit = limit;
-    const char *wrong = evaluate_all(&x, &own, list + n);
-    arguments->tensors = list;
-    arguments->n_tensors = n + x.computed.n;
-    return wrong;
+    map->test = map->condition = put_all_in(&x, map->test);
+    const char *wrong = x.computed.n ? compute(&x, arguments, limit) : NULL;
+    if (wrong || tape_new(c, map->test, map->n, map->variables, arguments)) return wrong;
+    return tabulate(&x, map, arguments, limit);
 }

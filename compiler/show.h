@@ -12,7 +12,8 @@ typedef struct ShowMap {
     const char *name; /* of the tensor that its stage makes; of several sums in a stage: `o.1`, `o.2` */
     const Stage *stage;
     Stream stream;
-    Node *test; /* over the variables, sizes, parameters and tensors with data; see show_prepare */
+    Node *condition; /* as people read it */
+    Node *test;      /* over the variables, sizes, parameters and tensors with data; see show_prepare */
     unsigned n, n_others, n_rows, n_columns;
     Index *variables[HALVING_MOST];
 } ShowMap;
@@ -24,7 +25,8 @@ bool show_is_masked(const ShowMap *map); /* false: every query sees every key */
 /* Does the condition need numbers of float tensors, through equations or itself? */
 bool show_needs_numbers(Compilation *c, const Plan *plan, const ShowMap *map);
 /* Makes `test` of tensors with data alone: equations of conditions are put in, others (selections) evaluated by the
- * interpreter, at most `limit` operations; their data is added to the arguments. NULL, or what is wrong. */
+ * interpreter, at most `limit` operations; their data is added to the arguments. A test with sums of its own is evaluated
+ * at all pairs. NULL, or what is wrong. */
 const char *show_prepare(Compilation *c, const Plan *plan, ShowMap *map, InterpretArguments *arguments,
                          uint64_t limit);
 

@@ -75,9 +75,9 @@ const char *scene_condition(const Scene *s, const ShowMap *map)
     if (!show_is_masked(map)) return "no mask: every query sees every key";
     enum { MOST = 600 };
     Text text = {.c = s->c}, brief = {.c = s->c};
-    node_print(&text, map->test);
+    node_print(&text, map->condition);
     if (text.n <= MOST) return text.at;
-    node_print_short(&brief, map->test);
+    node_print_short(&brief, map->condition);
     return brief.at;
 }
 
@@ -88,42 +88,48 @@ static int64_t extent(const Scene *s, unsigned variable)
     return tape_extent(s->c, s->map->variables[variable], s->arguments);
 }
 
+static const char *out_of_range(const Scene *s, const char *option, const Index *index, int64_t at, int64_t n)
+{
+    return format(s->c, "%s: %s = %lld is not in 0..%lld", option, index->name, (long long)at, (long long)n);
+}
+
 static const char *choose(Scene *s, unsigned variable, const char *option, int64_t at)
 {
     int64_t n = extent(s, variable);
-    if (at < 0 || at >= n)
-        return format(s->c, "%s: %s = %lld is not in 0..%lld", option, s->map->variables[variable]->name,
-                      (long long)at, (long long)n);
+    if (at < 0 || at >= n) return out_of_range(s, option, s->map->variables[variable], at, n);
     s->at[variable] = at;
     s->chosen[variable] = true;
     return NULL;
 }
 
-/* Ambient indices that the mask is not about are fine anywhere. */
-static const char *choose_head(Scene *s)
+/* An ambient index, by name or the heads; where the mask is not about it, it need only exist. */
+static const char *choose_ambient(Scene *s, const char *option, const char *name, int64_t at)
 {
-    if (!s->o->head) return NULL;
-    int64_t at;
-    if (!pipeline_parse_int(s->o->head, &at)) return format(s->c, "--head %s: expected a number", s->o->head);
     for (unsigned k = 0; k < s->map->n_others; k++)
-        if (s->map->variables[k]->heads) return choose(s, k, "--head", at);
-    return NULL;
+        if (name ? !strcmp(s->map->variables[k]->name, name) : s->map->variables[k]->heads)
+            return choose(s, k, option, at);
+    for (uint32_t k = 0; k < s->pattern->indices.n; k++) {
+        const Index *index = s->pattern->indices.at[k];
+        int64_t n = s->call.extents[k];
+        if (!index->ambient || (name ? strcmp(index->name, name) != 0 : !index->heads)) continue;
+        return at >= 0 && at < n ? NULL : out_of_range(s, option, index, at, n);
+    }
+    return name ? format(s->c, "%s %s: the pattern has no such ambient index", option, name)
+                : format(s->c, "%s: the pattern has no ambient index", option);
 }
 
 static const char *choose_places(Scene *s)
 {
     const char *wrong = NULL, *name;
+    int64_t at;
+    if (s->o->head && !pipeline_parse_int(s->o->head, &at))
+        return format(s->c, "--head %s: expected a number", s->o->head);
+    if (s->o->head) wrong = choose_ambient(s, "--head", NULL, at);
     for (uint32_t n = 0; !wrong && n < s->o->places.n; n++) {
         const char *value = case_value(s->c, s->o->places.at[n], &name);
-        int64_t at;
-        bool found = false;
         if (!name || !pipeline_parse_int(value, &at))
             return format(s->c, "--at %s: expected INDEX=N", s->o->places.at[n]);
-        for (unsigned k = 0; k < s->map->n_others && !found; k++)
-            if ((found = !strcmp(s->map->variables[k]->name, name))) wrong = choose(s, k, "--at", at);
-        for (uint32_t k = 0; k < s->pattern->indices.n && !found; k++)
-            found = s->pattern->indices.at[k]->ambient && !strcmp(s->pattern->indices.at[k]->name, name);
-        if (!found) wrong = format(s->c, "--at %s: there is no ambient index '%s'", s->o->places.at[n], name);
+        wrong = choose_ambient(s, "--at", name, at);
     }
     return wrong;
 }
@@ -289,8 +295,7 @@ static void count_all(Scene *s)
 
 const char *scene_draw(Scene *s)
 {
-    const char *wrong = choose_head(s);
-    if (!wrong) wrong = choose_places(s);
+    const char *wrong = choose_places(s);
     if (!wrong) wrong = choose_query(s);
     if (wrong) return wrong;
     unsigned heads = 0;

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """attnc show --html in headless Chromium: sliders move, the picture changes, the counts equal those of `attnc show`,
 which are those of `attnc explain` (test_show.py)."""
 import html
@@ -7,11 +8,29 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 ATTNC = os.environ["ATTNC"]
 PATTERNS = os.path.join(os.environ["ATTN_SOURCE"], "patterns")
 WORK = os.path.join(os.environ["ATTN_BUILD"], "command-show-page")
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+
+# Ints that need all 64 bits: products that wrap, and operations on bits.
+WIDE = """
+pattern wide(factor: int = 4000000007)
+    over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]
+    example i = 30, j = 40, d = 4, e = 4
+{
+    keep = (i + 1) * factor * (j - 20) * factor % 5 < 2 or ((i ^ j) & 6) == 2
+    o = sum[j](softmax[j](sum[d](q * k) where keep) * v)
+}
+pattern large(factor: int = 40000007)
+    over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]
+    example i = 30, j = 40, d = 4, e = 4
+{
+    o = sum[j](softmax[j](sum[d](q * k) where (i + 1) * factor * (j - 20) * factor // 3 % 5 < 2) * v)
+}
+"""
 
 # Moves sliders and tells what the page then says, once for every step.
 PROBE = """
@@ -47,22 +66,26 @@ element("result").textContent = JSON.stringify(told);
 </body>"""
 
 
+def source(pattern):
+    return os.path.join(PATTERNS if "/" in pattern else WORK, pattern + ".attn")
+
+
 def show(pattern, arguments):
-    text = subprocess.run([ATTNC, "show", os.path.join(PATTERNS, pattern + ".attn"), "--json", *arguments],
+    text = subprocess.run([ATTNC, "show", source(pattern), "--json", *arguments],
                           check=True, capture_output=True, text=True).stdout
     return json.loads(text)
 
 
 def page(pattern, arguments, steps):
     path = os.path.join(WORK, os.path.basename(pattern) + ".html")
-    subprocess.run([ATTNC, "show", os.path.join(PATTERNS, pattern + ".attn"), "--html", path, *arguments], check=True)
+    subprocess.run([ATTNC, "show", source(pattern), "--html", path, *arguments], check=True)
     with open(path, encoding="utf-8") as f:
         text = f.read()
     assert not re.search(r'(src|href)=|https?://|url\(|fetch\(|import', text), "the page asks for something outside"
     with open(path, "w", encoding="utf-8") as f:
         f.write(text.replace("</body>", PROBE % json.dumps(steps)))
     dom = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                          "--user-data-dir=" + os.path.join(WORK, "profile"), "--dump-dom", "file://" + path],
+                          "--user-data-dir=" + tempfile.mkdtemp(dir=WORK), "--dump-dom", "file://" + path],
                          check=True, capture_output=True, text=True, timeout=300).stdout
     told = re.search(r'<pre id="result">(.*?)</pre>', dom, re.S).group(1)
     assert told, dom[-3000:]
@@ -105,6 +128,10 @@ def main():
         return 77
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
+    with open(source("wide"), "w", encoding="utf-8") as f:
+        f.write(WIDE)
+    check("wide", "ij", [{"factor": 9007199254740881}, {"i": 20}], ["-p", "wide"])
+    check("wide", "ij", [{"i": 31}], ["-p", "large"])
     check("window/sliding_window", "bhij", [{"window": 5}, {"i": 40, "j": 50}])
     check("window/dilated", "bhij", [{"window": 3, "rate": 2}, {"i": 9, "j": 70}])
     check("window/neighborhood2d", ["y", "x", "ky", "kx"], [{"window": 3}, {"dilation": 2}])
