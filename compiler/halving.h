@@ -1,6 +1,6 @@
-/* Where a condition holds in a box of points: the box is halved as long as box.h cannot tell whether it holds in all
- * of it or nowhere, and small boxes are evaluated point by point. For counting pairs (pairs.h) and for pictures
- * (show.h). */
+/* Where a condition holds in a box of points: the box is halved as long as box.h cannot tell whether it holds
+ * in all of it or nowhere, and small boxes are evaluated point by point. For counting pairs (pairs.h) and for
+ * pictures (show.h). */
 #ifndef ATTN_COMPILER_HALVING_H
 #define ATTN_COMPILER_HALVING_H
 
@@ -8,7 +8,8 @@
 
 enum { HALVING_MOST = 15 }; /* variables */
 typedef struct Halving Halving;
-typedef struct HalvingBox { int64_t lo[HALVING_MOST], hi[HALVING_MOST]; } HalvingBox; /* lo <= variable < hi */
+/* lo <= variable < hi */
+typedef struct HalvingBox { int64_t lo[HALVING_MOST], hi[HALVING_MOST]; } HalvingBox;
 
 typedef enum HalvingClass {
     HALVING_EMPTY, HALVING_FULL, /* so says the analysis */
@@ -29,8 +30,9 @@ enum { HALVING_LEAF = 1024 };
 Halving *halving_new(Compilation *c, Node *test, unsigned n_variables, Index *const *variables,
                      const InterpretArguments *arguments);
 double halving_volume(const Halving *h, const HalvingBox *box);
-/* Visits disjoint boxes that make up the whole one, lower coordinates first. False: the budget did not do. *identity
- * (or NULL) is equal for equal sets of points in boxes of equal shape, and else differs but for chance, 2^-64. */
+/* Visits disjoint boxes that make up the whole one, lower coordinates first. False: the budget did not do.
+ * *identity (or NULL) is equal for equal sets of points in boxes of equal shape, and else differs but for
+ * chance, 2^-64. */
 bool halving_run(Halving *h, const HalvingBox *whole, const HalvingOptions *options, uint64_t *identity);
 
 #endif

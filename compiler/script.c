@@ -3,11 +3,11 @@
 
 #include <math.h>
 
-enum { MOST_TEXT = 1 << 18 };           /* bytes: shared operands are written again */
+enum { MOST_TEXT = 1 << 18 };                   /* bytes: shared operands are written again */
 static const int64_t narrow = (int64_t)1 << 45; /* 256 of them add up exactly */
 
-/* How an operation on `$0` and `$1` is written: of reals, of ints as numbers, of ints as BigInts. NULL: there is no such
- * thing, or (numbers) BigInts are needed. */
+/* How an operation on `$0` and `$1` is written: of reals, of ints as numbers, of ints as BigInts. NULL: there
+ * is no such thing, or (numbers) BigInts are needed. */
 typedef struct Spelling {
     const char *real, *number, *bigint;
 } Spelling;
@@ -106,7 +106,11 @@ static unsigned tensor_number(Script *s, const Tensor *t)
 static void add_read(Script *s, Text *out, const Node *n)
 {
     bool whole = n->type == TYPE_INT && big(s);
-    text_add(out, "%s(T[%u]", n->type == TYPE_BOOL ? "has" : whole ? "Read" : "read", tensor_number(s, n->tensor));
+    text_add(out, "%s(T[%u]",
+             n->type == TYPE_BOOL ? "has"
+             : whole              ? "Read"
+                                  : "read",
+             tensor_number(s, n->tensor));
     for (unsigned k = 0; k < n->n_args; k++) {
         text_add(out, ", ");
         script_print(s, out, n->args[k]);
@@ -185,7 +189,9 @@ void script_print(Script *s, Text *out, const Node *n)
     case N_TO_REAL:
     case N_TO_INT: add_conversion(s, out, n); return;
     case N_RAND: spell(s, out, "rand($0, $1, $2, $3, $4)", n); return;
-    case N_CHECK: spell(s, out, big(s) ? "most($1, least($0, $2 - 1n))" : "most($1, least($0, $2 - 1))", n); return;
+    case N_CHECK:
+        spell(s, out, big(s) ? "most($1, least($0, $2 - 1n))" : "most($1, least($0, $2 - 1))", n);
+        return;
     default: add_operation(s, out, n); return;
     }
 }

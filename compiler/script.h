@@ -1,12 +1,12 @@
-/* Expressions as JavaScript, for the pages of `attnc show --html`. The page brings the helpers that the text calls
- * (compiler/command/show_page.html). */
+/* Expressions as JavaScript, for the pages of `attnc show --html`. The page brings the helpers that the text
+ * calls (compiler/command/show_page.html). */
 #ifndef ATTN_COMPILER_SCRIPT_H
 #define ATTN_COMPILER_SCRIPT_H
 
 #include "interpret.h"
 
-/* Ints as numbers are fast, and exact below 2^53: the helper `mul` notices larger products. As BigInts they wrap at 64
- * bits, as the language says, and are some fifty times slower. */
+/* Ints as numbers are fast, and exact below 2^53: the helper `mul` notices larger products. As BigInts they
+ * wrap at 64 bits, as the language says, and are far slower. */
 typedef enum ScriptInts { SCRIPT_NUMBERS, SCRIPT_BIGINTS } ScriptInts;
 
 typedef struct Script {

@@ -37,8 +37,11 @@ static void add_stage(Compilation *c, const Stage *stage, ShowMapList *list)
     for (uint32_t k = 0; k < streams.n; k++) {
         const Stream *s = &streams.at[k];
         if (s->n_variables > HALVING_MOST || is_known(list, first, s)) continue;
-        ShowMap map = {.stage = stage, .stream = *s, 
-                       .test = s->test, .condition = s->test, .name = stage->equation->tensor->name};
+        ShowMap map = {.stage = stage,
+                       .stream = *s,
+                       .test = s->test,
+                       .condition = s->test,
+                       .name = stage->equation->tensor->name};
         add_variables(&map);
         PUSH(c, list, map);
     }

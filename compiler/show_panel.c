@@ -6,15 +6,15 @@
 
 #include "tape.h"
 
-static const double budget = 8e9;           /* instructions for single points */
+static const double budget = 8e9; /* instructions for single points */
 static const char unknown[] = "the mask depends on what is not known before the pattern runs";
 enum { MOST_OUTLINES = 1 << 15, MOST_ROWS = 1 << 26 };
 
 typedef struct Drawing {
     Compilation *c;
-    Node *test;                           /* fixed coordinates put in */
+    Node *test; /* fixed coordinates put in */
     unsigned n_free;
-    Index *free[HALVING_MOST];            /* the other variables */
+    Index *free[HALVING_MOST]; /* the other variables */
     HalvingBox whole;
     unsigned n[3], axes[3][HALVING_MOST]; /* by ShowAxis: numbers of free variables, slowest first */
     double *changes;                      /* of the number of visible columns, from row to row */
@@ -119,7 +119,8 @@ static void add_points(Drawing *d, const HalvingBox *box, const bool *holds)
 static void add_outline(Drawing *d, const HalvingBox *box, HalvingClass class)
 {
     ShowPanel *p = d->panel;
-    if (class == HALVING_EMPTY || d->n[SHOW_ROWS] > 1 || d->n[SHOW_COLUMNS] > 1 || p->outlines.n >= MOST_OUTLINES)
+    if (class == HALVING_EMPTY || d->n[SHOW_ROWS] > 1 || d->n[SHOW_COLUMNS] > 1 ||
+        p->outlines.n >= MOST_OUTLINES)
         return;
     int64_t top = flattened(d, SHOW_ROWS, box->lo), left = flattened(d, SHOW_COLUMNS, box->lo);
     PUSH(d->c, &p->outlines,
@@ -149,7 +150,8 @@ static const char *add_free(Drawing *d, Index *index, ShowAxis axis, const Inter
     return "the mask is too large to be drawn: smaller sizes (--size)";
 }
 
-static const char *make_axes(Drawing *d, const ShowMap *map, const ShowCut *cut, const InterpretArguments *arguments)
+static const char *make_axes(Drawing *d, const ShowMap *map, const ShowCut *cut,
+                             const InterpretArguments *arguments)
 {
     Index *from[HALVING_MOST];
     Node *to[HALVING_MOST];
@@ -176,13 +178,14 @@ static void make_cells(Drawing *d, unsigned most_height, unsigned most_width)
 {
     enum { SHORT = 16 };
     ShowPanel *p = d->panel;
-    int64_t y = points_for(p->rows, most_height), x = points_for(p->columns, most_width), both = y > x ? y : x;
+    int64_t y = points_for(p->rows, most_height), x = points_for(p->columns, most_width),
+            both = y > x ? y : x;
     p->points_y = p->rows < SHORT * both ? y : both;
     p->points_x = p->columns < SHORT * both ? x : both;
     p->height = (unsigned)((p->rows + p->points_y - 1) / p->points_y);
     p->width = (unsigned)((p->columns + p->points_x - 1) / p->points_x);
-    p->full = NEW_ARRAY(d->c, double, (size_t)p->height *p->width + 1);
-    p->single = NEW_ARRAY(d->c, double, (size_t)p->height *p->width + 1);
+    p->full = NEW_ARRAY(d->c, double, (size_t)p->height * p->width + 1);
+    p->single = NEW_ARRAY(d->c, double, (size_t)p->height * p->width + 1);
     d->changes = NEW_ARRAY(d->c, double, (size_t)p->rows + 2);
 }
 

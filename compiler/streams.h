@@ -1,5 +1,5 @@
-/* The sums over keys of pairwise stages, and the conditions that say which pairs of query and key they add: what
- * `attnc explain` counts and `attnc show` draws. */
+/* The sums over keys of pairwise stages, and the conditions that say which pairs of query and key they add:
+ * what `attnc explain` counts and `attnc show` draws. */
 #ifndef ATTN_COMPILER_STREAMS_H
 #define ATTN_COMPILER_STREAMS_H
 

@@ -26,7 +26,7 @@ typedef struct Scene {
     unsigned most_height, most_width; /* cells of a picture */
     VEC(Picture) pictures;
     const char *note;            /* what is not drawn, and why; or NULL */
-    int64_t heads;               /* all of which were looked at, with so many visible pairs; 0: they were not */
+    int64_t heads;               /* all of which were looked at: so many visible pairs; 0: not all */
     double visible_heads;
     double visible, points;      /* pairs of all heads, all batches; NAN: not known */
 } Scene;

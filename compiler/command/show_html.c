@@ -1,6 +1,6 @@
-/* attnc show --html: one page that evaluates the mask itself. Here: what it shows, as a JavaScript object in the
- * place of @MODEL@ in show_page.html. Ints and bools of tensors are written into the page; sizes that they depend on
- * do not move, and nothing does where the mask needs selections. */
+/* attnc show --html: one page that evaluates the mask itself. Here: what it shows, as a JavaScript object in
+ * the place of @MODEL@ in show_page.html. Ints and bools of tensors are written into the page; sizes that
+ * they depend on do not move, and nothing does where the mask needs selections. */
 #include <math.h>
 #include <string.h>
 
@@ -21,8 +21,8 @@ typedef struct Page {
     Scene *s;
     Text *out;
     Script script;
-    IndexSet bound;  /* by Index.number: sizes that data depends on */
-    bool computed;   /* data that depends on anything */
+    IndexSet bound; /* by Index.number: sizes that data depends on */
+    bool computed;  /* data that depends on anything */
 } Page;
 
 /* A string in a script of a page. */
@@ -39,10 +39,7 @@ static void add_function(Page *p, const char *head, const Node *n)
     script_print(&p->script, p->out, n);
 }
 
-static void add_extent(Page *p, Index *index)
-{
-    add_function(p, "extent: ()", node_size(p->s->c, index));
-}
+static void add_extent(Page *p, Index *index) { add_function(p, "extent: ()", node_size(p->s->c, index)); }
 
 /* ---- what moves ---- */
 
@@ -68,10 +65,7 @@ static void note_tensor(Page *p, const Tensor *t)
 }
 
 /* Is the size or parameter part of the text that the page evaluates? */
-static bool mentions(const Page *p, const char *leaf)
-{
-    return strstr(p->out->at, leaf) != NULL;
-}
+static bool mentions(const Page *p, const char *leaf) { return strstr(p->out->at, leaf) != NULL; }
 
 /* ---- the parts of the model ---- */
 
@@ -83,7 +77,10 @@ static void add_variables(Page *p)
         bool row = k < map->n_others + map->n_rows;
         text_add(p->out, "\n    {name: ");
         add_string(p, map->variables[k]->name);
-        text_add(p->out, ", kind: \"%s\", at: %lld, ", k < map->n_others ? "other" : row ? "row" : "column",
+        text_add(p->out, ", kind: \"%s\", at: %lld, ",
+                 k < map->n_others ? "other"
+                 : row             ? "row"
+                                   : "column",
                  (long long)p->s->at[k]);
         add_extent(p, map->variables[k]);
         text_add(p->out, "},");
@@ -164,7 +161,7 @@ static void add_tensor(Page *p, const Tensor *t)
         text_add(p->out, "%s%lld", k ? ", " : "", (long long)extent);
     }
     text_add(p->out, "], data: [");
-    if (!data || n > MOST_NUMBERS) p->script.cannot = "so large a tensor";
+    if (!data || n > (double)MOST_NUMBERS) p->script.cannot = "so large a tensor";
     for (size_t k = 0; !p->script.cannot && k < (size_t)n; k++) {
         text_add(p->out, k ? "," : "");
         add_number(p, data, k);
@@ -178,7 +175,8 @@ static void add_sizes(Page *p, const bool *moves)
     for (uint32_t k = 0; k < p->s->pattern->indices.n; k++) {
         text_add(p->out, "\n    {name: ");
         add_string(p, p->s->pattern->indices.at[k]->name);
-        text_add(p->out, ", value: %lld, moves: %s},", (long long)p->s->call.extents[k], moves[k] ? "true" : "false");
+        text_add(p->out, ", value: %lld, moves: %s},", (long long)p->s->call.extents[k],
+                 moves[k] ? "true" : "false");
     }
     text_add(p->out, "\n  ],\n");
 }
@@ -192,7 +190,8 @@ static void add_params(Page *p, const bool *moves)
         Scalar value = p->s->call.params[k];
         text_add(p->out, "\n    {name: ");
         add_string(p, param->name);
-        text_add(p->out, ", type: \"%s\", moves: %s, value: ", types[param->type], moves[k] ? "true" : "false");
+        text_add(p->out, ", type: \"%s\", moves: %s, value: ", types[param->type],
+                 moves[k] ? "true" : "false");
         if (param->type == TYPE_REAL)
             text_add(p->out, "%.17g},", value.r);
         else if (param->type == TYPE_INT)

@@ -1,5 +1,5 @@
-/* Pictures of attnc show side by side in a .png or .svg file. Blue: in boxes that the analysis calls full. Orange:
- * found one by one. Lines are the edges of boxes that are not empty. */
+/* Pictures of attnc show side by side in a .png or .svg file. Blue: in boxes that the analysis calls full.
+ * Orange: found one by one. Lines are the edges of boxes that are not empty. */
 #include <math.h>
 #include <png.h>
 #include <string.h>
@@ -104,7 +104,9 @@ const char *show_png(const Scene *s, Text *out)
         add_panel(&pixels, p, left, zoom);
         left += p->width * zoom + MARGIN;
     }
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = pixels.width, .height = pixels.height,
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = pixels.width,
+                       .height = pixels.height,
                        .format = PNG_FORMAT_RGB};
     png_alloc_size_t bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
     char *file = arena_alloc(s->c, bytes);
@@ -120,7 +122,7 @@ const char *show_png(const Scene *s, Text *out)
 static unsigned level_of(const ShowPanel *p, unsigned y, unsigned x)
 {
     size_t cell = (size_t)y * p->width + x;
-    unsigned level = (unsigned)ceil(show_share(p, y, x) * LEVELS);
+    unsigned level = (unsigned)ceil(show_share(p, y, x) * (double)LEVELS);
     return level && p->single[cell] > p->full[cell] ? level + LEVELS : level;
 }
 
@@ -160,10 +162,14 @@ static void add_lines(const ShowPanel *p, HalvingClass class, const char *stroke
 static void add_text(Text *out, const char *text)
 {
     for (; *text; text++) {
-        if (*text == '<') text_add(out, "&lt;");
-        else if (*text == '>') text_add(out, "&gt;");
-        else if (*text == '&') text_add(out, "&amp;");
-        else text_add(out, "%c", *text);
+        if (*text == '<')
+            text_add(out, "&lt;");
+        else if (*text == '>')
+            text_add(out, "&gt;");
+        else if (*text == '&')
+            text_add(out, "&amp;");
+        else
+            text_add(out, "%c", *text);
     }
 }
 
@@ -173,8 +179,8 @@ static void add_picture(const Picture *picture, unsigned left, unsigned zoom, Te
     text_add(out, "<g transform=\"translate(%u %u)\">\n<text x=\"0\" y=\"-5\">", left, MARGIN + TITLE);
     add_text(out, picture->title ? picture->title : "");
     text_add(out, "</text>\n<g transform=\"scale(%u)\">\n", zoom);
-    text_add(out, "<rect width=\"%u\" height=\"%u\" fill=\"white\" stroke=\"#999\" stroke-width=\"%g\"/>\n", p->width,
-             p->height, 1.0 / zoom);
+    text_add(out, "<rect width=\"%u\" height=\"%u\" fill=\"white\" stroke=\"#999\" stroke-width=\"%g\"/>\n",
+             p->width, p->height, 1.0 / zoom);
     for (unsigned level = 1; level <= 2 * LEVELS; level++) add_level(p, level, out);
     add_lines(p, HALVING_FULL, "#0b2a5c", 0.5 / zoom, out);
     add_lines(p, HALVING_PARTIAL, "#8a4300", 0.5 / zoom, out);
@@ -185,8 +191,10 @@ void show_svg(const Scene *s, Text *out)
 {
     unsigned zoom = zoom_of(s), left = MARGIN, width = whole_width(s, zoom),
              height = whole_height(s, zoom) + TITLE;
-    text_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
-                  "font-family=\"sans-serif\" font-size=\"11\">\n<title>", width, height);
+    text_add(out,
+             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
+             "font-family=\"sans-serif\" font-size=\"11\">\n<title>",
+             width, height);
     add_text(out, format(s->c, "%s, %s: ", s->pattern->name, s->map->name));
     add_text(out, scene_condition(s, s->map));
     text_add(out, "</title>\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n");

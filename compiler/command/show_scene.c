@@ -48,7 +48,8 @@ static const char *choose_map(Scene *s)
     const char *stage = s->o->stage;
     for (uint32_t k = 0; k < s->maps.n && !s->map; k++) {
         ShowMap *map = &s->maps.at[k];
-        bool named = stage && (!strcmp(stage, map->name) || !strcmp(stage, map->stage->equation->tensor->name));
+        bool named =
+            stage && (!strcmp(stage, map->name) || !strcmp(stage, map->stage->equation->tensor->name));
         if (stage ? named : show_is_masked(map)) s->map = map;
     }
     if (!s->map && !stage && s->maps.n) s->map = s->maps.at;
@@ -260,7 +261,8 @@ static const char *draw_heads(Scene *s, unsigned variable, int64_t n)
         distinct += !known;
     }
     s->most_height = height;
-    s->most_width = s->o->outputs.n || distinct * 18 > width ? width : (width + 2) / (distinct ? distinct : 1) - 4;
+    s->most_width =
+        s->o->outputs.n || distinct * 18 > width ? width : (width + 2) / (distinct ? distinct : 1) - 4;
     for (int64_t k = 0; !wrong && k < n && s->pictures.n < MOST_PICTURES; k++) {
         Text title = {.c = s->c};
         bool known = false;

@@ -1,4 +1,5 @@
-/* Pictures of attnc show in a terminal: two cells a character, one above the other; shades where cells are averages. */
+/* Pictures of attnc show in a terminal: two cells a character, one above the other; shades where cells are
+ * averages. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ static int colour(const ShowPanel *p, unsigned y, unsigned x)
     if (y >= p->height) return -1;
     double share = show_share(p, y, x);
     size_t cell = (size_t)y * p->width + x;
-    int level = (int)ceil(share * LEVELS) - 1;
+    int level = (int)ceil(share * (double)LEVELS) - 1;
     if (level < 0) return -1;
     return (p->full[cell] >= p->single[cell] ? decided : evaluated)[level < LEVELS ? level : LEVELS - 1];
 }
