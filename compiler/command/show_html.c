@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "compiler/command/show.h"
-#include "compiler/script.h"
+#include "compiler/javascript.h"
 #include "compiler/tape.h"
 
 enum { MOST_NUMBERS = 1 << 20, WIDE_SHIFT = 45, EXACT_SHIFT = 53 };
@@ -20,7 +20,7 @@ extern const char attn_show_page[], attn_show_page_end[];
 typedef struct Page {
     Scene *s;
     Text *out;
-    Script script;
+    JavaScript script;
     IndexSet bound; /* by Index.number: sizes that data depends on */
     bool computed;  /* data that depends on anything */
 } Page;
@@ -36,7 +36,7 @@ static void add_string(Page *p, const char *text)
 static void add_function(Page *p, const char *head, const Node *n)
 {
     text_add(p->out, "%s => ", head);
-    script_print(&p->script, p->out, n);
+    javascript_print(&p->script, p->out, n);
 }
 
 static void add_extent(Page *p, Index *index) { add_function(p, "extent: ()", node_size(p->s->c, index)); }
@@ -112,16 +112,16 @@ static void add_conditions(Page *p)
 }
 
 /* The mask over all variables; `exact`: over BigInts. */
-static void add_mask(Page *p, const char *name, ScriptInts ints)
+static void add_mask(Page *p, const char *name, JavaScriptInts ints)
 {
     Text head = {.c = p->s->c};
     text_add(&head, "  %s: (", name);
     for (unsigned k = 0; k < p->s->map->n; k++)
-        text_add(&head, "%s%s", k ? ", " : "", script_variable(p->s->c, p->s->map->variables[k]));
+        text_add(&head, "%s%s", k ? ", " : "", javascript_variable(p->s->c, p->s->map->variables[k]));
     text_add(&head, ")");
     p->script.ints = ints;
     add_function(p, head.at, p->s->map->test);
-    p->script.ints = SCRIPT_NUMBERS;
+    p->script.ints = JAVASCRIPT_NUMBERS;
     text_add(p->out, ",\n");
 }
 
@@ -207,10 +207,10 @@ static void add_params(Page *p, const bool *moves)
 static void add_model(Page *p)
 {
     Scene *s = p->s;
-    add_mask(p, "mask", SCRIPT_NUMBERS);
+    add_mask(p, "mask", JAVASCRIPT_NUMBERS);
     bool wide = p->script.wide;
     p->script.wide = false;
-    add_mask(p, "exact", SCRIPT_BIGINTS);
+    add_mask(p, "exact", JAVASCRIPT_BIGINTS);
     add_variables(p);
     bool *sizes = NEW_ARRAY(s->c, bool, s->pattern->indices.n + 1);
     bool *params = NEW_ARRAY(s->c, bool, s->pattern->params.n + 1);

@@ -1,5 +1,5 @@
-/* See script.h. */
-#include "script.h"
+/* See javascript.h. */
+#include "javascript.h"
 
 #include <math.h>
 
@@ -57,21 +57,21 @@ static const Spelling spellings[N_OPS] = {
     [N_IF] = {"($0 ? $1 : $2)", "($0 ? $1 : $2)", "($0 ? $1 : $2)"},
 };
 
-static bool big(const Script *s) { return s->ints == SCRIPT_BIGINTS; }
+static bool big(const JavaScript *s) { return s->ints == JAVASCRIPT_BIGINTS; }
 
-const char *script_variable(Compilation *c, const Index *index) { return format(c, "x%u", index->id); }
+const char *javascript_variable(Compilation *c, const Index *index) { return format(c, "x%u", index->id); }
 
-static void spell(Script *s, Text *out, const char *spelling, const Node *n)
+static void spell(JavaScript *s, Text *out, const char *spelling, const Node *n)
 {
     for (; *spelling; spelling++) {
         if (*spelling == '$')
-            script_print(s, out, n->args[*++spelling - '0']);
+            javascript_print(s, out, n->args[*++spelling - '0']);
         else
             text_add(out, "%c", *spelling);
     }
 }
 
-static void add_int(Script *s, Text *out, int64_t value)
+static void add_int(JavaScript *s, Text *out, int64_t value)
 {
     if (value > narrow || value < -narrow) s->wide = true;
     text_add(out, value < 0 ? "(%lld%s)" : "%lld%s", (long long)value, big(s) ? "n" : "");
@@ -87,14 +87,14 @@ static void add_real(Text *out, double value)
         text_add(out, "(%.17g)", value);
 }
 
-static bool is_given(const Script *s, const Tensor *t)
+static bool is_given(const JavaScript *s, const Tensor *t)
 {
     for (unsigned k = 0; k < s->arguments->n_tensors; k++)
         if (s->arguments->tensors[k].tensor == t) return s->arguments->tensors[k].given;
     return false;
 }
 
-static unsigned tensor_number(Script *s, const Tensor *t)
+static unsigned tensor_number(JavaScript *s, const Tensor *t)
 {
     for (uint32_t k = 0; k < s->tensors.n; k++)
         if (s->tensors.at[k] == t) return k;
@@ -103,7 +103,7 @@ static unsigned tensor_number(Script *s, const Tensor *t)
 }
 
 /* A coordinate outside gives 0, false. */
-static void add_read(Script *s, Text *out, const Node *n)
+static void add_read(JavaScript *s, Text *out, const Node *n)
 {
     bool whole = n->type == TYPE_INT && big(s);
     text_add(out, "%s(T[%u]",
@@ -113,13 +113,13 @@ static void add_read(Script *s, Text *out, const Node *n)
              tensor_number(s, n->tensor));
     for (unsigned k = 0; k < n->n_args; k++) {
         text_add(out, ", ");
-        script_print(s, out, n->args[k]);
+        javascript_print(s, out, n->args[k]);
     }
     text_add(out, ")");
 }
 
 /* any and all of conditions: loops inside each other. */
-static void add_reduce(Script *s, Text *out, const Node *n)
+static void add_reduce(JavaScript *s, Text *out, const Node *n)
 {
     bool any = n->kind == REDUCE_ANY;
     if (n->op != N_REDUCE || (!any && n->kind != REDUCE_ALL)) {
@@ -128,20 +128,20 @@ static void add_reduce(Script *s, Text *out, const Node *n)
     }
     for (unsigned k = 0; k < n->n_vars; k++) {
         text_add(out, "%s(", any ? "any" : "all");
-        script_print(s, out, binder_lo(n, k));
+        javascript_print(s, out, binder_lo(n, k));
         text_add(out, ", ");
-        script_print(s, out, binder_hi(n, k));
-        text_add(out, ", %s => ", script_variable(s->c, n->vars[k]));
+        javascript_print(s, out, binder_hi(n, k));
+        text_add(out, ", %s => ", javascript_variable(s->c, n->vars[k]));
     }
     text_add(out, any ? "(" : "(!");
-    script_print(s, out, binder_where(n));
+    javascript_print(s, out, binder_where(n));
     text_add(out, any ? " && " : " || ");
-    script_print(s, out, binder_body(n));
+    javascript_print(s, out, binder_body(n));
     text_add(out, ")");
     for (unsigned k = 0; k < n->n_vars; k++) text_add(out, ")");
 }
 
-static void add_conversion(Script *s, Text *out, const Node *n)
+static void add_conversion(JavaScript *s, Text *out, const Node *n)
 {
     Type from = n->args[0]->type;
     const char *spelling;
@@ -154,7 +154,7 @@ static void add_conversion(Script *s, Text *out, const Node *n)
     spell(s, out, spelling, n);
 }
 
-static void add_operation(Script *s, Text *out, const Node *n)
+static void add_operation(JavaScript *s, Text *out, const Node *n)
 {
     const Spelling *how = &spellings[n->op];
     bool real = n->n_args > 0 && n->args[n->op == N_IF]->type == TYPE_REAL;
@@ -169,7 +169,7 @@ static void add_operation(Script *s, Text *out, const Node *n)
         s->cannot = op_name(n->op);
 }
 
-void script_print(Script *s, Text *out, const Node *n)
+void javascript_print(JavaScript *s, Text *out, const Node *n)
 {
     if (out->n > MOST_TEXT) s->cannot = "an expression so long";
     if (s->cannot) return;
@@ -181,7 +181,7 @@ void script_print(Script *s, Text *out, const Node *n)
     case N_INT: add_int(s, out, n->integer); return;
     case N_REAL: add_real(out, n->real); return;
     case N_BOOL: text_add(out, n->integer ? "true" : "false"); return;
-    case N_INDEX: text_add(out, "%s", script_variable(s->c, n->index)); return;
+    case N_INDEX: text_add(out, "%s", javascript_variable(s->c, n->index)); return;
     case N_SIZE: text_add(out, "S[%u]", n->index->number); return;
     case N_PARAM: text_add(out, "P[%u]", n->param->number); return;
     case N_GIVEN: text_add(out, is_given(s, n->tensor) ? "true" : "false"); return;
