@@ -239,12 +239,11 @@ static const char *draw_head(Scene *s, const char *head)
     return NULL;
 }
 
-/* Heads with equal masks share a picture: `h = 0, 2..5`. */
-static const char *draw_heads(Scene *s, unsigned variable, int64_t n)
+/* Which masks are equal is found out on pictures of one cell. */
+static const char *identify_heads(Scene *s, unsigned variable, int64_t n, uint64_t *identity)
 {
-    uint64_t identity[MOST_HEADS];
     const char *wrong = NULL;
-    unsigned height = s->most_height, width = s->most_width, distinct = 0;
+    unsigned height = s->most_height, width = s->most_width;
     s->most_height = s->most_width = 1;
     for (int64_t k = 0; !wrong && k < n; k++) {
         s->at[variable] = k;
@@ -255,19 +254,38 @@ static const char *draw_heads(Scene *s, unsigned variable, int64_t n)
         identity[k] = panel->identity;
         s->visible_heads += panel->visible;
     }
-    for (int64_t k = 0; !wrong && k < n; k++) {
-        bool known = false;
-        for (int64_t i = 0; i < k; i++) known = known || identity[i] == identity[k];
-        distinct += !known;
-    }
     s->most_height = height;
-    s->most_width =
-        s->o->outputs.n || distinct * 18 > width ? width : (width + 2) / (distinct ? distinct : 1) - 4;
+    s->most_width = width;
+    return wrong;
+}
+
+static bool is_first(const uint64_t *identity, int64_t k)
+{
+    for (int64_t i = 0; i < k; i++)
+        if (identity[i] == identity[k]) return false;
+    return true;
+}
+
+/* Pictures that share a row of the terminal are narrower, with frames and gaps, unless they would be too
+ * narrow. */
+static void share_width(Scene *s, unsigned pictures)
+{
+    enum { FRAME = 2, GAP = 2, LEAST = 14 };
+    unsigned width = (s->most_width + FRAME + GAP) / (pictures ? pictures : 1);
+    if (!s->o->outputs.n && width >= LEAST + FRAME + GAP) s->most_width = width - FRAME - GAP;
+}
+
+/* Heads with equal masks share a picture: `h = 0, 2, 3`. */
+static const char *draw_heads(Scene *s, unsigned variable, int64_t n)
+{
+    uint64_t identity[MOST_HEADS];
+    unsigned distinct = 0;
+    const char *wrong = identify_heads(s, variable, n, identity);
+    for (int64_t k = 0; !wrong && k < n; k++) distinct += is_first(identity, k);
+    share_width(s, distinct);
     for (int64_t k = 0; !wrong && k < n && s->pictures.n < MOST_PICTURES; k++) {
         Text title = {.c = s->c};
-        bool known = false;
-        for (int64_t i = 0; i < k; i++) known = known || identity[i] == identity[k];
-        if (known) continue;
+        if (!is_first(identity, k)) continue;
         text_add(&title, "%s = %lld", s->map->variables[variable]->name, (long long)k);
         for (int64_t i = k + 1; i < n; i++)
             if (identity[i] == identity[k]) text_add(&title, ", %lld", (long long)i);

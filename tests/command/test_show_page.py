@@ -138,6 +138,7 @@ def main():
     check("window/neighborhood3d", ["z", "y", "x", "kz", "ky", "kx"], [{"depth": 1}])
     check("mask/prefix_lm", "bhij", [{"prefix": 0}, {"prefix": 30}])
     check("mask/s2_attention", "bhgij", [{"local": 2}, {"stride": 3, "i": 200, "j": 200}], ["--head", "0"])
+    check("score/full", "ij", [{"i": 5}])
     check("mask/documents", "", [], ["--size", "h=3"])              # int tensors
     check("mask/subsampled", "ij", [{"seed": 5, "tile": 2}, {"rate": 0.5}], ["-p", "ssa_local", "--head", "0"])  # rand
     check("routing/moba", "", [], ["--head", "0"])                  # a selection
