@@ -5,18 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "pairs.h"
 #include "plan_internal.h"
+#include "streams.h"
 #include "tape.h"
-
-/* One reduction over streamed indices. */
-typedef struct Stream {
-    const Node *sum;
-    Node *test; /* which points it adds, all dims of its stage around */
-    Index *variables[64];
-    unsigned n_variables;
-    double visible;
-} Stream;
 
 typedef struct Explain {
     Compilation *c;
@@ -25,92 +16,26 @@ typedef struct Explain {
     const InterpretArguments *arguments;
     const ExplainOptions *options;
     CensusPhase *phases;
-    VEC(Stream) streams; /* of all stages so far, each space once */
+    StreamList streams; /* of all stages so far, each space once */
 } Explain;
 
 /* ---- streams ---- */
 
 typedef struct Streams {
-    Explain *x;
     const Equation *e;
     IndexSet inner;
-    VEC(Stream) list;
+    StreamList list;
 } Streams;
-
-static void find_pairwise(void *context, Node *n, const Binding *around)
-{
-    bool *found = context;
-    (void)around;
-    *found = *found || node_is_binder(n) || is_transcendental(n->op);
-}
-
-static Node *both(Compilation *c, Node *a, Node *b) { return node_binary(c, N_AND, a, b); }
-
-/* Also that every variable is in its range. */
-static Node *whole_test(Compilation *c, const Node *sum)
-{
-    Node *test = node_bool(c, true);
-    for (unsigned k = 0; k < sum->n_vars; k++) {
-        Node *at = node_index(c, sum->vars[k]);
-        if (!node_is_int(binder_lo(sum, k), 0))
-            test = both(c, test, node_binary(c, N_LE, binder_lo(sum, k), at));
-        if (binder_hi(sum, k) != node_size(c, sum->vars[k]))
-            test = both(c, test, node_binary(c, N_LT, at, binder_hi(sum, k)));
-    }
-    return both(c, test, binder_where(sum));
-}
-
-static void add_stream(void *context, Node *n, const Binding *around)
-{
-    Streams *s = context;
-    Compilation *c = s->x->c;
-    bool pairwise = false;
-    if (around->binder || !node_is_binder(n)) return;
-    walk(c, binder_body(n), find_pairwise, &pairwise);
-    if (!pairwise || n->n_vars > 8) return;
-    Stream stream = {.sum = n, .test = whole_test(c, n)};
-    IndexSet vars = set_of_vars(n);
-    const Tensor *t = s->e->tensor;
-    for (unsigned k = 0; k < t->n_dims && stream.n_variables < 48; k++)
-        if (!set_has(&s->inner, t->dims[k]->id) && !set_has(&vars, t->dims[k]->id))
-            stream.variables[stream.n_variables++] = t->dims[k];
-    for (unsigned k = 0; k < n->n_vars; k++) stream.variables[stream.n_variables++] = n->vars[k];
-    PUSH(c, &s->list, stream);
-}
-
-/* Points of the whole space: those of the condition's own variables, times all others. */
-static double count_visible(Explain *x, const Stream *s)
-{
-    Index *own[64];
-    unsigned n = 0;
-    double others = 1, count;
-    for (unsigned k = 0; k < s->n_variables; k++) {
-        if (node_depends_on(s->test, s->variables[k])) {
-            own[n++] = s->variables[k];
-            continue;
-        }
-        int64_t extent = tape_extent(x->c, s->variables[k], x->arguments);
-        if (extent < 0) return NAN;
-        others *= (double)extent;
-    }
-    return pairs_count(x->c, s->test, n, own, x->arguments, &count) ? count * others : NAN;
-}
-
-static bool same_space(const Stream *a, const Stream *b)
-{
-    return a->test == b->test && a->n_variables == b->n_variables &&
-           !memcmp(a->variables, b->variables, a->n_variables * sizeof *a->variables);
-}
 
 /* Of equal spaces only the first is counted. True: it is new. */
 static bool measure_stream(Explain *x, Stream *s)
 {
     for (uint32_t k = 0; k < x->streams.n; k++) {
-        if (!same_space(&x->streams.at[k], s)) continue;
+        if (!streams_same(&x->streams.at[k], s)) continue;
         s->visible = x->streams.at[k].visible;
         return false;
     }
-    s->visible = count_visible(x, s);
+    s->visible = streams_visible(x->c, s, x->arguments);
     PUSH(x->c, &x->streams, *s);
     return true;
 }
@@ -316,10 +241,10 @@ static void add_streams(Explain *x, ExplainStage *out, Streams *s, bool *counted
 
 static Streams streams_of(Explain *x, const Stage *stage)
 {
-    Streams s = {.x = x, .e = stage->equation};
+    Streams s = {.e = stage->equation};
     if (stage->kind != STAGE_PAIRWISE) return s;
     s.inner = plan_inner(x->c, stage->equation);
-    walk(x->c, stage->equation->body, add_stream, &s);
+    streams_find(x->c, stage, &s.list);
     return s;
 }
 

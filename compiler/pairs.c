@@ -1,127 +1,43 @@
-/* See pairs.h. Conditions over separate variables multiply; in each part the space is halved as long as box.h
- * cannot tell whether the condition holds in all of it or nowhere, and counted point by point when it is
- * small. */
+/* See pairs.h. Conditions over separate variables multiply; each part is counted by halving. */
 #include "pairs.h"
 
-#include "box.h"
+#include "halving.h"
 #include "simplify.h"
 #include "tape.h"
-#include "walk.h"
 
-enum { MOST = 15 };
-static const double leaf = 1024;    /* points */
+enum { MOST = HALVING_MOST };
 static const double budget = 3e9; /* instructions */
 
 typedef struct Counting {
-    Compilation *c;
-    const InterpretArguments *arguments;
-    unsigned n;
-    Index *variables[MOST];
-    Index *bounds[2 * MOST]; /* lo, hi of every side, as variables of may_hold and may_fail */
-    Tape *test, *may_hold, *may_fail;
+    const Halving *halving;
+    double found;
 } Counting;
 
-typedef struct Part {
-    int64_t lo[MOST], hi[MOST];
-} Part;
-
-static double volume(const Counting *g, const Part *p)
+static void add_box(void *context, const HalvingBox *box, HalvingClass class, const bool *holds)
 {
-    double n = 1;
-    for (unsigned k = 0; k < g->n; k++) n *= (double)(p->hi[k] - p->lo[k]);
-    return n;
-}
-
-static bool judge(Counting *g, Tape *t, const Part *p)
-{
-    const int64_t *points[2 * MOST];
-    for (unsigned k = 0; k < g->n; k++) {
-        points[2 * k] = &p->lo[k];
-        points[2 * k + 1] = &p->hi[k];
-    }
-    return tape_run(t, 1, points)->i != 0;
-}
-
-static double count_points(Counting *g, const Part *p)
-{
-    int64_t at[MOST], points[MOST][TAPE_WIDTH];
-    const int64_t *pointers[MOST];
-    uint64_t left = (uint64_t)volume(g, p);
-    double found = 0;
-    for (unsigned k = 0; k < g->n; k++) {
-        at[k] = p->lo[k];
-        pointers[k] = points[k];
-    }
-    while (left > 0) {
-        unsigned n = left < TAPE_WIDTH ? (unsigned)left : TAPE_WIDTH;
-        left -= n;
-        for (unsigned i = 0; i < n; i++) {
-            for (unsigned k = 0; k < g->n; k++) points[k][i] = at[k];
-            for (unsigned k = g->n; k-- > 0;) {
-                if (++at[k] < p->hi[k]) break;
-                at[k] = p->lo[k];
-            }
-        }
-        const Scalar *values = tape_run(g->test, n, pointers);
-        for (unsigned i = 0; i < n; i++) found += values[i].i != 0;
-    }
-    return found;
-}
-
-static bool is_too_long(const Counting *g)
-{
-    double work = tape_work(g->test);
-    if (g->may_hold) work += 4 * tape_work(g->may_hold); /* for one point at a time */
-    if (g->may_fail) work += 4 * tape_work(g->may_fail);
-    return work > budget;
-}
-
-static double count_part(Counting *g, const Part *p)
-{
-    double size = volume(g, p);
-    if (size <= 0 || is_too_long(g)) return 0;
-    if (g->may_hold && !judge(g, g->may_hold, p)) return 0;
-    if (g->may_fail && !judge(g, g->may_fail, p)) return size;
-    if (size <= leaf) return count_points(g, p);
-    unsigned longest = 0;
-    for (unsigned k = 1; k < g->n; k++)
-        if (p->hi[k] - p->lo[k] > p->hi[longest] - p->lo[longest]) longest = k;
-    Part low = *p, high = *p;
-    low.hi[longest] = high.lo[longest] = p->lo[longest] + (p->hi[longest] - p->lo[longest]) / 2;
-    return count_part(g, &low) + count_part(g, &high);
-}
-
-static Index *bound_variable(Counting *g, const char *name) { return index_new(g->c, name, (Span){0, 0, 0}); }
-
-static void make_judges(Counting *g, Node *test)
-{
-    Box box = {.n = g->n};
-    for (unsigned k = 0; k < g->n; k++) {
-        Index *lo = g->bounds[2 * k] = bound_variable(g, "lo"),
-              *hi = g->bounds[2 * k + 1] = bound_variable(g, "hi");
-        box.sides[k] = (BoxSide){g->variables[k], node_index(g->c, lo), node_index(g->c, hi)};
-    }
-    Node *hold = box_may_hold(g->c, &box, test), *fail = box_may_fail(g->c, &box, test);
-    g->may_hold = tape_new(g->c, hold, 2 * g->n, g->bounds, g->arguments);
-    g->may_fail = tape_new(g->c, fail, 2 * g->n, g->bounds, g->arguments);
+    Counting *g = context;
+    if (class == HALVING_EMPTY) return;
+    double size = halving_volume(g->halving, box);
+    if (class == HALVING_FULL) g->found += size;
+    for (size_t k = 0; holds && k < (size_t)size; k++) g->found += holds[k];
 }
 
 /* One condition over all of its variables. */
 static bool count_component(Compilation *c, Node *test, unsigned n, Index *const *variables,
                             const InterpretArguments *arguments, double *count)
 {
-    Counting g = {.c = c, .arguments = arguments, .n = n};
-    Part all = {{0}, {0}};
+    Halving *h = halving_new(c, test, n, variables, arguments);
+    HalvingBox all = {{0}, {0}};
+    if (!h) return false;
     for (unsigned k = 0; k < n; k++) {
-        g.variables[k] = variables[k];
         all.hi[k] = tape_extent(c, variables[k], arguments);
         if (all.hi[k] < 0) return false;
     }
-    g.test = tape_new(c, test, n, variables, arguments);
-    if (!g.test) return false;
-    make_judges(&g, test);
-    *count = count_part(&g, &all);
-    return !is_too_long(&g);
+    Counting g = {h, 0};
+    HalvingOptions options = {HALVING_LEAF, budget, add_box, &g};
+    if (!halving_run(h, &all, &options, NULL)) return false;
+    *count = g.found;
+    return true;
 }
 
 /* Variables of the conjuncts that hang together with variable `first`; they are taken out of `open`. */

@@ -1,6 +1,7 @@
 /* See case.h. */
 #include "compiler/command/case.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *case_pattern(Pipeline *p, const char *file, Pattern **pattern)
@@ -43,6 +44,17 @@ const char *case_inputs(Call *call, const Options *o)
         if (!wrong) wrong = call_set_array(call, name, &array);
     }
     return wrong;
+}
+
+const char *case_define(Call *call, const char *definition)
+{
+    const char *name, *text = case_value(call->c, definition, &name);
+    char *end;
+    if (!name || !*text) return format(call->c, "-D %s: expected NAME=VALUE", definition);
+    double value = !strcmp(text, "true") ? 1 : !strcmp(text, "false") ? 0 : strtod(text, &end);
+    if (strcmp(text, "true") && strcmp(text, "false") && *end)
+        return format(call->c, "-D %s: expected a number, true or false", definition);
+    return call_set_param(call, name, value);
 }
 
 AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern)

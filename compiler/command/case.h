@@ -12,6 +12,7 @@ const char *case_pattern(Pipeline *p, const char *file, Pattern **pattern);
 const char *case_value(Compilation *c, const char *text, const char **name);
 const char *case_sizes(Call *call, const Options *o);  /* --size */
 const char *case_inputs(Call *call, const Options *o); /* -i */
+const char *case_define(Call *call, const char *definition); /* NAME=VALUE, as a value that is not fixed */
 /* The options as libattn takes them, lists ended by NULL. */
 AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern);
 /* The last dimensions of real tensors as constants, as a program that cares for speed has them compiled: --size options. */

@@ -10,7 +10,7 @@ enum { EXIT_FINE = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
 /* Commands, as bits for the table of options. */
 typedef enum Command {
     COMMAND_CHECK = 1, COMMAND_COMPILE = 2, COMMAND_RUN = 4, COMMAND_LIST = 8, COMMAND_BENCH = 16,
-    COMMAND_EXPLAIN = 32
+    COMMAND_EXPLAIN = 32, COMMAND_SHOW = 64
 } Command;
 
 typedef VEC(const char *) Strings;
@@ -18,8 +18,8 @@ typedef struct Options {
     Compilation *c;                 /* holds the lists */
     Command command;
     const char *name;               /* of the command */
-    Strings files, definitions, includes, sizes, inputs, outputs;
-    const char *pattern, *header, *cpus, *emit, *dump_after, *backend;
+    Strings files, definitions, includes, sizes, inputs, outputs, places;
+    const char *pattern, *header, *cpus, *emit, *dump_after, *backend, *stage, *head, *query, *html;
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
@@ -40,7 +40,8 @@ void help_print(Command command); /* 0: of all */
 
 /* ---- One file each; they return an exit code. The escape of `c` is armed. ---- */
 typedef int CommandRun(Compilation *c, const Options *o, const char *file);
-CommandRun command_check, command_compile, command_run, command_list, command_explain, command_measure;
+CommandRun command_check, command_compile, command_run, command_list, command_explain, command_measure,
+    command_show;
 int command_bench(Options *o); /* bench compile */
 
 /* ---- report.c ---- */

@@ -14,6 +14,7 @@ static const char general[] =
 "  list      prints the patterns of a source or of a shared object\n"
 "  bench     measures how fast a pattern runs, or with `bench compile` the compiler\n"
 "  explain   tells what a pattern takes at given sizes, stage by stage, without running it\n"
+"  show      draws what a pattern's mask lets through: terminal, .png, .svg, a page with sliders\n"
 "\n"
 "examples:\n"
 "  attnc check full.attn\n"
@@ -159,6 +160,30 @@ static const char explain[] =
 "  attnc explain full.attn\n"
 "  attnc explain sliding_window.attn -D window=256 --size i=4096 --size j=4096 --json\n";
 
+static const char show[] =
+"usage: attnc show [OPTIONS] FILE.attn\n"
+"\n"
+"Draws which keys (columns) every query (row) sees, with counts, and what the analysis of boxes decided:\n"
+"blue boxes are full, pairs in orange were found one by one. Keys in two or three dimensions are drawn for\n"
+"one query, and flattened. Heads with equal masks share a picture.\n"
+"\n"
+"  -o FILE.png, -o FILE.svg  an image instead of text; --json: the counts alone\n"
+"  --html FILE               a page that needs no network, with sliders for sizes and parameters\n"
+"  --stage NAME              which sum over keys, if there are several; the first with a mask by default\n"
+"  --head N                  one head alone; --at INDEX=N: another ambient index, 0 by default\n"
+"  --query N,N               draws the keys of this query, too; the middle one by default\n"
+"  -p, --pattern NAME        which pattern, if the file has several\n"
+"  --size INDEX=N            an extent; the example's otherwise\n"
+"  -i, --input NAME=FILE     a tensor from a .npy file, where the mask asks it\n"
+"  -D, --define NAME=VALUE   a parameter\n"
+"  --seed N                  1 by default; draws the example's data, as `run` does\n"
+"  -I, --include FOLDER; --diagnostics lines\n"
+"\n"
+"examples:\n"
+"  attnc show sliding_window.attn\n"
+"  attnc show sliding_window.attn -D window=256 --size i=4096 --size j=4096 -o window.png\n"
+"  attnc show sliding_window.attn --html window.html\n";
+
 void help_print(Command command)
 {
     switch (command) {
@@ -168,6 +193,7 @@ void help_print(Command command)
     case COMMAND_LIST: fputs(list, stdout); return;
     case COMMAND_BENCH: fputs(bench, stdout); return;
     case COMMAND_EXPLAIN: fputs(explain, stdout); return;
+    case COMMAND_SHOW: fputs(show, stdout); return;
     }
     fputs(general, stdout);
 }

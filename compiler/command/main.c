@@ -8,6 +8,7 @@ static const struct { const char *name; Command command; CommandRun *run; } comm
     {"check", COMMAND_CHECK, command_check},       {"compile", COMMAND_COMPILE, command_compile},
     {"run", COMMAND_RUN, command_run},             {"list", COMMAND_LIST, command_list},
     {"bench", COMMAND_BENCH, command_measure},     {"explain", COMMAND_EXPLAIN, command_explain},
+    {"show", COMMAND_SHOW, command_show},
 };
 
 static int usage(const char *what)

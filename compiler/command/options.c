@@ -5,13 +5,13 @@
 
 enum {
     CHECK = COMMAND_CHECK, COMPILE = COMMAND_COMPILE, RUN = COMMAND_RUN, LIST = COMMAND_LIST,
-    BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN
+    BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN, SHOW = COMMAND_SHOW
 };
 
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
     BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH
+    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, STAGE, HEAD, QUERY, AT, HTML
 } Id;
 
 typedef struct Option {
@@ -21,15 +21,15 @@ typedef struct Option {
     unsigned commands;
 } Option;
 
-enum { ALL = CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN };
+enum { ALL = CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN | SHOW };
 static const Option table[] = {
     {PATTERN, "-p", "--pattern", true, ALL},
     {DEFINE, "-D", "--define", true, ALL},
     {INCLUDE, "-I", "--include", true, ALL},
-    {OUTPUT, "-o", "--output", true, COMPILE | RUN},
-    {INPUT, "-i", "--input", true, RUN | BENCH | EXPLAIN},
+    {OUTPUT, "-o", "--output", true, COMPILE | RUN | SHOW},
+    {INPUT, "-i", "--input", true, RUN | BENCH | EXPLAIN | SHOW},
     {HEADER, NULL, "--header", true, COMPILE},
-    {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN},
+    {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN | SHOW},
     {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH | EXPLAIN},
     {CPU, NULL, "--cpu", true, COMPILE | RUN},
     {TARGET, NULL, "--target", true, COMPILE | RUN | BENCH},
@@ -43,12 +43,17 @@ static const Option table[] = {
     {REQUIRE_FAST, NULL, "--require-fast", false, COMPILE | RUN | BENCH},
     {BACKEND, NULL, "--backend", true, RUN},
     {THREADS, NULL, "--threads", true, RUN | BENCH | EXPLAIN},
-    {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN},
+    {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN | SHOW},
     {VERIFY, NULL, "--check", false, RUN},
     {STATES, NULL, "--states", false, RUN},
     {NO_CACHE, NULL, "--no-cache", false, RUN | BENCH},
     {REPEAT, NULL, "--repeat", true, RUN | BENCH},
-    {JSON, NULL, "--json", false, BENCH | EXPLAIN},
+    {JSON, NULL, "--json", false, BENCH | EXPLAIN | SHOW},
+    {STAGE, NULL, "--stage", true, SHOW},
+    {HEAD, NULL, "--head", true, SHOW},
+    {QUERY, NULL, "--query", true, SHOW},
+    {AT, NULL, "--at", true, SHOW},
+    {HTML, NULL, "--html", true, SHOW},
     {HELP, "-h", "--help", false, ALL},
 };
 
@@ -128,6 +133,11 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case NO_CACHE: o->no_cache = true; return NULL;
     case REPEAT: return read_number(o, name, value, 1, &o->repeat);
     case JSON: o->json = true; return NULL;
+    case STAGE: o->stage = value; return NULL;
+    case HEAD: o->head = value; return NULL;
+    case QUERY: o->query = value; return NULL;
+    case AT: PUSH(c, &o->places, value); return NULL;
+    case HTML: o->html = value; return NULL;
     case PERFORMANCE: o->performance = true; return NULL;
     case REQUIRE_FAST: o->require_fast = true; return NULL;
     case HELP: o->help = true; return NULL;

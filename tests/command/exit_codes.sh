@@ -52,6 +52,11 @@ expect 2 "explain needs a file" explain
 expect 2 "takes one file" explain window.attn two.attn
 expect 2 "explain has no option --output" explain window.attn -o x
 expect 2 "expected a number from 1" bench window.attn --threads 0
+expect 2 "show needs a file" show
+expect 2 "takes one file" show window.attn two.attn
+expect 2 "show has no option --threads" show window.attn --threads 2
+expect 2 "the suffix must be .png or .svg" show window.attn -o x.jpg
+expect 2 "one of -o, --html and --json" show window.attn -o x.png --json
 expect 1 "choose one by -p" explain two.attn
 expect 1 "choose one by -p" bench two.attn
 expect 1 "no tensor with an index 'z'" explain window.attn --size z=4
@@ -59,6 +64,28 @@ expect 1 "no tensor with an index 'z'" bench window.attn --size z=4
 expect 1 "cannot read" explain absent.attn
 expect 1 "error[" explain wrong.attn
 expect 1 "error[" bench wrong.attn
+expect 1 "choose one by -p" show two.attn
+expect 1 "no tensor with an index 'z'" show window.attn --size z=4
+expect 1 "cannot read" show absent.attn
+expect 1 "error[" show wrong.attn
+expect 1 "cannot read x.npy" show window.attn -i q=x.npy
+expect 1 "the sums over keys are o" show window.attn --stage z
+expect 1 "h = 2 is not in 0..2" show window.attn --head 2
+expect 1 "--head x: expected a number" show window.attn --head x
+expect 1 "no such ambient index" show window.attn --at i=1
+expect 1 "expected INDEX=N" show window.attn --at b
+expect 1 "expected 1 number with" show window.attn --query 1,2
+expect 1 "i = 64 is not in 0..64" show window.attn --query 64
+expect 1 "cannot write" show window.attn -o /nonexistent/x.png
+expect 1 "cannot write" show window.attn --html /nonexistent/x.html
+expect 1 "no parameter 'z'" show window.attn --html x.html -D z=1
+expect 1 "does not hold" show "$ATTN_SOURCE/patterns/cache/paged.attn" --size slot=9
+expect 1 "smaller sizes" show window.attn --size i=100000000 --size j=100000000
+expect 0 "has no sum over keys, so no mask" show two.attn -p a
+expect 1 "has no sum over keys, so no mask" show two.attn -p a -o x.png
+expect 0 "no mask: every query sees every key" show "$ATTN_SOURCE/patterns/score/full.attn"
+expect 0 "0 x 64, 0 visible" show window.attn --size i=0
+expect 0 "all: pairs visible 40 of 64" show window.attn --size i=4 --size j=4
 expect 0 "pairs visible 10  visited" explain window.attn --size i=4 --size j=4 --size h=1 --size b=1
 expect 0 "" check window.attn
 expect 0 "" check window.attn two.attn masks.attn
