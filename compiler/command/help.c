@@ -14,6 +14,7 @@ static const char general[] =
 "  list      prints the patterns of a source or of a shared object\n"
 "  bench     measures how fast a pattern runs, or with `bench compile` the compiler\n"
 "  explain   tells what a pattern takes at given sizes, stage by stage, without running it\n"
+"  fmt       puts a source into its canonical layout\n"
 "\n"
 "examples:\n"
 "  attnc check full.attn\n"
@@ -159,6 +160,20 @@ static const char explain[] =
 "  attnc explain full.attn\n"
 "  attnc explain sliding_window.attn -D window=256 --size i=4096 --size j=4096 --json\n";
 
+static const char fmt[] =
+"usage: attnc fmt [OPTIONS] FILE.attn...\n"
+"\n"
+"Prints a source in its canonical layout; `-` reads stdin. Tokens and comments stay what they are.\n"
+"\n"
+"  -i, --in-place            rewrites the files instead\n"
+"  --check                   prints the names of files that would change, and ends with 1 if there are any\n"
+"  --diagnostics lines       one line each, for machines\n"
+"\n"
+"examples:\n"
+"  attnc fmt full.attn\n"
+"  attnc fmt --check full.attn sliding_window.attn\n"
+"  attnc fmt -i full.attn\n";
+
 void help_print(Command command)
 {
     switch (command) {
@@ -168,6 +183,8 @@ void help_print(Command command)
     case COMMAND_LIST: fputs(list, stdout); return;
     case COMMAND_BENCH: fputs(bench, stdout); return;
     case COMMAND_EXPLAIN: fputs(explain, stdout); return;
+    case COMMAND_FMT: fputs(fmt, stdout); return;
+    case COMMAND_LSP: break;
     }
     fputs(general, stdout);
 }

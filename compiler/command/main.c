@@ -8,6 +8,7 @@ static const struct { const char *name; Command command; CommandRun *run; } comm
     {"check", COMMAND_CHECK, command_check},       {"compile", COMMAND_COMPILE, command_compile},
     {"run", COMMAND_RUN, command_run},             {"list", COMMAND_LIST, command_list},
     {"bench", COMMAND_BENCH, command_measure},     {"explain", COMMAND_EXPLAIN, command_explain},
+    {"fmt", COMMAND_FMT, command_fmt},
 };
 
 static int usage(const char *what)
@@ -31,7 +32,7 @@ static int run_file(CommandRun *run, const Options *o, const char *file)
 static int run_files(CommandRun *run, const Options *o)
 {
     int code = EXIT_FINE;
-    bool several = o->command == COMMAND_CHECK || o->command == COMMAND_LIST;
+    bool several = o->command & (COMMAND_CHECK | COMMAND_LIST | COMMAND_FMT);
     if (!o->files.n && o->command == COMMAND_BENCH)
         return usage("what is measured? attnc bench FILE, or bench compile");
     if (!o->files.n) return usage(format(o->c, "%s needs a file", o->name));
