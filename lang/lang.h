@@ -22,6 +22,8 @@ typedef struct LangOptions {
 /* Checks source number `source`. NULL if there were errors (c->diags says which). Fatal conditions (out of memory,
  * internal errors) leave through c->escape, which the caller must have armed. */
 Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options);
-/* Finds a used file: beside `from`, then in the include folders. Used by the cache key too. */
+/* Finds what the file `from` uses as `name`: beside it, then in the include folders. Reads it unless it is a source
+ * already. False: there is none. */
+bool lang_find_used(Compilation *c, const LangOptions *options, const char *from, const char *name, uint32_t *source);
 
 #endif

@@ -42,6 +42,7 @@ void help_print(Command command); /* 0: of all */
 typedef int CommandRun(Compilation *c, const Options *o, const char *file);
 CommandRun command_check, command_compile, command_run, command_list, command_explain, command_measure, command_fmt;
 int command_bench(Options *o); /* bench compile */
+int command_lsp(const Options *o);
 
 /* ---- report.c ---- */
 /* Diagnostics and the error of a pipeline, on stderr. Returns its exit code. */
@@ -49,8 +50,8 @@ int pipeline_report(Pipeline *p, const Options *o);
 /* `attnc: text` on stderr; returns EXIT_INPUT. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* `text` as a JSON string; a number, `null` if it is NAN or infinite. */
-void json_string(Text *out, const char *text);
-void json_number(Text *out, const char *key, double value); /* `"key": value` */
+void add_json_string(Text *out, const char *text);
+void add_json_number(Text *out, const char *key, double value); /* `"key": value` */
 /* A text file, complete or not at all; one that is there keeps its permissions. path NULL or `-`: stdout. NULL or an
  * error. */
 const char *write_text(Compilation *c, const char *path, const Text *text);

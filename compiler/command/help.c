@@ -15,6 +15,7 @@ static const char general[] =
 "  bench     measures how fast a pattern runs, or with `bench compile` the compiler\n"
 "  explain   tells what a pattern takes at given sizes, stage by stage, without running it\n"
 "  fmt       puts a source into its canonical layout\n"
+"  lsp       a language server for editors, over stdin and stdout\n"
 "\n"
 "examples:\n"
 "  attnc check full.attn\n"
@@ -174,6 +175,18 @@ static const char fmt[] =
 "  attnc fmt --check full.attn sliding_window.attn\n"
 "  attnc fmt -i full.attn\n";
 
+static const char lsp[] =
+"usage: attnc lsp [OPTIONS]\n"
+"\n"
+"A language server (protocol 3.17, over stdin and stdout): diagnostics as one types, hover, definition,\n"
+"references, completion, outline, formatting. editors/ tells how editors start it.\n"
+"\n"
+"  -I, --include FOLDER      where `use` looks, before the installed library\n"
+"  --stdio                   changes nothing\n"
+"\n"
+"examples:\n"
+"  attnc lsp --help\n";
+
 void help_print(Command command)
 {
     switch (command) {
@@ -184,7 +197,7 @@ void help_print(Command command)
     case COMMAND_BENCH: fputs(bench, stdout); return;
     case COMMAND_EXPLAIN: fputs(explain, stdout); return;
     case COMMAND_FMT: fputs(fmt, stdout); return;
-    case COMMAND_LSP: break;
+    case COMMAND_LSP: fputs(lsp, stdout); return;
     }
     fputs(general, stdout);
 }

@@ -6,13 +6,13 @@
 enum {
     CHECK = COMMAND_CHECK, COMPILE = COMMAND_COMPILE, RUN = COMMAND_RUN, LIST = COMMAND_LIST,
     BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN,
-    FMT = COMMAND_FMT
+    FMT = COMMAND_FMT, LSP = COMMAND_LSP
 };
 
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
     BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, IN_PLACE
+    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, IN_PLACE, STDIO
 } Id;
 
 typedef struct Option {
@@ -26,7 +26,7 @@ enum { ALL = CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN };
 static const Option table[] = {
     {PATTERN, "-p", "--pattern", true, ALL},
     {DEFINE, "-D", "--define", true, ALL},
-    {INCLUDE, "-I", "--include", true, ALL},
+    {INCLUDE, "-I", "--include", true, ALL | LSP},
     {OUTPUT, "-o", "--output", true, COMPILE | RUN},
     {INPUT, "-i", "--input", true, RUN | BENCH | EXPLAIN},
     {HEADER, NULL, "--header", true, COMPILE},
@@ -51,7 +51,8 @@ static const Option table[] = {
     {REPEAT, NULL, "--repeat", true, RUN | BENCH},
     {JSON, NULL, "--json", false, BENCH | EXPLAIN},
     {IN_PLACE, "-i", "--in-place", false, FMT},
-    {HELP, "-h", "--help", false, ALL | FMT},
+    {STDIO, NULL, "--stdio", false, LSP}, /* editors say so; there is nothing else */
+    {HELP, "-h", "--help", false, ALL | FMT | LSP},
 };
 
 /* --- values --- */
@@ -133,6 +134,7 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case PERFORMANCE: o->performance = true; return NULL;
     case REQUIRE_FAST: o->require_fast = true; return NULL;
     case IN_PLACE: o->in_place = true; return NULL;
+    case STDIO: return NULL;
     case HELP: o->help = true; return NULL;
     }
     return NULL;

@@ -35,7 +35,7 @@ int pipeline_report(Pipeline *p, const Options *o)
     return p->status == PIPELINE_OK ? EXIT_FINE : EXIT_INPUT;
 }
 
-void json_string(Text *out, const char *text)
+void add_json_string(Text *out, const char *text)
 {
     text_add(out, "\"");
     for (; *text; text++) {
@@ -47,7 +47,7 @@ void json_string(Text *out, const char *text)
     text_add(out, "\"");
 }
 
-void json_number(Text *out, const char *key, double value)
+void add_json_number(Text *out, const char *key, double value)
 {
     text_add(out, "\"%s\": ", key);
     if (isfinite(value))
