@@ -17,9 +17,9 @@ static void add_slice(Text *out, const LspText *t, Span span, char end)
 static const Tensor *tensor_named(const Pattern *p, const char *name)
 {
     for (uint32_t k = 0; p && k < p->tensors.n; k++)
-        if (p->tensors.at[k]->name == name) return p->tensors.at[k];
+        if (!strcmp(p->tensors.at[k]->name, name)) return p->tensors.at[k];
     for (uint32_t k = 0; p && k < p->equations.n; k++)
-        if (p->equations.at[k]->name == name) return p->equations.at[k];
+        if (!strcmp(p->equations.at[k]->name, name)) return p->equations.at[k];
     return NULL;
 }
 
@@ -28,7 +28,7 @@ static const Index *index_named(const Pattern *p, const char *name)
     for (uint32_t k = 0; p && k < p->tensors.n + p->equations.n; k++) {
         const Tensor *t = k < p->tensors.n ? p->tensors.at[k] : p->equations.at[k - p->tensors.n];
         for (unsigned d = 0; d < t->n_dims; d++)
-            if (t->dims[d]->name == name) return t->dims[d];
+            if (!strcmp(t->dims[d]->name, name)) return t->dims[d];
     }
     return NULL;
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """attnc fmt: the library is laid out; texts and their layout; what changed white space cannot change; files, errors."""
+
 import os
 import pathlib
 import random
@@ -36,29 +37,45 @@ def fmt(text):
 PAIRS = [
     ("", ""),
     ("\n\n# alone\n\n\n\n# two", "# alone\n\n# two\n"),
-    ("\ufeffuse   \"a.attn\"\r\n\r\n\r\n#  doc \t\r\nmask  m( i,j )=j<=i and not-i<3\r\n",
-     "use \"a.attn\"\n\n#  doc\nmask m(i, j) = j <= i and not -i < 3\n"),
-    ("fn f(x,[d]){a=x\nlonger   =  a\n\n\n  sum [ d ](longer*x)}\nfn g(x)=x",
-     "fn f(x, [d]) {\n    a = x\n    longer = a\n\n    sum[d](longer * x)\n}\n\nfn g(x) = x\n"),
+    (
+        '\ufeffuse   "a.attn"\r\n\r\n\r\n#  doc \t\r\nmask  m( i,j )=j<=i and not-i<3\r\n',
+        'use "a.attn"\n\n#  doc\nmask m(i, j) = j <= i and not -i < 3\n',
+    ),
+    (
+        "fn f(x,[d]){a=x\nlonger   =  a\n\n\n  sum [ d ](longer*x)}\nfn g(x)=x",
+        "fn f(x, [d]) {\n    a = x\n    longer = a\n\n    sum[d](longer * x)\n}\n\nfn g(x) = x\n",
+    ),
     # a signature in parts, steps without spaces, types and ranges
-    ("pattern p(w:int=4,f:float=-0.5)over b,h:x[t,d],n:int[ t ]in 0 .. size(d)->y[t,d]example t=4,d=3 cost t*d{carry S\n"
-     "S[t]=S[ t - 1 ]*S[t=t-1]+x\ny:f32=S**-w\n}",
-     "pattern p(w: int = 4, f: float = -0.5)\n    over b, h: x[t, d], n: int[t] in 0..size(d) -> y[t, d]\n"
-     "    example t = 4, d = 3\n    cost t * d\n{\n    carry S\n    S[t] = S[t-1] * S[t = t - 1] + x\n    y: f32 = S ** -w\n}\n"),
+    (
+        "pattern p(w:int=4,f:float=-0.5)over b,h:x[t,d],n:int[ t ]in 0 .. size(d)"
+        "->y[t,d]example t=4,d=3 cost t*d{carry S\n"
+        "S[t]=S[ t - 1 ]*S[t=t-1]+x\ny:f32=S**-w\n}",
+        "pattern p(w: int = 4, f: float = -0.5)\n    over b, h: x[t, d], n: int[t] in 0..size(d) -> y[t, d]\n"
+        "    example t = 4, d = 3\n    cost t * d\n{\n    carry S"
+        "\n    S[t] = S[t-1] * S[t = t - 1] + x\n    y: f32 = S ** -w\n}\n",
+    ),
     # `=` in one column stays so if it was meant; comments stay with what they are about
-    ("mask m(i) {\n  a     = 1 # one\n# about long\n  long  = 2 # two\n\n  x = 3\n  yy = 4   # four\n           # more\n  # end\n"
-     "  a + long + x + yy == i\n  # last\n}   # after\n",
-     "mask m(i) {\n    a    = 1  # one\n    # about long\n    long = 2  # two\n\n    x = 3\n    yy = 4  # four\n"
-     "            # more\n    # end\n    a + long + x + yy == i\n    # last\n}   # after\n"),
+    (
+        "mask m(i) {\n  a     = 1 # one\n# about long\n  long  = 2 # two"
+        "\n\n  x = 3\n  yy = 4   # four\n           # more\n  # end\n"
+        "  a + long + x + yy == i\n  # last\n}   # after\n",
+        "mask m(i) {\n    a    = 1  # one\n    # about long\n    long = 2  # two\n\n    x = 3\n    yy = 4  # four\n"
+        "            # more\n    # end\n    a + long + x + yy == i\n    # last\n}   # after\n",
+    ),
     # comments inside
-    ("pattern p(   # name\n  # first\n  w: int = 1)\n  # inputs\n  x[i], # x\n # z\n  z[i] -> y[i] # y\n{ # body\n\n"
-     "y = x *   # times\n     # the other\n  (z + # plus\n w)\n}",
-     "pattern p(   # name\n          # first\n          w: int = 1)\n    # inputs\n    x[i],  # x\n        # z\n"
-     "        z[i] -> y[i]  # y\n{  # body\n    y = x *  # times\n        # the other\n        (z +  # plus\n         w)\n}\n"),
+    (
+        "pattern p(   # name\n  # first\n  w: int = 1)\n  # inputs\n  x[i], # x\n # z\n  z[i] -> y[i] # y\n{ # body\n\n"
+        "y = x *   # times\n     # the other\n  (z + # plus\n w)\n}",
+        "pattern p(   # name\n          # first\n          w: int = 1)\n    # inputs\n    x[i],  # x\n        # z\n"
+        "        z[i] -> y[i]  # y\n{  # body\n    y = x *  # times"
+        "\n        # the other\n        (z +  # plus\n         w)\n}\n",
+    ),
     # breaks that were written stay where they are good ones
-    ("fn f(a, b) = if a then\n b else\nif b then a\n + b\n else\n a * (\n b)\n",
-     "fn f(a, b) = if a then\n             b else\n             if b then a\n             + b\n             else\n"
-     "             a * (b)\n"),
+    (
+        "fn f(a, b) = if a then\n b else\nif b then a\n + b\n else\n a * (\n b)\n",
+        "fn f(a, b) = if a then\n             b else\n             if b then a\n             + b\n             else\n"
+        "             a * (b)\n",
+    ),
 ]
 
 
@@ -67,10 +84,17 @@ def long_lines():
     terms = [f"alpha{k} * beta{k}" for k in range(20)]
     sums = fmt("fn f(x) = " + " + ".join(terms))
     args = fmt("fn f(x) = clamp(" + ", ".join(terms) + ", 1) or x")
-    chain = fmt("fn f(x) = " + " else ".join(f"if x == {k} then some_value_that_is_long_{k}" for k in range(5)) + " else 0")
+    chain = fmt(
+        "fn f(x) = " + " else ".join(f"if x == {k} then some_value_that_is_long_{k}" for k in range(5)) + " else 0"
+    )
     deep = fmt("fn f(x) = " + "g(" * 60 + "x" + ", y)" * 60)
-    where = fmt("pattern p()\n x[i] -> y[i]\n{\n y = sum[j](softmax[j](" + " + ".join(terms[:5]) + " where "
-                + " and ".join(f"condition{k} < j" for k in range(5)) + ", sink = 1) * v)\n}")
+    where = fmt(
+        "pattern p()\n x[i] -> y[i]\n{\n y = sum[j](softmax[j]("
+        + " + ".join(terms[:5])
+        + " where "
+        + " and ".join(f"condition{k} < j" for k in range(5))
+        + ", sink = 1) * v)\n}"
+    )
     for text in (sums, args, chain, where):
         expect(max(map(len, text.splitlines())) <= 110, "a line of more than 110 columns:\n" + text)
         expect(text.count("\n") > 1, "not broken:\n" + text)
@@ -101,7 +125,11 @@ def disturb(text, dice):
             if part in (")", "]"):
                 depth -= 1
             if part.startswith(" ") and part:
-                part = " " * dice.choice((1, 1, 2, 5)) if not depth or dice.random() < 0.8 else "\n" + " " * dice.randrange(9)
+                part = (
+                    " " * dice.choice((1, 1, 2, 5))
+                    if not depth or dice.random() < 0.8
+                    else "\n" + " " * dice.randrange(9)
+                )
             elif depth and part == "," and dice.random() < 0.2:
                 part += " # why\n" if dice.random() < 0.3 else "\n\n   # what\n"
             out += part
@@ -125,7 +153,10 @@ def library():
         expect(fmt(first) == first, f"{file}: a second time changes\n{changed}")
         count = lambda t: (re.sub(r"#.*", "", t).split(), sorted(c.strip() for c in re.findall(r"#.*", t)))
         flat = lambda t: re.sub(r"\s", "", re.sub(r"#.*", "", t))
-        expect(flat(first) == flat(changed) and count(first)[1] == count(changed)[1], f"{file}: a token or comment is lost")
+        expect(
+            flat(first) == flat(changed) and count(first)[1] == count(changed)[1],
+            f"{file}: a token or comment is lost",
+        )
         if "# w" not in changed:
             expect(ast(first) == ast(text), f"{file}: another tree")
 
@@ -139,8 +170,14 @@ def files():
     if not link.is_symlink():
         link.symlink_to(good)
     got = attnc("fmt", "--check", good, bad)
-    expect(got.returncode == 1 and got.stdout.decode() == f"{good}\n" and b"error[E004]" in got.stderr, "--check names files")
-    expect(attnc("fmt", good).stdout == b"fn f(x) = x\n" and good.read_text() == "fn f(x)=x\n", "stdout leaves the file")
+    expect(
+        got.returncode == 1 and got.stdout.decode() == f"{good}\n" and b"error[E004]" in got.stderr,
+        "--check names files",
+    )
+    expect(
+        attnc("fmt", good).stdout == b"fn f(x) = x\n" and good.read_text() == "fn f(x)=x\n",
+        "stdout leaves the file",
+    )
     got = attnc("fmt", "-i", "--diagnostics=lines", bad, link)
     expect(got.returncode == 1 and b"bad.attn:2:" in got.stderr and not got.stdout, "-i tells what is wrong")
     expect(bad.read_text() == "fn f(x)=x\nfn g(x) = (x\n", "a broken file stays")
@@ -152,7 +189,10 @@ def files():
     expect([p.name for p in WORK.iterdir() if "tmp" in p.name] == [], "nothing is left over")
     expect(attnc("fmt", WORK / "absent.attn").returncode == 1, "a file that is absent")
     expect(attnc("fmt", "-", text=os.urandom(3000)).returncode == 1, "noise")
-    expect(attnc("fmt", "-", text="# \0 zero\nfn f(x)=x").stdout == b"# \0 zero\nfn f(x) = x\n", "a zero byte in a comment")
+    expect(
+        attnc("fmt", "-", text="# \0 zero\nfn f(x)=x").stdout == b"# \0 zero\nfn f(x) = x\n",
+        "a zero byte in a comment",
+    )
     expect(attnc("fmt").returncode == 2, "no file")
     expect(attnc("fmt", "-p", "x", good).returncode == 2, "an option of others")
     large = "fn f(x) = " + " + ".join(["x"] * 300000) + "\n"

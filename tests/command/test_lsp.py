@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """attnc lsp by a scripted client: life cycle, diagnostics, hover, definition, completion, outline, formatting; then
 messages that are none."""
+
 import json
 import os
 import pathlib
@@ -65,13 +66,16 @@ class Client:
         self.send(method=method, params=params)
 
     def open(self, uri, text, version=1):
-        self.notify("textDocument/didOpen",
-                    textDocument={"uri": uri, "languageId": "attn", "version": version, "text": text})
+        self.notify(
+            "textDocument/didOpen",
+            textDocument={"uri": uri, "languageId": "attn", "version": version, "text": text},
+        )
         return self.wait(uri, version)
 
     def change(self, uri, text, version):
-        self.notify("textDocument/didChange", textDocument={"uri": uri, "version": version},
-                    contentChanges=[{"text": text}])
+        self.notify(
+            "textDocument/didChange", textDocument={"uri": uri, "version": version}, contentChanges=[{"text": text}]
+        )
         return self.wait(uri, version)
 
     def wait(self, uri, version):
@@ -84,9 +88,13 @@ class Client:
         """A request at the place of `mark` in the text."""
         before = text[: text.index(mark) + shift]
         line = before.count("\n")
-        character = len(before[before.rfind("\n") + 1:].encode("utf-16-le")) // 2
-        return self.result("textDocument/" + method, textDocument={"uri": uri},
-                           position={"line": line, "character": character}, **more)
+        character = len(before[before.rfind("\n") + 1 :].encode("utf-16-le")) // 2
+        return self.result(
+            "textDocument/" + method,
+            textDocument={"uri": uri},
+            position={"line": line, "character": character},
+            **more,
+        )
 
     def stop(self):
         self.result("shutdown")
@@ -107,9 +115,11 @@ def of(text, range_):
 
     def offset(place):
         line = lines[place["line"]].encode("utf-16-le")
-        return len("\n".join(lines[: place["line"]] + [""])) + len(line[: 2 * place["character"]].decode("utf-16-le"))
+        return len("\n".join(lines[: place["line"]] + [""])) + len(
+            line[: 2 * place["character"]].decode("utf-16-le")
+        )
 
-    return text[offset(range_["start"]):offset(range_["end"])]
+    return text[offset(range_["start"]) : offset(range_["end"])]
 
 
 TEXT = """use "near.attn"
@@ -131,7 +141,7 @@ pattern local(w: int = 16)
     far: int in 0..8 = clamp(i - j, 0, 7)
     S[-1] = 0
     S[i] = 0.5 * S[i-1] + sum[n](int(page == i))
-    p = softmax[j](cap(s, c = 2.0) + 0 * far where near(i, j, w) and causal(i, j) and c(i) == c(j))
+    p = softmax[j](cap(s, c = 2.0) + 0.1 * far where near(i, j, w) and causal(i, j) and c(i) == c(j))
     o = sum[j](p * v) + S
 }
 
@@ -152,7 +162,10 @@ def life():
     expect(got["serverInfo"]["name"] == "attnc" and got["capabilities"]["hoverProvider"], "capabilities", got)
     expect(client.request("initialize")["error"]["code"] == -32600, "initialize once")
     expect(client.request("no/such")["error"]["code"] == -32601, "an unknown method")
-    expect(client.request("textDocument/hover", textDocument={"uri": "file:///x"})["error"]["code"] == -32602, "not open")
+    expect(
+        client.request("textDocument/hover", textDocument={"uri": "file:///x"})["error"]["code"] == -32602,
+        "not open",
+    )
     client.notify("$/cancelRequest", id=1)
     expect(client.result("shutdown") is None, "shutdown")
     expect(client.request("textDocument/hover")["error"]["code"] == -32600, "nothing after shutdown")
@@ -178,23 +191,32 @@ def work():
     expect([d for d in got if d["severity"] < 3] == [], "a good text", got)
 
     # diagnostics, with UTF-16 columns and related information
-    bad = TEXT.replace("o = sum[j](p * v) + S", "/* \U0001f600 */ o = sum[j](pp * v)")
-    bad = TEXT.replace("sum[j](p * v)", "sum[j](pp * v)")
+    bad = TEXT.replace("0.1 * far", "0.1 * faar")
     got = client.change(uri, bad, 2)
-    expect(len(got) == 1 and got[0]["severity"] == 1 and got[0]["code"] == "E101" and of(bad, got[0]["range"]) == "pp",
-           "a diagnostic", got)
-    expect(any("did you mean `p`" in r["message"] for r in got[0]["relatedInformation"]), "its hint", got)
-    odd = "# \U0001f600\nuse \"\U0001f600\" \U0001f600\n"
+    expect(
+        len(got) == 1
+        and got[0]["severity"] == 1
+        and got[0]["code"] == "E101"
+        and of(bad, got[0]["range"]) == "faar",
+        "a diagnostic",
+        got,
+    )
+    expect(any("did you mean `far`" in r["message"] for r in got[0].get("relatedInformation", [])), "its hint", got)
+    odd = '# \U0001f600\nuse "\U0001f600" \U0001f600\n'
     got = client.change(uri, odd, 3)
-    expect({of(odd, d["range"]) for d in got} <= {"\"\U0001f600\"", "\U0001f600"} and got, "columns in UTF-16", got)
+    expect({of(odd, d["range"]) for d in got} <= {'"\U0001f600"', "\U0001f600"} and got, "columns in UTF-16", got)
     # an unsaved text that is used; what is wrong there is told at the `use`
     client.open(near, NEAR.replace("near", "nearby"), 1)
     got = client.change(uri, TEXT, 4)
     expect(len(got) == 1 and "near" in got[0]["message"], "an open text stands for its file", got)
     client.change(near, "mask near(i, j, w) = )\n", 2)
     got = client.change(uri, TEXT, 5)
-    expect([of(TEXT, d["range"]) for d in got] == ["\"near.attn\""]
-           and got[0]["relatedInformation"][0]["location"]["uri"] == near, "an error in a used file", got)
+    expect(
+        [of(TEXT, d["range"]) for d in got] == ['"near.attn"']
+        and got[0]["relatedInformation"][0]["location"]["uri"] == near,
+        "an error in a used file",
+        got,
+    )
     client.notify("textDocument/didClose", textDocument={"uri": near})
     expect(client.change(uri, TEXT, 6) == [], "closed: the file counts again")
     slow = (SOURCE / "patterns/score/full.attn").read_text()
@@ -206,19 +228,20 @@ def work():
         return got["contents"]["value"] if got else ""
 
     for mark, shift, wanted in [
-            ("s = sum", 0, ["s[b, h, i, j]: float", "s = sum[d](q * k)", "equation of `local`", "The scores."]),
-            ("far: int", 1, ["far[i, j]: int in 0..8"]),
-            ("page: int", 0, ["page[b, n]: int in 0..size(j)", "captured tensor"]),
-            ("q * k", 0, ["q[b, h, i, d]: float", "input of `local`"]),
-            ("+ S\n", 2, ["S[b, i]: int", "recurrence along `i`, forward"]),
-            ("w: int", 0, ["w: int = 16", "parameter"]),
-            ("block c", 6, ["block c of j by 4", "Extent"]),
-            ("from size", -2, ["index i from size(j) - size(i)", "from `"]),
-            ("near(i, j, w) and", 1, ["mask near(i, j, w) = abs(i - j) < w", "Close by."]),
-            ("cap(s", 1, ["fn cap(x, c) = c * tanh(x / c)", "Scores squashed."]),
-            ("softmax[j]", 2, ["softmax[j](x where c, sink = a)"]),
-            ("local(x, x", 1, ["pattern local(w: int = 16)", "Windowed attention \U0001f600"]),
-            (".o\n", 1, ["o[i, e]", "output of `local`"])]:
+        ("s = sum", 0, ["s[b, h, i, j]: float", "s = sum[d](q * k)", "equation of `local`", "The scores."]),
+        ("far: int", 1, ["far[i, j]: int in 0..8"]),
+        ("page: int", 0, ["page[b, n]: int in 0..size(j)", "captured tensor"]),
+        ("q * k", 0, ["q[b, h, i, d]: float", "input of `local`"]),
+        ("+ S\n", 2, ["S[b, i]: float", "recurrence along `i`, forward"]),
+        ("w: int", 0, ["w: int = 16", "parameter"]),
+        ("block c", 6, ["block c of j by 4", "index of `local`"]),
+        ("from size", -2, ["index i from size(j) - size(i)", "Extent: that of the tensors bound, from `"]),
+        ("near(i, j, w) and", 1, ["mask near(i, j, w) = abs(i - j) < w", "Close by."]),
+        ("cap(s", 1, ["fn cap(x, c) = c * tanh(x / c)", "Scores squashed."]),
+        ("softmax[j]", 2, ["softmax[j](x where c, sink = a)"]),
+        ("local(x, x", 1, ["pattern local(w: int = 16)", "Windowed attention \U0001f600"]),
+        (".o\n", 1, ["o[b, h, i, e]", "output of `local`"]),
+    ]:
         got = hover(mark, shift)
         for one in wanted:
             expect(one in got, f"hover at {mark!r}: {one!r}", got)
@@ -229,20 +252,28 @@ def work():
         got = client.at("definition", uri, TEXT, mark, shift)
         return (got["uri"], of(TEXT if got["uri"] == uri else NEAR, got["range"]), got["range"]["start"]["line"])
 
-    line = {mark: TEXT[: TEXT.index(mark)].count("\n") for mark in ("s = sum", "over b", "S[i] =", "w: int", "fn cap")}
+    line = {
+        mark: TEXT[: TEXT.index(mark)].count("\n") for mark in ("s = sum", "over b", "S[i] =", "w: int", "fn cap")
+    }
     expect(definition("s, c = 2") == (uri, "s", line["s = sum"]), "an equation", definition("s, c = 2"))
-    expect(definition("+ S\n", 2) == (uri, "S", line["S[i] ="]), "a recurrence, not its start", definition("+ S\n", 2))
+    expect(
+        definition("+ S\n", 2) == (uri, "S", line["S[i] ="]), "a recurrence, not its start", definition("+ S\n", 2)
+    )
     expect(definition("q * k") == (uri, "q", line["over b"]), "an input")
     expect(definition("cap(s") == (uri, "cap", line["fn cap"]), "a function")
     expect(definition("w = 4") == (uri, "w", line["w: int"]), "a parameter by name")
-    expect(definition("near(i, j, w) and") == (near, "near", 1), "a mask of another file", definition("near(i, j, w) and"))
-    expect(definition("\"near.attn\"", 3)[0] == near, "a file")
+    expect(
+        definition("near(i, j, w) and") == (near, "near", 1),
+        "a mask of another file",
+        definition("near(i, j, w) and"),
+    )
+    expect(definition('"near.attn"', 3)[0] == near, "a file")
     got = client.at("definition", uri, TEXT, "causal(i")
     expect(got["uri"].endswith("/std/masks.attn"), "the library", got)
     expect(client.at("definition", uri, TEXT, "sqrt(") is None, "a function of the language")
     got = client.at("references", uri, TEXT, "s = sum", context={"includeDeclaration": True})
     expect([of(TEXT, one["range"]) for one in got] == ["s", "s"], "references", got)
-    expect(len(client.at("documentHighlight", uri, TEXT, "w: int")) == 3, "highlights")
+    expect(len(client.at("documentHighlight", uri, TEXT, "w: int")) == 4, "highlights")
 
     # completion
     def labels(text, mark, shift=0):
@@ -250,8 +281,13 @@ def work():
         return {one["label"]: one for one in got}
 
     got = labels(TEXT, "p * v")
-    expect({"q", "w", "far", "cap", "near", "causal", "local", "where", "softmax", "bf16", "pi"} <= set(got), "completion")
-    expect(got["softmax"]["detail"] == "[j](x where c, sink = a)" and got["s"]["kind"] == 6, "details", got["softmax"])
+    expect(
+        {"q", "w", "far", "cap", "near", "causal", "local", "where", "softmax", "bf16", "pi"} <= set(got),
+        "completion",
+    )
+    expect(
+        got["softmax"]["detail"] == "[j](x where c, sink = a)" and got["s"]["kind"] == 6, "details", got["softmax"]
+    )
     expect("x" not in got and "pages" not in got, "no names of other patterns")
     expect({"near.attn", "sub/other.attn", "std/masks.attn"} <= set(labels(TEXT, "near.attn")), "files")
     expect(labels(TEXT, "The scores") == {}, "nothing in comments")
@@ -267,9 +303,15 @@ def work():
     got = client.result("textDocument/documentSymbol", textDocument={"uri": uri})
     expect([one["name"] for one in got] == ["cap", "local", "outer"], "outline", got)
     inner = {one["name"]: one["detail"] for one in got[1]["children"]}
-    expect(inner["s"] == "equation" and inner["o"] == "output" and inner["c"] == "index" and inner["w"] == "parameter",
-           "outline of a pattern", inner)
-    expect(of(TEXT, got[1]["range"]).startswith("pattern local") and of(TEXT, got[1]["range"]).endswith("}"), "its range")
+    expect(
+        inner["s"] == "equation" and inner["o"] == "output" and inner["c"] == "index" and inner["w"] == "parameter",
+        "outline of a pattern",
+        inner,
+    )
+    expect(
+        of(TEXT, got[1]["range"]).startswith("pattern local") and of(TEXT, got[1]["range"]).endswith("}"),
+        "its range",
+    )
     options = {"tabSize": 4, "insertSpaces": True}
     expect(client.result("textDocument/formatting", textDocument={"uri": uri}, options=options) == [], "laid out")
     ugly = TEXT.replace("p * v", "p*v")
@@ -277,10 +319,19 @@ def work():
     got = client.result("textDocument/formatting", textDocument={"uri": uri}, options=options)
     expect(len(got) == 1 and got[0]["newText"] == TEXT and of(ugly, got[0]["range"]) == ugly, "formatting", got)
     client.change(uri, "pattern", 11)
-    expect(client.result("textDocument/formatting", textDocument={"uri": uri}, options=options) is None, "a broken text")
+    expect(
+        client.result("textDocument/formatting", textDocument={"uri": uri}, options=options) is None,
+        "a broken text",
+    )
 
-    # performance is told when a text is opened or saved
-    plain = (SOURCE / "tests/command/explain.sh").read_text()
+    # performance is told when a text was opened or saved
+    slow, path = (SOURCE / "tests/errors/performance-gather.attn").read_text(), (WORK / "slow.attn").as_uri()
+    severities = lambda got: {one["severity"] for one in got}
+    expect(severities(client.open(path, slow)) == {3}, "performance of an opened text", client.diagnostics[path])
+    expect(client.change(path, slow, 2) == [], "not while one types")
+    client.notify("textDocument/didSave", textDocument={"uri": path})
+    client.diagnostics.clear()
+    expect(severities(client.wait(path, 2)) == {3}, "performance of a saved text", client.diagnostics[path])
     expect(client.stop() == 0, "the end")
 
 
@@ -324,7 +375,9 @@ def hostile():
         text = list(TEXT)
         for _ in range(dice.randrange(1, 12)):
             at = dice.randrange(len(text))
-            text[at:at + dice.randrange(4)] = dice.choice(["(", "]", "\"", "#", "\n", "{", "}", "\0", "index ", " if ", "\u20ac"])
+            text[at : at + dice.randrange(4)] = dice.choice(
+                ["(", "]", '"', "#", "\n", "{", "}", "\0", "index ", " if ", "\u20ac"]
+            )
         if dice.random() < 0.4:
             text = text[: dice.randrange(len(text))]
         text = "".join(text)
