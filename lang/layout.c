@@ -6,8 +6,7 @@
 #include <string.h>
 
 typedef struct Line {
-    const char *code;
-    size_t n;
+    size_t from, n;               /* of Layout.code */
     const LayoutComment *comment; /* behind the code; NULL: none */
     bool blank;                   /* an empty line in front of it */
 } Line;
@@ -16,7 +15,8 @@ typedef struct Layout {
     LayoutSource s;
     VEC(LayoutSegment) segments; /* equations of a body, until their `=` are aligned */
     VEC(Line) lines;
-    Text code;          /* of the line that is being written */
+    Text code;          /* of all lines */
+    size_t line_start;  /* of the line that is being written, in it */
     bool opened, apart; /* no empty line, an empty line in front of the next one */
 } Layout;
 
@@ -25,8 +25,8 @@ typedef struct Layout {
 static void end_line(Layout *l, const LayoutComment *comment, bool blank)
 {
     blank = (blank || l->apart) && !l->opened && l->lines.n;
-    PUSH(l->s.c, &l->lines, (Line){l->code.at, l->code.n, comment, blank});
-    l->code = (Text){.c = l->s.c};
+    PUSH(l->s.c, &l->lines, (Line){l->line_start, l->code.n - l->line_start, comment, blank});
+    l->line_start = l->code.n;
     l->opened = l->apart = false;
 }
 
@@ -301,7 +301,7 @@ static uint32_t comment_column(const Line *lines, uint32_t from, uint32_t to)
 static void print_line(Text *out, const Layout *l, const Line *line, uint32_t column)
 {
     if (line->blank) text_add(out, "\n");
-    if (line->n) text_add_bytes(out, line->code, line->n);
+    if (line->n) text_add_bytes(out, l->code.at + line->from, line->n);
     if (line->comment) {
         text_add(out, "%*s", (int)(column - line->n), "");
         text_add_bytes(out, text_of(l, line->comment->span), length(line->comment->span));
