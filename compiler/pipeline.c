@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -89,7 +90,8 @@ static char *read_used(void *context, const char *path, size_t *length)
     PipelineFile *file = &p->files.at[p->files.n - 1];
     const PipelineOptions *o = p->options;
     char *text = o->read ? o->read(o->read_context, path, length) : NULL;
-    if (!text) text = slurp(path, SOURCE_MAX, length);
+    struct stat info; /* what is no file might never end, or be the stdin of a server */
+    if (!text && !stat(path, &info) && S_ISREG(info.st_mode)) text = slurp(path, SOURCE_MAX, length);
     if (!text) return NULL;
     file->found = true;
     hash_bytes(text, *length, file->hash);

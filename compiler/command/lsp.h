@@ -54,6 +54,7 @@ bool lsp_change(LspServer *s, LspDocument *d, const char *text, size_t length, j
 void lsp_close(LspServer *s, LspDocument *d);
 json_t *lsp_publish(LspServer *s, LspDocument *d); /* params of publishDiagnostics */
 
+typedef struct LspPlace { uint32_t start, offset; json_int_t character; } LspPlace;
 /* A text under analysis. */
 typedef struct LspText {
     Compilation *c;
@@ -61,11 +62,12 @@ typedef struct LspText {
     PipelineOptions options;
     Pipeline pipeline;
     uint32_t source;
+    uint32_t *lines, n_lines; /* where lines begin */
+    LspPlace *last;           /* the position that was asked for last: one finds its neighbours fast */
 } LspText;
 void lsp_text(LspText *t, const LspServer *s, const LspDocument *d, Compilation *c);
 uint32_t lsp_offset(const LspText *t, const json_t *position); /* the end of the line or text if it is beyond */
-json_t *lsp_position(const Compilation *c, uint32_t source, uint32_t offset);
-json_t *lsp_range(const Compilation *c, Span span);
+json_t *lsp_range(const LspText *t, Span span);
 json_t *lsp_location(const LspText *t, Span span);
 
 /* ---- lsp_names.c ---- */
@@ -75,6 +77,7 @@ typedef enum LspKind {
 #undef LSP_KIND
     LSP_KINDS
 } LspKind;
+typedef struct LspScope LspScope;
 /* What a name means. */
 typedef struct LspName {
     LspKind kind;
@@ -85,16 +88,16 @@ typedef struct LspName {
     const AstTensor *tensor;       /* as declared in the signature */
     const AstParam *param;
     const AstStatement *statement; /* its equation or declaration */
+    LspScope *scope;               /* of a function, mask or pattern */
 } LspName;
 typedef struct LspUse { Span span; const LspName *name; } LspUse;
-typedef struct LspScope {
+struct LspScope {
     Span span;
-    const char *name;
     const AstPattern *pattern; /* NULL: of a function */
     VEC(LspName *) names;
     LspName **table;           /* the same, hashed; capacity: a power of two */
     uint32_t capacity;
-} LspScope;
+};
 typedef struct LspFile { Span span; uint32_t source; bool found; } LspFile; /* of one `use` */
 typedef struct LspNames {
     Compilation *c;

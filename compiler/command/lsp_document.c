@@ -132,19 +132,6 @@ static char *read_open(void *context, const char *path, size_t *length)
     return text;
 }
 
-void lsp_text(LspText *t, const LspServer *s, const LspDocument *d, Compilation *c)
-{
-    *t = (LspText){.c = c, .document = d};
-    t->options = pipeline_options(s->options, d->path);
-    t->options.text = d->text;
-    t->options.length = d->length;
-    t->options.read = read_open;
-    t->options.read_context = (void *)(uintptr_t)s;
-    pipeline_init(&t->pipeline, c, &t->options);
-    pipeline_read(&t->pipeline);
-    t->source = t->pipeline.source;
-}
-
 /* ---- positions ---- */
 
 /* Bytes of the character at `at`, and its UTF-16 units. */
@@ -166,39 +153,83 @@ uint32_t lsp_offset(const LspText *t, const json_t *position)
     const Source *s = &t->c->sources.at[t->source];
     json_int_t line = json_integer_value(json_object_get(position, "line"));
     json_int_t character = json_integer_value(json_object_get(position, "character"));
-    uint32_t at = 0;
-    for (; line > 0; line--) {
-        const char *end = memchr(s->text + at, '\n', s->length - at);
-        if (!end) return s->length;
-        at = (uint32_t)(end - s->text) + 1;
-    }
+    if (line >= t->n_lines) return s->length;
+    uint32_t at = t->lines[line < 0 ? 0 : line];
     for (unsigned units = 0; at < s->length && character > 0 && !is_line_end(s, at); character -= units)
         at += step(s, at, &units);
     return at;
 }
 
-json_t *lsp_position(const Compilation *c, uint32_t source, uint32_t offset)
+/* Where lines of the text begin. */
+static void find_lines(LspText *t)
 {
-    const Source *s = &c->sources.at[source];
-    unsigned line, column, units;
-    json_int_t character = 0;
-    if (offset > s->length) offset = s->length;
-    span_position(c, (Span){source, offset, offset}, &line, &column);
-    for (uint32_t at = offset - (column - 1); at < offset; character += units) at += step(s, at, &units);
-    return json_pack("{s:I, s:I}", "line", (json_int_t)line - 1, "character", character);
+    const Source *s = &t->c->sources.at[t->source];
+    VEC(uint32_t) lines = {0};
+    PUSH(t->c, &lines, 0);
+    for (const char *at = s->text, *end = s->text + s->length; (at = memchr(at, '\n', (size_t)(end - at)));)
+        PUSH(t->c, &lines, (uint32_t)(++at - s->text));
+    t->lines = lines.at;
+    t->n_lines = lines.n;
+    t->last = NEW(t->c, LspPlace);
 }
 
-json_t *lsp_range(const Compilation *c, Span span)
+/* The line of an offset, from 0, and where it begins. */
+static uint32_t line_of(const LspText *t, uint32_t source, uint32_t offset, uint32_t *start)
 {
-    return json_pack("{s:o, s:o}", "start", lsp_position(c, span.source, span.from), "end",
-                     lsp_position(c, span.source, span.to));
+    if (source != t->source) {
+        unsigned line, column;
+        span_position(t->c, (Span){source, offset, offset}, &line, &column);
+        return *start = offset - (column - 1), line - 1;
+    }
+    uint32_t low = 0, high = t->n_lines; /* it begins at or behind low, in front of high */
+    while (high - low > 1) {
+        uint32_t middle = (low + high) / 2;
+        if (t->lines[middle] <= offset)
+            low = middle;
+        else
+            high = middle;
+    }
+    return *start = t->lines[low], low;
+}
+
+static json_t *position(const LspText *t, uint32_t source, uint32_t offset)
+{
+    const Source *s = &t->c->sources.at[source];
+    LspPlace at = {0}, *last = source == t->source ? t->last : NULL;
+    if (offset > s->length) offset = s->length;
+    json_int_t line = line_of(t, source, offset, &at.start);
+    at.offset = at.start;
+    if (last && last->start == at.start && last->offset <= offset) at = *last;
+    for (unsigned units; at.offset < offset; at.character += units) at.offset += step(s, at.offset, &units);
+    if (last) *last = at;
+    return json_pack("{s:I, s:I}", "line", line, "character", at.character);
+}
+
+json_t *lsp_range(const LspText *t, Span span)
+{
+    json_t *start = position(t, span.source, span.from);
+    return json_pack("{s:o, s:o}", "start", start, "end", position(t, span.source, span.to));
 }
 
 json_t *lsp_location(const LspText *t, Span span)
 {
     bool own = span.source == t->source;
     const char *uri = own ? t->document->uri : uri_of(t->c, t->c->sources.at[span.source].path);
-    return json_pack("{s:o, s:o}", "uri", lsp_string(uri), "range", lsp_range(t->c, span));
+    return json_pack("{s:o, s:o}", "uri", lsp_string(uri), "range", lsp_range(t, span));
+}
+
+void lsp_text(LspText *t, const LspServer *s, const LspDocument *d, Compilation *c)
+{
+    *t = (LspText){.c = c, .document = d};
+    t->options = pipeline_options(s->options, d->path);
+    t->options.text = d->text;
+    t->options.length = d->length;
+    t->options.read = read_open;
+    t->options.read_context = (void *)(uintptr_t)s;
+    pipeline_init(&t->pipeline, c, &t->options);
+    pipeline_read(&t->pipeline);
+    t->source = t->pipeline.source;
+    find_lines(t);
 }
 
 /* ---- diagnostics ---- */
@@ -238,7 +269,7 @@ static json_t *diagnostic(LspText *t, const AstFile *file, const Diag *d)
 {
     static const json_int_t severities[] = {1, 2, 3}; /* error, warning, information: performance */
     Span span = has_place(t->c, d->span) ? place(t, file, d->span) : (Span){t->source, 0, 0};
-    json_t *one = json_pack("{s:o, s:I, s:s, s:s, s:o}", "range", lsp_range(t->c, span), "severity",
+    json_t *one = json_pack("{s:o, s:I, s:s, s:s, s:o}", "range", lsp_range(t, span), "severity",
                             severities[d->severity], "code", diag_code_name(d->code), "source", "attnc",
                             "message", lsp_string(d->text));
     json_t *more = related(t, d, span);

@@ -150,7 +150,7 @@ json_t *lsp_hover(LspText *t, const json_t *params)
         if (!word || !add_builtin(&out, word)) return NULL;
     }
     return json_pack("{s:{s:s, s:o}, s:o}", "contents", "kind", "markdown", "value", lsp_string(out.at),
-                     "range", lsp_range(t->c, span));
+                     "range", lsp_range(t, span));
 }
 
 /* ---- where it is ---- */
@@ -181,7 +181,7 @@ static json_t *places(LspText *t, const json_t *params, bool locations)
         if (names->uses.at[k].name != n) continue;
         span = names->uses.at[k].span;
         json_array_append_new(list, locations ? lsp_location(t, span)
-                                              : json_pack("{s:o}", "range", lsp_range(t->c, span)));
+                                              : json_pack("{s:o}", "range", lsp_range(t, span)));
     }
     return list;
 }

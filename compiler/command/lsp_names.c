@@ -41,13 +41,11 @@ static void insert(LspNames *n, LspScope *s, LspName *name)
 
 static const LspName *find_global(const LspNames *n, const char *name) { return lsp_find(&n->globals, name); }
 
-/* The scope of what a global names. */
-static const LspScope *scope_of(const LspNames *n, const LspName *global)
+/* The scope of the pattern or function that is called; NULL: it is none. */
+static const LspScope *callee(const LspNames *n, const Ast *call)
 {
-    for (uint32_t k = 0; global && k < n->scopes.n; k++)
-        if (n->scopes.at[k]->name == global->name && n->scopes.at[k]->span.source == global->span.source)
-            return n->scopes.at[k];
-    return NULL;
+    const LspName *global = call->kind == AST_CALL ? find_global(n, call->name) : NULL;
+    return global ? global->scope : NULL;
 }
 
 /* ---- scopes ---- */
@@ -106,17 +104,17 @@ static void add_statement(LspNames *n, LspScope *s, const AstStatement *a)
     if (!index) one->span = a->name.span; /* of outputs, too: the equation */
 }
 
-static LspScope *scope_new(LspNames *n, const char *name, Span span, const AstPattern *pattern)
+static LspScope *scope_new(LspNames *n, Span span, const AstPattern *pattern)
 {
     LspScope *s = NEW(n->c, LspScope);
-    *s = (LspScope){.name = name, .span = span, .pattern = pattern};
+    *s = (LspScope){.span = span, .pattern = pattern};
     PUSH(n->c, &n->scopes, s);
     return s;
 }
 
-static void add_pattern(LspNames *n, const AstPattern *p)
+static LspScope *add_pattern(LspNames *n, const AstPattern *p)
 {
-    LspScope *s = scope_new(n, p->name.name, p->span, p);
+    LspScope *s = scope_new(n, p->span, p);
     for (uint32_t k = 0; k < p->params.n; k++) {
         LspName *one = add(n, s, LSP_PARAMETER, &p->params.at[k].name);
         one->param = &p->params.at[k];
@@ -127,15 +125,17 @@ static void add_pattern(LspNames *n, const AstPattern *p)
     add_tensors(n, s, LSP_CAPTURE, &p->captures);
     for (uint32_t k = 0; k < p->body.n; k++) add_selected(n, s, p->body.at[k].value);
     for (uint32_t k = 0; k < p->body.n; k++) add_statement(n, s, &p->body.at[k]);
+    return s;
 }
 
-static void add_function(LspNames *n, const AstFunction *f)
+static LspScope *add_function(LspNames *n, const AstFunction *f)
 {
-    LspScope *s = scope_new(n, f->name.name, f->span, NULL);
+    LspScope *s = scope_new(n, f->span, NULL);
     for (uint32_t k = 0; k < f->args.n; k++)
         add(n, s, f->args.at[k].is_index ? LSP_INDEX : LSP_ARGUMENT, &f->args.at[k].name);
     for (uint32_t k = 0; k < f->locals.n; k++) add(n, s, LSP_LOCAL, &f->locals.at[k].name);
     for (uint32_t k = 0; k < s->names.n; k++) s->names.at[k]->function = f;
+    return s;
 }
 
 static void add_global(LspNames *n, LspName name)
@@ -154,8 +154,8 @@ static void add_file(LspNames *n, const AstFile *file)
                                 .name = f->name.name,
                                 .doc = f->doc,
                                 .span = f->name.span,
-                                .function = f});
-        add_function(n, f);
+                                .function = f,
+                                .scope = add_function(n, f)});
     }
     for (uint32_t k = 0; k < file->patterns.n; k++) {
         const AstPattern *p = file->patterns.at[k];
@@ -163,8 +163,8 @@ static void add_file(LspNames *n, const AstFile *file)
                                 .name = p->name.name,
                                 .doc = p->doc,
                                 .span = p->name.span,
-                                .pattern = p});
-        add_pattern(n, p);
+                                .pattern = p,
+                                .scope = add_pattern(n, p)});
     }
 }
 
@@ -189,17 +189,16 @@ static void use_all(LspNames *n, const LspScope *s, const AstNames *list)
 static const LspName *find_argument(const LspNames *n, const LspScope *s, const Ast *e, const char *name)
 {
     if (e->kind == AST_SUBSCRIPT) return lsp_find(s, name);
-    const LspScope *callee = e->kind == AST_CALL ? scope_of(n, find_global(n, e->name)) : NULL;
-    return callee ? lsp_find(callee, name) : NULL;
+    const LspScope *inside = callee(n, e);
+    return inside ? lsp_find(inside, name) : NULL;
 }
 
 static const LspName *find_name(const LspNames *n, const LspScope *s, const Ast *e)
 {
     if (e->kind == AST_BRACKET) return NULL;
     if (e->kind == AST_MEMBER) {
-        const LspScope *callee =
-            e->base->kind == AST_CALL ? scope_of(n, find_global(n, e->base->name)) : NULL;
-        return callee ? lsp_find(callee, e->name) : NULL;
+        const LspScope *inside = callee(n, e->base);
+        return inside ? lsp_find(inside, e->name) : NULL;
     }
     const LspName *own = lsp_find(s, e->name);
     return own || e->kind != AST_CALL ? own : find_global(n, e->name);

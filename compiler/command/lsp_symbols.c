@@ -12,8 +12,8 @@ static json_t *symbol(const LspText *t, const LspName *n, Span span)
 #undef LSP_KIND
     };
     return json_pack("{s:o, s:s, s:i, s:o, s:o}", "name", lsp_string(n->name), "detail",
-                     lsp_kind_text(n->kind), "kind", kinds[n->kind], "range", lsp_range(t->c, span),
-                     "selectionRange", lsp_range(t->c, n->span));
+                     lsp_kind_text(n->kind), "kind", kinds[n->kind], "range", lsp_range(t, span),
+                     "selectionRange", lsp_range(t, n->span));
 }
 
 static Span span_of(const LspName *n)
@@ -22,11 +22,11 @@ static Span span_of(const LspName *n)
     return span.from <= n->span.from && n->span.to <= span.to ? span : n->span;
 }
 
-static json_t *children(const LspText *t, const LspNames *names, const LspName *global)
+static json_t *children(const LspText *t, const LspName *global)
 {
     json_t *list = json_array();
-    const LspScope *s = lsp_scope_at(names, global->span.from);
-    for (uint32_t k = 0; s && k < s->names.n; k++)
+    const LspScope *s = global->scope;
+    for (uint32_t k = 0; k < s->names.n; k++)
         json_array_append_new(list, symbol(t, s->names.at[k], span_of(s->names.at[k])));
     return list;
 }
@@ -40,7 +40,7 @@ json_t *lsp_symbols(LspText *t, const json_t *params)
         const LspName *n = names->globals.names.at[k];
         if (n->span.source != t->source) continue;
         json_t *one = symbol(t, n, n->pattern ? n->pattern->span : n->function->span);
-        json_object_set_new(one, "children", children(t, names, n));
+        json_object_set_new(one, "children", children(t, n));
         json_array_append_new(list, one);
     }
     return list;
@@ -55,5 +55,5 @@ json_t *lsp_format(LspText *t, const json_t *params)
     const Source *s = &t->c->sources.at[t->source];
     if (out.n == s->length && !memcmp(out.at, s->text, out.n)) return json_array();
     Span all = {t->source, 0, s->length};
-    return json_pack("[{s:o, s:o}]", "range", lsp_range(t->c, all), "newText", json_stringn(out.at, out.n));
+    return json_pack("[{s:o, s:o}]", "range", lsp_range(t, all), "newText", json_stringn(out.at, out.n));
 }

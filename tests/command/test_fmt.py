@@ -5,6 +5,8 @@ import os
 import pathlib
 import random
 import re
+import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -13,6 +15,7 @@ ATTNC = os.environ["ATTNC"]
 SOURCE = pathlib.Path(os.environ["ATTN_SOURCE"])
 WORK = pathlib.Path(os.environ["ATTN_BUILD"]) / "command-fmt"
 failed = 0
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # children inherit it
 
 
 def attnc(*arguments, text=None):
@@ -187,6 +190,12 @@ def files():
     expect(attnc("fmt", "-i", good).returncode == 0, "-i")
     expect((good.stat().st_mtime_ns, good.stat().st_ino) == before, "what is laid out is not written")
     expect([p.name for p in WORK.iterdir() if "tmp" in p.name] == [], "nothing is left over")
+    good.write_text("fn f(x)=x\n")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5, 5))
+    got = subprocess.run([ATTNC, "fmt", "-i", good], capture_output=True, preexec_fn=limit, restore_signals=False)
+    expect(got.returncode == 1 and b"cannot write" in got.stderr, f"a full disk {got}")
+    expect(good.read_text() == "fn f(x)=x\n", "a full disk leaves the file")
+    expect([p.name for p in WORK.iterdir() if "tmp" in p.name] == [], "a full disk: nothing is left over")
     expect(attnc("fmt", WORK / "absent.attn").returncode == 1, "a file that is absent")
     expect(attnc("fmt", "-", text=os.urandom(3000)).returncode == 1, "noise")
     expect(
