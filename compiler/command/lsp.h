@@ -37,7 +37,8 @@ typedef struct LspDocument {
     size_t length;
     json_int_t version;
     bool dirty;              /* its diagnostics are old */
-    bool saved;              /* opened or saved since they were made: performance is told, too */
+    bool slow;               /* performance took long: it is told when the text is opened or saved alone */
+    bool saved;              /* that happened since diagnostics were made */
 } LspDocument;
 typedef struct LspServer {
     const Options *options;

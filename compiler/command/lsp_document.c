@@ -2,8 +2,11 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "compiler/command/lsp.h"
+
+#define PERFORMANCE_SECONDS 0.1 /* that nobody waits for while typing */
 
 /* ---- URIs ---- */
 
@@ -278,14 +281,27 @@ static json_t *diagnostic(LspText *t, const AstFile *file, const Diag *d)
     return one;
 }
 
-static json_t *diagnostics(LspText *t, bool performance)
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void look_at_performance(LspText *t, LspDocument *d)
+{
+    double start = now();
+    for (uint32_t k = 0; k < t->pipeline.program->patterns.n; k++)
+        pipeline_kernel(&t->pipeline, t->pipeline.program->patterns.at[k]);
+    d->slow = now() - start > PERFORMANCE_SECONDS;
+}
+
+static json_t *diagnostics(LspText *t, LspDocument *d)
 {
     json_t *list = json_array();
     Compilation *c = t->c;
-    t->options.performance = performance;
-    if (pipeline_check(&t->pipeline) && performance)
-        for (uint32_t k = 0; k < t->pipeline.program->patterns.n; k++)
-            pipeline_kernel(&t->pipeline, t->pipeline.program->patterns.at[k]);
+    t->options.performance = d->saved || !d->slow;
+    if (pipeline_check(&t->pipeline) && t->options.performance) look_at_performance(t, d);
     const Diag **sorted = diag_sorted(c);
     uint32_t n = c->diags.n;
     const AstFile *file = n ? ast_parse(c, t->source) : NULL;
@@ -301,7 +317,7 @@ json_t *lsp_publish(LspServer *s, LspDocument *d)
     if (!setjmp(c.escape)) {
         LspText t;
         lsp_text(&t, s, d, &c);
-        list = diagnostics(&t, d->saved);
+        list = diagnostics(&t, d);
     } else
         complain("%s: %s", d->path, c.fatal);
     compilation_free(&c);
