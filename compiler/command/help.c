@@ -179,7 +179,7 @@ static const char lsp[] =
 "usage: attnc lsp [OPTIONS]\n"
 "\n"
 "A language server (protocol 3.17, over stdin and stdout): diagnostics as one types, hover, definition,\n"
-"references, completion, outline, formatting. editors/ tells how editors start it.\n"
+"references, rename, completion, outline, formatting. editors/ tells how editors start it.\n"
 "\n"
 "  -I, --include FOLDER      where `use` looks, before the installed library\n"
 "  --stdio                   changes nothing\n"

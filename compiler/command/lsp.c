@@ -53,12 +53,13 @@ static void publish_all(LspServer *s)
 
 static json_t *capabilities(void)
 {
-    return json_pack("{s:{s:{s:b, s:i, s:b}, s:b, s:b, s:b, s:b, s:b, s:b, s:{s:[s, s]}}, s:{s:s, s:s}}",
-                     "capabilities", "textDocumentSync", "openClose", 1, "change", 1, "save", 1,
-                     "hoverProvider", 1, "definitionProvider", 1, "referencesProvider", 1,
-                     "documentHighlightProvider", 1, "documentSymbolProvider", 1,
-                     "documentFormattingProvider", 1, "completionProvider", "triggerCharacters", "\"", "/",
-                     "serverInfo", "name", "attnc", "version", ATTN_VERSION);
+    return json_pack(
+        "{s:{s:{s:b, s:i, s:b}, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:{s:[s, s]}}, s:{s:s, s:s}}",
+        "capabilities", "textDocumentSync", "openClose", 1, "change", 1, "save", 1, "hoverProvider", 1,
+        "definitionProvider", 1, "referencesProvider", 1, "documentHighlightProvider", 1,
+        "documentSymbolProvider", 1, "documentFormattingProvider", 1, "codeActionProvider", 1,
+        "renameProvider", 1, "completionProvider", "triggerCharacters", "\"", "/", "serverInfo", "name",
+        "attnc", "version", ATTN_VERSION);
 }
 
 static const char *string_at(const json_t *object, const char *key, size_t *length)
@@ -132,6 +133,8 @@ static const struct {
     {"textDocument/completion", lsp_complete, true},
     {"textDocument/documentSymbol", lsp_symbols, false},
     {"textDocument/formatting", lsp_format, false},
+    {"textDocument/codeAction", lsp_actions, false},
+    {"textDocument/rename", lsp_rename, true},
 };
 
 static void answer(LspServer *s, const json_t *id, LspAnswer *run, const LspDocument *d, const json_t *params)
@@ -141,7 +144,11 @@ static void answer(LspServer *s, const json_t *id, LspAnswer *run, const LspDocu
     if (!setjmp(c.escape)) {
         LspText t;
         lsp_text(&t, s, d, &c);
-        respond(s, id, run(&t, params));
+        json_t *result = run(&t, params);
+        if (t.error)
+            refuse(s, id, INVALID_PARAMS, t.error);
+        else
+            respond(s, id, result);
     } else
         refuse(s, id, INTERNAL_ERROR, c.fatal);
     compilation_free(&c);

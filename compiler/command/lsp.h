@@ -4,7 +4,7 @@
  *   lsp_frame.c      Content-Length framing
  *   lsp_document.c   open texts, positions in UTF-16, diagnostics
  *   lsp_names.c      what names mean: definitions and where they are used
- *   lsp_hover.c, lsp_complete.c, lsp_symbols.c   answers
+ *   lsp_hover.c, lsp_complete.c, lsp_symbols.c, lsp_edit.c   answers
  *
  * Texts live in malloc, everything about them in a Compilation that lasts for one answer. */
 #ifndef ATTN_COMMAND_LSP_H
@@ -64,6 +64,7 @@ typedef struct LspText {
     Pipeline pipeline;
     uint32_t source;
     uint32_t *lines, n_lines; /* where lines begin */
+    const char *error;        /* why there is no answer */
     LspPlace *last;           /* the position that was asked for last: one finds its neighbours fast */
 } LspText;
 void lsp_text(LspText *t, const LspServer *s, const LspDocument *d, Compilation *c);
@@ -118,6 +119,7 @@ const char *lsp_word_at(const LspText *t, uint32_t offset, Span *span);
 
 /* ---- Answers: the result of a request (a new reference), NULL for `null`. ---- */
 typedef json_t *LspAnswer(LspText *t, const json_t *params);
-LspAnswer lsp_hover, lsp_definition, lsp_references, lsp_highlight, lsp_complete, lsp_symbols, lsp_format;
+LspAnswer lsp_hover, lsp_definition, lsp_references, lsp_highlight, lsp_complete, lsp_symbols, lsp_format,
+    lsp_actions, lsp_rename;
 
 #endif

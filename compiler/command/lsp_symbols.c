@@ -1,8 +1,5 @@
-/* The outline of a text, and its canonical layout. */
-#include <string.h>
-
+/* The outline of a text. */
 #include "compiler/command/lsp.h"
-#include "lang/layout.h"
 
 static json_t *symbol(const LspText *t, const LspName *n, Span span)
 {
@@ -44,16 +41,4 @@ json_t *lsp_symbols(LspText *t, const json_t *params)
         json_array_append_new(list, one);
     }
     return list;
-}
-
-json_t *lsp_format(LspText *t, const json_t *params)
-{
-    (void)params;
-    Text out = {.c = t->c};
-    text_add(&out, "%s", "");
-    if (!layout_source(t->c, t->source, &out)) return NULL;
-    const Source *s = &t->c->sources.at[t->source];
-    if (out.n == s->length && !memcmp(out.at, s->text, out.n)) return json_array();
-    Span all = {t->source, 0, s->length};
-    return json_pack("[{s:o, s:o}]", "range", lsp_range(t, all), "newText", json_stringn(out.at, out.n));
 }

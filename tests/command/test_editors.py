@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The files of editors/ know the words of the language: those of the scanner's and the checker's lists, and no others;
 and the grammars colour the library."""
+
 import json
 import os
 import pathlib
@@ -72,15 +73,42 @@ def vim():
 def run_vim():
     """Vim itself, where there is one."""
     program = shutil.which("vim")
-    if not program or "+syntax" not in subprocess.run([program, "--version"], capture_output=True, text=True).stdout:
+    if (
+        not program
+        or "+syntax" not in subprocess.run([program, "--version"], capture_output=True, text=True).stdout
+    ):
         return
     out = pathlib.Path(os.environ["ATTN_BUILD"]) / "vim.txt"
     file = SOURCE / "patterns/window/sliding_window.attn"
     line = [n for n, text in enumerate(file.read_text().split("\n"), 1) if "softmax" in text][0]
-    script = f"call writefile([synIDattr(synID({line}, stridx(getline({line}), 'softmax') + 1, 1), 'name')], '{out}')"
-    subprocess.run([program, "-u", "NONE", "-i", "NONE", "-es", "-c", f"set rtp^={EDITORS}/vim", "-c", "syntax on",
-                    "-c", "filetype on", "-c", f"edit {file}", "-c", "set ft=attn", "-c", script, "-c", "qa!"],
-                   timeout=60)
+    script = (
+        f"call writefile([synIDattr(synID({line}, stridx(getline({line}), 'softmax') + 1, 1), 'name')], '{out}')"
+    )
+    subprocess.run(
+        [
+            program,
+            "-u",
+            "NONE",
+            "-i",
+            "NONE",
+            "-es",
+            "-c",
+            f"set rtp^={EDITORS}/vim",
+            "-c",
+            "syntax on",
+            "-c",
+            "filetype on",
+            "-c",
+            f"edit {file}",
+            "-c",
+            "set ft=attn",
+            "-c",
+            script,
+            "-c",
+            "qa!",
+        ],
+        timeout=60,
+    )
     expect(out.read_text() == "attnFunction\n", "Vim: softmax is a function")
 
 
@@ -100,7 +128,9 @@ def extension():
 
 def functions():
     """The list of functions is that of the checker."""
-    known = listed("check_builtin.c", r'\{"(\w+)", [A-Z_]+, N_') | listed("check_binder.c", r'\{"(\w+)", N_\w+, 0\}')
+    known = listed("check_builtin.c", r'\{"(\w+)", [A-Z_]+, N_') | listed(
+        "check_binder.c", r'\{"(\w+)", N_\w+, 0\}'
+    )
     for name, macro in ("reduction", "REDUCTION"), ("normaliser", "NORMALISER"), ("scan", "SCAN_KIND"):
         known |= listed(name + "_list.h", rf'^{macro}\(\w+, "(\w+)"\)')
     same(FUNCTIONS, known, "lang/function_list.h")

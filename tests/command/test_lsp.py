@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -85,17 +86,14 @@ class Client:
             assert self.receive() is not None
         return self.diagnostics[uri]["diagnostics"]
 
-    def at(self, method, uri, text, mark, shift=0, **more):
+    def at(self, method, uri, text, mark, shift=0, whole=False, **more):
         """A request at the place of `mark` in the text."""
         before = text[: text.index(mark) + shift]
         line = before.count("\n")
         character = len(before[before.rfind("\n") + 1 :].encode("utf-16-le")) // 2
-        return self.result(
-            "textDocument/" + method,
-            textDocument={"uri": uri},
-            position={"line": line, "character": character},
-            **more,
-        )
+        place = {"line": line, "character": character}
+        got = self.request("textDocument/" + method, textDocument={"uri": uri}, position=place, **more)
+        return got if whole else got["result"]
 
     def stop(self):
         self.result("shutdown")
@@ -110,8 +108,8 @@ def start(*arguments):
     return client
 
 
-def of(text, range_):
-    """The text of a range."""
+def bounds(text, range_):
+    """Where a range begins and ends."""
     lines = text.split("\n")
 
     def offset(place):
@@ -120,7 +118,19 @@ def of(text, range_):
             line[: 2 * place["character"]].decode("utf-16-le")
         )
 
-    return text[offset(range_["start"]) : offset(range_["end"])]
+    return offset(range_["start"]), offset(range_["end"])
+
+
+def of(text, range_):
+    """The text of a range."""
+    return text[slice(*bounds(text, range_))]
+
+
+def applied(text, edits):
+    for edit in sorted(edits, key=lambda one: bounds(text, one["range"]), reverse=True):
+        start, end = bounds(text, edit["range"])
+        text = text[:start] + edit["newText"] + text[end:]
+    return text
 
 
 TEXT = """use "near.attn"
@@ -276,6 +286,23 @@ def work():
     expect([of(TEXT, one["range"]) for one in got] == ["s", "s"], "references", got)
     expect(len(client.at("documentHighlight", uri, TEXT, "w: int")) == 4, "highlights")
 
+    # rename
+    def renamed(mark, name, shift=0):
+        return applied(TEXT, client.at("rename", uri, TEXT, mark, shift, newName=name)["changes"][uri])
+
+    expect(renamed("S[i] =", "state") == re.sub(r"\bS\b", "state", TEXT), "rename an equation")
+    expect(renamed("w = 4", "width").count("width") == 4, "rename a parameter", renamed("w = 4", "width"))
+    expect(renamed("cap(s", "squash") == TEXT.replace("cap(", "squash("), "rename a function")
+    for mark, name in (
+        ("S[i] =", "where"),
+        ("S[i] =", "2x"),
+        ("S[i] =", "far"),
+        ("near(i, j, w) and", "close"),
+        ("/ sqrt", "x"),
+    ):
+        got = client.at("rename", uri, TEXT, mark, newName=name, whole=True)
+        expect(got.get("error", {}).get("code") == -32602, f"no {name}", got)
+
     # completion
     def labels(text, mark, shift=0):
         got = client.at("completion", uri, text, mark, shift)
@@ -393,10 +420,14 @@ def hostile():
     client.change(uri, large, version + 1)
     client.result("textDocument/hover", textDocument={"uri": uri}, position={"line": 0, "character": 3})
     many = "".join(f"fn f{k}(x) = x\n" for k in range(5000))
-    many += "pattern p()\n    x[i] -> y[i]\n{\n" + "".join(f"    e{k} = x\n" for k in range(5000)) + "    y = x\n}\n"
+    many += (
+        "pattern p()\n    x[i] -> y[i]\n{\n" + "".join(f"    e{k} = x\n" for k in range(5000)) + "    y = x\n}\n"
+    )
     many += "fn g(x) = max(" + "x, " * 50000 + "x)\n"
     began = time.monotonic()
-    client.notify("textDocument/didChange", textDocument={"uri": uri, "version": 7}, contentChanges=[{"text": many}])
+    client.notify(
+        "textDocument/didChange", textDocument={"uri": uri, "version": 7}, contentChanges=[{"text": many}]
+    )
     got = client.result("textDocument/documentSymbol", textDocument={"uri": uri})
     expect(len(got) == 5002 and len(got[5001]["children"]) == 5003, "a large outline", len(got))
     got = client.at("references", uri, many, "g(x)", 2)
