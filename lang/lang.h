@@ -1,6 +1,7 @@
 /* lang: text in, Program or diagnostics out. This header is the folder's table of contents.
  *   base.h     arena, names, sources, diagnostics          base.c diag.c
  *   ast.h      the syntax tree                             scanner.l parser.y ast.c ast_print.c
+ *   layout.h   the canonical layout of a source            layout*.c
  *   node.h     the core expressions                        node.c node_print.c
  *   program.h  what a checked file is                      check*.c (names, indices, types), prove*.c (subscripts) */
 #ifndef ATTN_LANG_H
