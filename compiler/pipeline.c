@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -87,7 +88,10 @@ static char *read_used(void *context, const char *path, size_t *length)
     Pipeline *p = context;
     PUSH(p->c, &p->files, (PipelineFile){format(p->c, "%s", path), false, {0, 0}});
     PipelineFile *file = &p->files.at[p->files.n - 1];
-    char *text = slurp(path, SOURCE_MAX, length);
+    const PipelineOptions *o = p->options;
+    char *text = o->read ? o->read(o->read_context, path, length) : NULL;
+    struct stat info; /* what is no file might never end, or be the stdin of a server */
+    if (!text && !stat(path, &info) && S_ISREG(info.st_mode)) text = slurp(path, SOURCE_MAX, length);
     if (!text) return NULL;
     file->found = true;
     hash_bytes(text, *length, file->hash);
@@ -273,6 +277,24 @@ static const char *print_program(Compilation *c, const Program *program)
     return out.at;
 }
 
+static LangOptions lang_options(Pipeline *p)
+{
+    const PipelineOptions *o = p->options;
+    const char *const *library = pipeline_library_folders(p->c);
+    VEC(const char *) include = {0};
+    for (unsigned k = 0; k < o->n_includes; k++) PUSH(p->c, &include, o->includes[k]);
+    for (; *library; library++) PUSH(p->c, &include, *library);
+    PUSH(p->c, &include, NULL);
+    return (LangOptions){
+        .include = include.at, .pattern = o->pattern, .read = read_used, .read_context = p};
+}
+
+bool pipeline_find_used(Pipeline *p, const char *from, const char *name, uint32_t *source)
+{
+    LangOptions lang = lang_options(p);
+    return lang_find_used(p->c, &lang, from, name, source);
+}
+
 bool pipeline_check(Pipeline *p)
 {
     Compilation *c = p->c;
@@ -280,13 +302,9 @@ bool pipeline_check(Pipeline *p)
     if (p->program) return !p->status;
     Definition *definitions = NEW_ARRAY(c, Definition, o->n_definitions + 1);
     if (!read_definitions(p, definitions) || !pipeline_read(p)) return false;
-    const char *const *library = pipeline_library_folders(c);
-    VEC(const char *) include = {0};
-    for (unsigned k = 0; k < o->n_includes; k++) PUSH(c, &include, o->includes[k]);
-    for (; *library; library++) PUSH(c, &include, *library);
-    PUSH(c, &include, NULL);
-    LangOptions lang = {.include = include.at, .definitions = definitions, .n_definitions = o->n_definitions,
-                        .pattern = o->pattern, .read = read_used, .read_context = p};
+    LangOptions lang = lang_options(p);
+    lang.definitions = definitions;
+    lang.n_definitions = o->n_definitions;
     double start = now();
     p->program = lang_check(c, p->source, &lang);
     timed(p, "check", start);

@@ -28,6 +28,9 @@ typedef struct PipelineOptions {
     bool time_passes;
     bool performance;               /* diagnostics of what is slow, at the example's sizes */
     bool require_fast;              /* ... which are errors */
+    /* Texts of malloc that stand for files (those open in an editor); NULL: the file itself. May be NULL. */
+    char *(*read)(void *context, const char *path, size_t *length);
+    void *read_context;
 } PipelineOptions;
 #define PASS_NAMES "check graph plan loops"
 
@@ -59,6 +62,8 @@ typedef struct Pipeline {
 void pipeline_init(Pipeline *p, Compilation *c, const PipelineOptions *options);
 bool pipeline_read(Pipeline *p);
 bool pipeline_check(Pipeline *p); /* then p->program holds only the patterns asked for */
+/* What the file `from` uses as `name`: its number; false: there is none. */
+bool pipeline_find_used(Pipeline *p, const char *from, const char *name, uint32_t *source);
 /* One pattern after the check, verified after every pass. A pass that breaks its own promises is a BUG. */
 Graph *pipeline_graph(Pipeline *p, Pattern *pattern);
 Plan *pipeline_plan(Pipeline *p, Pattern *pattern);

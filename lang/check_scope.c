@@ -71,13 +71,10 @@ static void consider(Best *b, const char *candidate)
 }
 
 static const char *const function_names[] = {
-    "exp",     "exp2",      "expm1",    "log",      "log2",   "log1p",    "sqrt",   "rsqrt",     "tanh",
-    "sigmoid", "relu",      "elu",      "gelu",     "silu",   "softplus", "sin",    "cos",       "atan",
-    "erf",     "abs",       "sign",     "floor",    "ceil",   "round",    "min",    "max",       "clamp",
-    "pow",     "float",     "int",      "popcount", "stop",   "rand",     "pad",    "size",      "first",
-    "last",    "sum",       "mean",     "prod",     "any",    "all",      "argmax", "argmin",    "logsumexp",
-    "softmax", "sparsemax", "entmax15", "cumsum",   "cummax", "topk",     "topp",   "top_index", "positions",
-    "rank",    "join",      "count"};
+#define FUNCTION(name, arguments, summary) #name,
+#include "function_list.h"
+#undef FUNCTION
+};
 
 void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions)
 {

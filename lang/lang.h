@@ -1,6 +1,7 @@
 /* lang: text in, Program or diagnostics out. This header is the folder's table of contents.
  *   base.h     arena, names, sources, diagnostics          base.c diag.c
  *   ast.h      the syntax tree                             scanner.l parser.y ast.c ast_print.c
+ *   layout.h   the canonical layout of a source            layout*.c
  *   node.h     the core expressions                        node.c node_print.c
  *   program.h  what a checked file is                      check*.c (names, indices, types), prove*.c (subscripts) */
 #ifndef ATTN_LANG_H
@@ -22,6 +23,8 @@ typedef struct LangOptions {
 /* Checks source number `source`. NULL if there were errors (c->diags says which). Fatal conditions (out of memory,
  * internal errors) leave through c->escape, which the caller must have armed. */
 Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options);
-/* Finds a used file: beside `from`, then in the include folders. Used by the cache key too. */
+/* Finds what the file `from` uses as `name`: beside it, then in the include folders. Reads it unless it is a source
+ * already. False: there is none. */
+bool lang_find_used(Compilation *c, const LangOptions *options, const char *from, const char *name, uint32_t *source);
 
 #endif

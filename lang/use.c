@@ -42,26 +42,24 @@ static const char *beside(Compilation *c, const char *path, const char *name)
     return slash ? format(c, "%.*s/%s", (int)(slash - path), path, name) : name;
 }
 
-static bool open_one(Checker *k, const char *path, uint32_t *source)
+static bool open_one(Compilation *c, const LangOptions *o, const char *path, uint32_t *source)
 {
-    for (uint32_t n = 0; n < k->c->sources.n; n++)
-        if (!strcmp(k->c->sources.at[n].path, path)) return *source = n, true;
-    const LangOptions *o = k->options;
+    for (uint32_t n = 0; n < c->sources.n; n++)
+        if (!strcmp(c->sources.at[n].path, path)) return *source = n, true;
     size_t length = 0;
     char *text = o && o->read ? o->read(o->read_context, path, &length) : read_file(NULL, path, &length);
     if (!text) return false;
-    *source = compilation_take_source(k->c, path, text, length);
+    *source = compilation_take_source(c, path, text, length);
     return true;
 }
 
-static bool find_used(Checker *k, const char *from, const char *name, uint32_t *source)
+bool lang_find_used(Compilation *c, const LangOptions *o, const char *from, const char *name, uint32_t *source)
 {
-    Compilation *c = k->c;
-    if (name[0] == '/') return open_one(k, name, source);
-    if (open_one(k, beside(c, from, name), source)) return true;
-    const char *const *include = k->options ? k->options->include : NULL;
+    if (name[0] == '/') return open_one(c, o, name, source);
+    if (open_one(c, o, beside(c, from, name), source)) return true;
+    const char *const *include = o ? o->include : NULL;
     for (; include && *include; include++)
-        if (open_one(k, format(c, "%s/%s", *include, name), source)) return true;
+        if (open_one(c, o, format(c, "%s/%s", *include, name), source)) return true;
     return false;
 }
 
@@ -104,7 +102,7 @@ static void own_globals(Checker *k, FileScope *f)
 static void take_file(Checker *k, FileScope *f, const AstUse *use)
 {
     uint32_t source;
-    if (!find_used(k, f->path, use->path.name, &source)) {
+    if (!lang_find_used(k->c, k->options, f->path, use->path.name, &source)) {
         Diag *d = report(k->c, E510, use->path.span, "cannot read \"%s\"", use->path.name);
         diag_hint(
             k->c, d,

@@ -227,7 +227,7 @@ static int measure_file(Bench *b, const char *file)
 static void print_string(Compilation *c, const char *text)
 {
     Text out = {.c = c};
-    json_string(&out, text);
+    add_json_string(&out, text);
     fputs(out.at, stdout);
 }
 

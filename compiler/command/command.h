@@ -10,7 +10,7 @@ enum { EXIT_FINE = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
 /* Commands, as bits for the table of options. */
 typedef enum Command {
     COMMAND_CHECK = 1, COMMAND_COMPILE = 2, COMMAND_RUN = 4, COMMAND_LIST = 8, COMMAND_BENCH = 16,
-    COMMAND_EXPLAIN = 32, COMMAND_SHOW = 64
+    COMMAND_EXPLAIN = 32, COMMAND_SHOW = 64, COMMAND_FMT = 128, COMMAND_LSP = 256
 } Command;
 
 typedef VEC(const char *) Strings;
@@ -23,7 +23,7 @@ typedef struct Options {
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
-    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
+    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, in_place;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;
@@ -41,8 +41,9 @@ void help_print(Command command); /* 0: of all */
 /* ---- One file each; they return an exit code. The escape of `c` is armed. ---- */
 typedef int CommandRun(Compilation *c, const Options *o, const char *file);
 CommandRun command_check, command_compile, command_run, command_list, command_explain, command_measure,
-    command_show;
+    command_show, command_fmt;
 int command_bench(Options *o); /* bench compile */
+int command_lsp(const Options *o);
 
 /* ---- report.c ---- */
 /* Diagnostics and the error of a pipeline, on stderr. Returns its exit code. */
@@ -50,9 +51,10 @@ int pipeline_report(Pipeline *p, const Options *o);
 /* `attnc: text` on stderr; returns EXIT_INPUT. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* `text` as a JSON string; a number, `null` if it is NAN or infinite. */
-void json_string(Text *out, const char *text);
-void json_number(Text *out, const char *key, double value); /* `"key": value` */
-/* A text file, complete or not at all; path NULL or `-`: stdout. NULL or an error. */
+void add_json_string(Text *out, const char *text);
+void add_json_number(Text *out, const char *key, double value); /* `"key": value` */
+/* A text file, complete or not at all; one that is there keeps its permissions. path NULL or `-`: stdout. NULL or an
+ * error. */
 const char *write_text(Compilation *c, const char *path, const Text *text);
 
 /* ---- open.c ---- */

@@ -37,7 +37,7 @@ static void json_list(Text *out, const char *key, uint32_t n, const char *const 
     text_add(out, "\"%s\": [", key);
     for (uint32_t k = 0; k < n; k++) {
         if (k) text_add(out, ", ");
-        json_string(out, list[k]);
+        add_json_string(out, list[k]);
     }
     text_add(out, "]");
 }
@@ -46,18 +46,18 @@ static void json_numbers(Text *out, const char *const *keys, const double *value
 {
     for (; *keys; keys++, values++) {
         text_add(out, ", ");
-        json_number(out, *keys, *values);
+        add_json_number(out, *keys, *values);
     }
 }
 
 static void json_stage(Text *out, const ExplainStage *s)
 {
     text_add(out, "\n  {\"kind\": \"%s\", \"output\": ", stage_name(s->stage->kind));
-    json_string(out, s->name);
+    add_json_string(out, s->name);
     text_add(out, ", ");
     json_list(out, "fused", s->fused.n, s->fused.at);
     text_add(out, ", \"runs\": ");
-    json_string(out, s->runs);
+    add_json_string(out, s->runs);
     text_add(out, ", \"lanes\": %u, \"exact\": %s", s->lanes, s->exact ? "true" : "false");
     json_numbers(
         out,
@@ -67,17 +67,17 @@ static void json_stage(Text *out, const ExplainStage *s)
     text_add(out, ", \"boxes\": ");
     if (isfinite(s->boxes)) {
         text_add(out, "{");
-        json_number(out, "visited", s->boxes);
+        add_json_number(out, "visited", s->boxes);
         json_numbers(out, (const char *const[]){"full", "partial", NULL},
                      (const double[]){s->full, s->partial});
         text_add(out, "}, ");
     } else
         text_add(out, "null, ");
-    json_number(out, "predicted_seconds", s->seconds);
+    add_json_number(out, "predicted_seconds", s->seconds);
     text_add(out, ", \"work\": {");
     for (unsigned k = 0; k < COST_N_TERMS; k++) {
         text_add(out, "%s", k ? ", " : "");
-        json_number(out, work_names[k], s->terms[k]);
+        add_json_number(out, work_names[k], s->terms[k]);
     }
     text_add(out, "}}");
 }
@@ -88,9 +88,9 @@ static void json_equations(Show *x)
     for (uint32_t k = 0; k < x->plan->equations.n; k++) {
         const Equation *e = x->plan->equations.at[k];
         text_add(&x->out, "%s\n  {\"name\": ", k ? "," : "");
-        json_string(&x->out, e->tensor->name);
+        add_json_string(&x->out, e->tensor->name);
         text_add(&x->out, ", \"storing\": \"%s\", \"why\": ", storing_names[e->storing]);
-        json_string(&x->out, e->why);
+        add_json_string(&x->out, e->why);
         text_add(&x->out, "}");
     }
     text_add(&x->out, "]");
@@ -100,14 +100,14 @@ static void json_head(Show *x)
 {
     Text *out = &x->out;
     text_add(out, "{\"pattern\": ");
-    json_string(out, x->pattern->name);
+    add_json_string(out, x->pattern->name);
     text_add(out, ", \"dtype\": \"%s\", \"threads\": %lld,\n \"sizes\": {", x->o->f64 ? "f64" : "f32",
              (long long)x->o->threads);
     case_json_sizes(out, &x->call);
     text_add(out, "}, \"parameters\": {");
     case_json_params(out, &x->call);
     text_add(out, "},\n \"machine\": {\"cpu\": ");
-    json_string(out, x->host.cpu);
+    add_json_string(out, x->host.cpu);
     json_numbers(out,
                  (const char *const[]){"peak_gflops", "read_gbytes_per_second", "l1_bytes", "l2_bytes",
                                        "l3_bytes", NULL},
@@ -125,7 +125,7 @@ static void json_diagnostics(Show *x)
         span_position(x->c, list[k]->span, &line, &column);
         text_add(&x->out, "%s\n  {\"code\": \"%s\", \"line\": %u, \"column\": %u, \"text\": ", k ? "," : "",
                  diag_code_name(list[k]->code), line, column);
-        json_string(&x->out, list[k]->text);
+        add_json_string(&x->out, list[k]->text);
         text_add(&x->out, "}");
     }
     text_add(&x->out, "]");

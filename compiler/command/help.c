@@ -15,6 +15,8 @@ static const char general[] =
 "  bench     measures how fast a pattern runs, or with `bench compile` the compiler\n"
 "  explain   tells what a pattern takes at given sizes, stage by stage, without running it\n"
 "  show      draws what a pattern's mask lets through: terminal, .png, .svg, a page with sliders\n"
+"  fmt       puts a source into its canonical layout\n"
+"  lsp       a language server for editors, over stdin and stdout\n"
 "\n"
 "examples:\n"
 "  attnc check full.attn\n"
@@ -183,6 +185,31 @@ static const char show[] =
 "  attnc show sliding_window.attn\n"
 "  attnc show sliding_window.attn -D window=256 --size i=4096 --size j=4096 -o window.png\n"
 "  attnc show sliding_window.attn --html window.html\n";
+static const char fmt[] =
+"usage: attnc fmt [OPTIONS] FILE.attn...\n"
+"\n"
+"Prints a source in its canonical layout; `-` reads stdin. Tokens and comments stay what they are.\n"
+"\n"
+"  -i, --in-place            rewrites the files instead\n"
+"  --check                   prints the names of files that would change, and ends with 1 if there are any\n"
+"  --diagnostics lines       one line each, for machines\n"
+"\n"
+"examples:\n"
+"  attnc fmt full.attn\n"
+"  attnc fmt --check full.attn sliding_window.attn\n"
+"  attnc fmt -i full.attn\n";
+
+static const char lsp[] =
+"usage: attnc lsp [OPTIONS]\n"
+"\n"
+"A language server (protocol 3.17, over stdin and stdout): diagnostics as one types, hover, definition,\n"
+"references, rename, completion, outline, formatting. editors/ tells how editors start it.\n"
+"\n"
+"  -I, --include FOLDER      where `use` looks, before the installed library\n"
+"  --stdio                   changes nothing\n"
+"\n"
+"examples:\n"
+"  attnc lsp --help\n";
 
 void help_print(Command command)
 {
@@ -194,6 +221,8 @@ void help_print(Command command)
     case COMMAND_BENCH: fputs(bench, stdout); return;
     case COMMAND_EXPLAIN: fputs(explain, stdout); return;
     case COMMAND_SHOW: fputs(show, stdout); return;
+    case COMMAND_FMT: fputs(fmt, stdout); return;
+    case COMMAND_LSP: fputs(lsp, stdout); return;
     }
     fputs(general, stdout);
 }

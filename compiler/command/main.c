@@ -8,7 +8,8 @@ static const struct { const char *name; Command command; CommandRun *run; } comm
     {"check", COMMAND_CHECK, command_check},       {"compile", COMMAND_COMPILE, command_compile},
     {"run", COMMAND_RUN, command_run},             {"list", COMMAND_LIST, command_list},
     {"bench", COMMAND_BENCH, command_measure},     {"explain", COMMAND_EXPLAIN, command_explain},
-    {"show", COMMAND_SHOW, command_show},
+    {"show", COMMAND_SHOW, command_show},          {"fmt", COMMAND_FMT, command_fmt},
+    {"lsp", COMMAND_LSP, NULL},
 };
 
 static int usage(const char *what)
@@ -32,7 +33,7 @@ static int run_file(CommandRun *run, const Options *o, const char *file)
 static int run_files(CommandRun *run, const Options *o)
 {
     int code = EXIT_FINE;
-    bool several = o->command == COMMAND_CHECK || o->command == COMMAND_LIST;
+    bool several = o->command & (COMMAND_CHECK | COMMAND_LIST | COMMAND_FMT);
     if (!o->files.n && o->command == COMMAND_BENCH)
         return usage("what is measured? attnc bench FILE, or bench compile");
     if (!o->files.n) return usage(format(o->c, "%s needs a file", o->name));
@@ -57,6 +58,7 @@ static int run_command(Options *o, int argc, char **argv)
         const char *wrong = options_read(o, argc - 2, argv + 2);
         if (wrong) return usage(wrong);
         if (o->help) return help_print(o->command), EXIT_FINE;
+        if (o->command == COMMAND_LSP) return o->files.n ? usage("lsp takes no files") : command_lsp(o);
         bool compiler = o->command == COMMAND_BENCH && o->files.n && !strcmp(o->files.at[0], "compile");
         return compiler ? command_bench(o) : run_files(commands[k].run, o);
     }

@@ -122,7 +122,7 @@ static void print_json(const Measure *m)
     Figure list[16];
     unsigned n = figures(m, list);
     text_add(&out, "{\"pattern\": ");
-    json_string(&out, m->pattern->name);
+    add_json_string(&out, m->pattern->name);
     text_add(&out, ", \"target\": \"%s\", \"dtype\": \"%s\", \"threads\": %lld, \"sizes\": {",
              m->o->target == TARGET_CUDA ? "cuda" : "cpu", options_dtype(m->o), (long long)m->o->threads);
     case_json_sizes(&out, &m->call);
@@ -131,7 +131,7 @@ static void print_json(const Measure *m)
     text_add(&out, "}, \"runs\": %u", m->runs);
     for (unsigned k = 0; k < n; k++) {
         text_add(&out, ", ");
-        json_number(&out, list[k].key, list[k].value);
+        add_json_number(&out, list[k].key, list[k].value);
     }
     text_add(&out, "}\n");
     fputs(out.at, stdout);

@@ -5,13 +5,14 @@
 
 enum {
     CHECK = COMMAND_CHECK, COMPILE = COMMAND_COMPILE, RUN = COMMAND_RUN, LIST = COMMAND_LIST,
-    BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN, SHOW = COMMAND_SHOW
+    BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN, SHOW = COMMAND_SHOW,
+    FMT = COMMAND_FMT, LSP = COMMAND_LSP
 };
 
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
     BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, STAGE, HEAD, QUERY, AT, HTML
+    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, STAGE, HEAD, QUERY, AT, HTML, IN_PLACE, STDIO
 } Id;
 
 typedef struct Option {
@@ -25,7 +26,7 @@ enum { ALL = CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN | SHOW };
 static const Option table[] = {
     {PATTERN, "-p", "--pattern", true, ALL},
     {DEFINE, "-D", "--define", true, ALL},
-    {INCLUDE, "-I", "--include", true, ALL},
+    {INCLUDE, "-I", "--include", true, ALL | LSP},
     {OUTPUT, "-o", "--output", true, COMPILE | RUN | SHOW},
     {INPUT, "-i", "--input", true, RUN | BENCH | EXPLAIN | SHOW},
     {HEADER, NULL, "--header", true, COMPILE},
@@ -38,13 +39,13 @@ static const Option table[] = {
     {EMIT, NULL, "--emit", true, COMPILE},
     {DUMP, NULL, "--dump-after", true, CHECK | COMPILE},
     {TIMES, NULL, "--time-passes", false, CHECK | COMPILE},
-    {DIAGNOSTICS, NULL, "--diagnostics", true, ALL},
+    {DIAGNOSTICS, NULL, "--diagnostics", true, ALL | FMT},
     {PERFORMANCE, NULL, "--performance", false, CHECK | COMPILE},
     {REQUIRE_FAST, NULL, "--require-fast", false, COMPILE | RUN | BENCH},
     {BACKEND, NULL, "--backend", true, RUN},
     {THREADS, NULL, "--threads", true, RUN | BENCH | EXPLAIN},
     {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN | SHOW},
-    {VERIFY, NULL, "--check", false, RUN},
+    {VERIFY, NULL, "--check", false, RUN | FMT},
     {STATES, NULL, "--states", false, RUN},
     {NO_CACHE, NULL, "--no-cache", false, RUN | BENCH},
     {REPEAT, NULL, "--repeat", true, RUN | BENCH},
@@ -54,7 +55,9 @@ static const Option table[] = {
     {QUERY, NULL, "--query", true, SHOW},
     {AT, NULL, "--at", true, SHOW},
     {HTML, NULL, "--html", true, SHOW},
-    {HELP, "-h", "--help", false, ALL},
+    {IN_PLACE, "-i", "--in-place", false, FMT},
+    {STDIO, NULL, "--stdio", false, LSP}, /* editors say so; there is nothing else */
+    {HELP, "-h", "--help", false, ALL | FMT | LSP},
 };
 
 /* --- values --- */
@@ -140,6 +143,8 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case HTML: o->html = value; return NULL;
     case PERFORMANCE: o->performance = true; return NULL;
     case REQUIRE_FAST: o->require_fast = true; return NULL;
+    case IN_PLACE: o->in_place = true; return NULL;
+    case STDIO: return NULL;
     case HELP: o->help = true; return NULL;
     }
     return NULL;
@@ -161,11 +166,16 @@ static bool matches(const Option *option, const char *word, const char **value)
     return !word[2] || option->value;
 }
 
-static const Option *find(const char *word, const char **value)
+/* An option of the command; else one of another command, so that it can be named; or NULL. */
+static const Option *find(const Options *o, const char *word, const char **value)
 {
-    for (size_t k = 0; k < sizeof table / sizeof *table; k++)
-        if (matches(&table[k], word, value)) return &table[k];
-    return NULL;
+    const Option *other = NULL;
+    for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
+        if (!matches(&table[k], word, value)) continue;
+        if (table[k].commands & o->command) return &table[k];
+        if (!other) other = &table[k];
+    }
+    return other;
 }
 
 static const char *read_words(Options *o, int argc, char **argv)
@@ -181,7 +191,7 @@ static const char *read_words(Options *o, int argc, char **argv)
             only_files = true;
             continue;
         }
-        const Option *option = find(word, &value);
+        const Option *option = find(o, word, &value);
         if (!option) return format(o->c, "unknown option %s", word);
         if (!(option->commands & o->command))
             return format(o->c, "%s has no option %s", o->name, option->name);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ int pipeline_report(Pipeline *p, const Options *o)
     return p->status == PIPELINE_OK ? EXIT_FINE : EXIT_INPUT;
 }
 
-void json_string(Text *out, const char *text)
+void add_json_string(Text *out, const char *text)
 {
     text_add(out, "\"");
     for (; *text; text++) {
@@ -46,7 +47,7 @@ void json_string(Text *out, const char *text)
     text_add(out, "\"");
 }
 
-void json_number(Text *out, const char *key, double value)
+void add_json_number(Text *out, const char *key, double value)
 {
     text_add(out, "\"%s\": ", key);
     if (isfinite(value))
@@ -71,9 +72,13 @@ const char *write_text(Compilation *c, const char *path, const Text *text)
         return NULL; /* main looks at ferror */
     }
     struct stat info;
-    bool direct = !stat(path, &info) && !S_ISREG(info.st_mode); /* a device, a pipe */
+    bool exists = !stat(path, &info), direct = exists && !S_ISREG(info.st_mode); /* a device, a pipe */
+    char *real = exists && !direct ? realpath(path, NULL) : NULL;                  /* links stay links */
+    if (real) path = intern(c, real, strlen(real));
+    free(real);
     const char *temporary = direct ? path : format(c, "%s.%ld.tmp", path, (long)getpid());
     FILE *file = fopen(temporary, "wbe");
+    if (file && exists && !direct) fchmod(fileno(file), info.st_mode & 07777);
     if (file && write_all(file, text) && (direct || !rename(temporary, path))) return NULL;
     int error = errno;
     if (file && !direct) unlink(temporary);

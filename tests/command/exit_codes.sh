@@ -49,6 +49,10 @@ expect 2 "suffix" compile window.attn -o window.xyz
 expect 2 "-o once" compile window.attn -o a.so -o b.so
 expect 2 "attnc bench FILE, or bench compile" bench
 expect 2 "explain needs a file" explain
+expect 2 "fmt needs a file" fmt
+expect 2 "fmt has no option --input" fmt --input x=y window.attn
+expect 2 "run has no option --in-place" run --in-place window.attn
+expect 2 "lsp takes no files" lsp window.attn
 expect 2 "takes one file" explain window.attn two.attn
 expect 2 "explain has no option --output" explain window.attn -o x
 expect 2 "expected a number from 1" bench window.attn --threads 0

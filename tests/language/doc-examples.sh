@@ -20,6 +20,7 @@ try() {
 for file in "$folder"/*.attn; do
     examples=$((examples + 1))
     try check "$file"
+    try fmt --check "$file"
     for pattern in $(sed -n 's/^pattern \([a-z0-9_]*\).*/\1/p' "$file"); do
         try run "$file" -p "$pattern" --backend interpreter
         for type in f32 f64; do

@@ -1,6 +1,8 @@
 /* One input for the parser, as libFuzzer calls it. It must neither crash nor hang nor run out of bounds;
- * diagnostics lie inside the text and render; without errors, the printed tree parses to the same tree. */
+ * diagnostics lie inside the text and render; without errors, the printed tree parses to the same tree, and
+ * so does the canonical layout, which a second time does not change. */
 #include "lang/ast.h"
+#include "lang/layout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,19 @@ static void check_diagnostics(Compilation *c, size_t size)
     diag_render(c, DIAG_LINES);
 }
 
+/* layout_source itself looks at tokens and comments. */
+static void check_layout(Compilation *c, uint32_t source, const char *tree)
+{
+    Text once = {.c = c}, twice = {.c = c}, printed = {.c = c};
+    if (!layout_source(c, source, &once)) fail("no layout", diag_render(c, DIAG_LINES));
+    uint32_t laid_out = compilation_add_source(c, "layout", once.n ? once.at : "", once.n);
+    if (!layout_source(c, laid_out, &twice)) fail("the layout has no layout", once.at);
+    if (once.n != twice.n || (once.n && memcmp(once.at, twice.at, once.n)))
+        fail("a second time changes the layout", once.at);
+    ast_print(&printed, ast_parse(c, laid_out));
+    if (strcmp(tree, printed.at)) fail("the layout is another tree", once.at);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Compilation c;
@@ -40,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ast_print(&twice, ast_parse(&c, compilation_add_source(&c, "printed", once.at, once.n)));
         if (c.errors) fail("a printed tree does not parse", diag_render(&c, DIAG_LINES));
         if (strcmp(once.at, twice.at)) fail("a printed tree parses to another one", once.at);
+        check_layout(&c, source, once.at);
     }
     ast_print_tokens(&tokens, &c, source);
     compilation_free(&c);

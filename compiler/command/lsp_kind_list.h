@@ -1,0 +1,12 @@
+/* What names stand for: LSP_KIND(name, text, SymbolKind, CompletionItemKind). */
+LSP_KIND(PARAMETER, "parameter", 14, 21)
+LSP_KIND(INDEX, "index", 15, 20)
+LSP_KIND(INPUT, "input", 8, 5)
+LSP_KIND(CAPTURE, "captured tensor", 8, 5)
+LSP_KIND(OUTPUT, "output", 7, 10)
+LSP_KIND(EQUATION, "equation", 13, 6)
+LSP_KIND(ARGUMENT, "argument", 13, 6)
+LSP_KIND(LOCAL, "definition", 13, 6)
+LSP_KIND(FUNCTION, "function", 12, 3)
+LSP_KIND(MASK, "mask", 12, 3)
+LSP_KIND(PATTERN, "pattern", 5, 7)
