@@ -292,5 +292,7 @@ void check_functions(Checker *k, FileScope *f); /* names of bodies, whether call
 
 /* ---- use.c ---- */
 FileScope *use_file(Checker *k, uint32_t source);
+/* The file of the library's std/ that defines the function or mask; NULL: none does. */
+const char *library_file(Checker *k, const FileScope *f, const char *name);
 
 #endif

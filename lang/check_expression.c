@@ -13,8 +13,10 @@ static Value unknown_name(const Env *e, const Ast *a)
     Value none = fail(e, &d, E101, a->name_span,
                       function ? "`%s` is a function and needs its arguments" : "unknown name `%s`", a->name);
     if (!function) hint_name(e->k, d, e->scope, a->name, false);
+    if (function)
+        diag_hint(e->k->c, d, is_bracket(a->name) ? "write `%s[j](...)`" : "write `%s(...)`", a->name);
     if (!function && e->scope->function)
-        diag_note(e->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed",
+        diag_hint(e->k->c, d, "`%s` sees its arguments alone: what it uses has to be passed",
                   e->scope->function);
     return none;
 }
@@ -150,7 +152,7 @@ static Value block_of_position(const Env *e, const Ast *a, Index *block)
 {
     Checker *k = e->k;
     if (a->args.n != 1 || a->args.at[0].name || a->args.at[0].is_index)
-        return fail(e, NULL, E105, a->span, "`%s(x)` is the block of one position", a->name);
+        return fail(e, NULL, E105, a->span, "`%s(j)` is the block of one position", a->name);
     const Ast *arg = a->args.at[0].value;
     Value x = value_convert(e, elaborate(e, arg), TYPE_INT, arg->span, "a position");
     if (!x.node) return value_none();
@@ -173,6 +175,7 @@ static Value unknown_function(const Env *e, const Ast *a)
             e, &d, E102, a->name_span,
             s->kind == SYMBOL_INDEX ? "`%s` is an index but no block index" : "`%s` is no function", a->name);
         if (s->kind == SYMBOL_ENTITY) diag_hint(e->k->c, d, "subscripts stand in [ ]: `%s[...]`", a->name);
+        if (s->kind == SYMBOL_INDEX) diag_hint(e->k->c, d, "declare it: `block %s of j by 64`", a->name);
         return none;
     }
     if (is_bracket(a->name)) {

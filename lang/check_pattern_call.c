@@ -140,6 +140,7 @@ static void rename_index(Call *x, const AstArg *arg)
     call_error(x, &d, E103, arg->value->span,
                "`%s` of `%s` is an index, and is given one of the caller's by name", arg->name,
                x->callee->name.name);
+    if (d) diag_hint(x->e->k->c, d, "write `%s = y`, with the name of an index for y", arg->name);
 }
 
 static void unknown_argument(Call *x, const AstArg *arg)

@@ -28,7 +28,7 @@ typedef struct Proof {
     bool used_facts;         /* the read must be guarded: PROVED_BY_FACTS, or PROVED_IF with facts besides */
     Node *condition;         /* PROVED_IF: bool over SIZE and PARAM; else NULL */
     const char *range;       /* NOT_PROVED: in words */
-    const char *hint;        /* NOT_PROVED: how to mend it; may be NULL */
+    const char *hint;        /* NOT_PROVED: how to mend it */
     const char *rule;        /* the rules that were used, e.g. "S1 S2 S6"; NULL if not proved */
 } Proof;
 /* 0 <= coordinate < extent ? */

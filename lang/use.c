@@ -78,13 +78,15 @@ static void add_global(Checker *k, FileScope *f, Global g, Span span, const char
     if (old && old->function == g.function && old->pattern == g.pattern) return;
     Diag *d;
     if (path)
-        d = report(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path,
-                   old ? "twice" : "by the language");
+        d = report(k->c, E501, span, "`%s` of \"%s\" is defined twice", g.name, path);
     else
         d = report(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language",
                    g.name);
     if (old) diag_note(k->c, d, old->span, "the other one");
-    if (path && old) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
+    if (path) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
+    diag_hint(k->c, d,
+              path ? "`use` brings in all names of a file: rename one of the two"
+                   : "functions, masks and patterns share one name space: choose another name");
 }
 
 static void own_globals(Checker *k, FileScope *f)
@@ -135,4 +137,15 @@ FileScope *use_file(Checker *k, uint32_t source)
     own_globals(k, f);
     for (uint32_t n = 0; n < f->file->uses.n; n++) take_file(k, f, &f->file->uses.at[n]);
     return f;
+}
+
+const char *library_file(Checker *k, const FileScope *f, const char *name)
+{
+    static const char *const files[] = {"std/masks.attn", "std/functions.attn"};
+    for (size_t n = 0; n < sizeof files / sizeof *files; n++) {
+        uint32_t source;
+        if (find_used(k, f->path, files[n], &source) && global_find(use_file(k, source), name))
+            return files[n];
+    }
+    return NULL;
 }
