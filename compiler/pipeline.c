@@ -286,7 +286,8 @@ bool pipeline_check(Pipeline *p)
     for (; *library; library++) PUSH(c, &include, *library);
     PUSH(c, &include, NULL);
     LangOptions lang = {.include = include.at, .definitions = definitions, .n_definitions = o->n_definitions,
-                        .pattern = o->pattern, .read = read_used, .read_context = p};
+                        .pattern = o->pattern, .read = read_used, .read_context = p,
+                        .warnings = o->warnings, .warnings_are_errors = o->warnings_are_errors};
     double start = now();
     p->program = lang_check(c, p->source, &lang);
     timed(p, "check", start);

@@ -207,6 +207,7 @@ Value entity_right_side(const Env *e, Entity *t, const Ast *a)
     const char *outer = k->equation;
     k->equation = format(k->c, "%s%s", t->owner->prefix, t->name);
     Value v = elaborate(e, a);
+    if (v.node && v.node->type == TYPE_BOOL) note_condition(e, a, v.node);
     k->equation = outer;
     const AstType *said;
     Type type = declared_type(t, &said);

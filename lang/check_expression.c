@@ -98,6 +98,7 @@ static Value elaborate_if(const Env *e, const Ast *a)
     Compilation *c = e->k->c;
     const Ast *test = a->operands.at[0];
     Value t = value_convert(e, elaborate(e, test), TYPE_BOOL, test->span, "the condition of `if`");
+    note_condition(e, test, t.node);
     Value x = elaborate(e, a->operands.at[1]), y = elaborate(e, a->operands.at[2]);
     if (!value_unify(e, &x, &y, a->span, "the two sides of `if`") || !t.node) return value_none();
     Value v = {.free = set_union(c, t.free, set_union(c, x.free, y.free)), .inside = t.inside};

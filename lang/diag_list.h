@@ -1,6 +1,6 @@
 /* Every diagnostic: code, severity, what it is about, and the way out that is told where the place knows no
  * better one ("": none). E0xx syntax and files, E1xx names, indices and types,
- * E2xx subscripts, E3xx recurrences, E4xx composition, E5xx signature and declarations. */
+ * E2xx subscripts, E3xx recurrences, E4xx composition, E5xx signature and declarations; W warnings, P performance. */
 DIAG(E001, SEVERITY_ERROR, "unexpected token",
      "")
 DIAG(E002, SEVERITY_ERROR, "a character that the language does not use",
@@ -131,6 +131,24 @@ DIAG(E509, SEVERITY_ERROR, "bad type",
      "a left side may state `: float`, `: int in lo..hi` or `: bool`")
 DIAG(E510, SEVERITY_ERROR, "file that cannot be used",
      "it is looked for beside this file, in the folders given by -I, and in the installed library")
+DIAG(W001, SEVERITY_WARNING, "equation that no output needs",
+     "remove it, or begin its name with `_`")
+DIAG(W002, SEVERITY_WARNING, "parameter without effect",
+     "use it in the body, remove it, or begin its name with `_`")
+DIAG(W003, SEVERITY_WARNING, "index that is never used",
+     "remove its declaration, or begin its name with `_`")
+DIAG(W004, SEVERITY_WARNING, "input that is never read",
+     "remove it from the signature, or begin its name with `_`")
+DIAG(W005, SEVERITY_WARNING, "condition that always holds",
+     "leave it out; in an equation whose name begins with `_` it is not looked at")
+DIAG(W006, SEVERITY_WARNING, "condition that never holds",
+     "compare its two sides: `j <= i` sees the past; in an equation whose name begins with `_` it is not looked at")
+DIAG(W007, SEVERITY_WARNING, "names that look alike",
+     "rename one of them, or begin its name with `_`")
+DIAG(W008, SEVERITY_WARNING, "argument or definition of a function that is never used",
+     "remove it, or begin its name with `_`")
+DIAG(W009, SEVERITY_WARNING, "file from which nothing is used",
+     "remove the `use`")
 DIAG(P001, SEVERITY_PERFORMANCE, "mask that no block escapes",
      "compare positions, sizes, parameters or int tensors where that says the same")
 DIAG(P002, SEVERITY_PERFORMANCE, "pairwise stage as plain loops",

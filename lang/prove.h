@@ -35,6 +35,7 @@ typedef struct Proof {
 Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent);
 /* lo <= x < hi for arbitrary bounds (arguments of callees with declared ranges, recurrence steps: t' < t). */
 Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi);
+bool int_may_wrap(Compilation *c, const Node *n); /* could the int leave 64 bits, for any sizes and parameters? */
 /* Is the bool node true (1), false (0) or unknown (-1) over all its variables' ranges? For always-true
  * masks. */
 int prove_truth(Compilation *c, const ProveScope *scope, Node *test);

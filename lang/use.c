@@ -139,13 +139,18 @@ FileScope *use_file(Checker *k, uint32_t source)
     return f;
 }
 
+FileScope *find_file(Checker *k, const FileScope *f, const char *path)
+{
+    uint32_t source;
+    return find_used(k, f->path, path, &source) ? use_file(k, source) : NULL;
+}
+
 const char *library_file(Checker *k, const FileScope *f, const char *name)
 {
     static const char *const files[] = {"std/masks.attn", "std/functions.attn"};
     for (size_t n = 0; n < sizeof files / sizeof *files; n++) {
-        uint32_t source;
-        if (find_used(k, f->path, files[n], &source) && global_find(use_file(k, source), name))
-            return files[n];
+        FileScope *file = find_file(k, f, files[n]);
+        if (file && global_find(file, name)) return files[n];
     }
     return NULL;
 }

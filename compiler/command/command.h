@@ -23,7 +23,8 @@ typedef struct Options {
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
-    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast;
+    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, no_warnings,
+        warnings_are_errors;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;

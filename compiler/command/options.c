@@ -11,7 +11,7 @@ enum {
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
     BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH
+    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, NO_WARNINGS, WARNING_ERRORS
 } Id;
 
 typedef struct Option {
@@ -41,6 +41,9 @@ static const Option table[] = {
     {DIAGNOSTICS, NULL, "--diagnostics", true, ALL},
     {PERFORMANCE, NULL, "--performance", false, CHECK | COMPILE},
     {REQUIRE_FAST, NULL, "--require-fast", false, COMPILE | RUN | BENCH},
+    {NO_WARNINGS, "-w", "--no-warnings", false, CHECK | COMPILE},
+    {WARNING_ERRORS, NULL, "--warnings-as-errors", false, CHECK | COMPILE},
+    {WARNING_ERRORS, NULL, "-Werror", false, CHECK | COMPILE},
     {BACKEND, NULL, "--backend", true, RUN},
     {THREADS, NULL, "--threads", true, RUN | BENCH | EXPLAIN},
     {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN},
@@ -130,6 +133,8 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case JSON: o->json = true; return NULL;
     case PERFORMANCE: o->performance = true; return NULL;
     case REQUIRE_FAST: o->require_fast = true; return NULL;
+    case NO_WARNINGS: o->no_warnings = true; return NULL;
+    case WARNING_ERRORS: o->warnings_are_errors = true; return NULL;
     case HELP: o->help = true; return NULL;
     }
     return NULL;
@@ -216,6 +221,8 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .debug = o->debug,
         .dump_after = o->dump_after,
         .time_passes = o->time_passes,
+        .warnings = (o->command & (CHECK | COMPILE)) && !o->no_warnings,
+        .warnings_are_errors = o->warnings_are_errors,
         .performance = o->performance,
         .require_fast = o->require_fast,
     };
