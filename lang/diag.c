@@ -54,6 +54,8 @@ void diag_hint(Compilation *c, Diag *d, const char *fmt, ...)
 
 const char *diag_code_name(DiagCode code) { return diag_info[code].name; }
 
+const char *diag_severity_name(Severity severity) { return severity_names[severity]; }
+
 static uint32_t line_start(const Source *s, uint32_t at)
 {
     while (at > 0 && s->text[at - 1] != '\n') at--;
@@ -292,7 +294,8 @@ const char *diag_render(Compilation *c, DiagFormat how)
     for (uint32_t i = 0; i < c->diags.n; i++) {
         if (how == DIAG_CARETS && i) text_add(&out, "\n");
         if (how == DIAG_CARETS) render_carets(&out, c, sorted[i]);
-        else render_lines(&out, c, sorted[i]);
+        if (how == DIAG_LINES) render_lines(&out, c, sorted[i]);
+        if (how == DIAG_JSON) diag_add_json(&out, c, sorted[i]), text_add(&out, "\n");
     }
     return out.at;
 }

@@ -121,12 +121,8 @@ static void json_diagnostics(Show *x)
     text_add(&x->out, ",\n \"diagnostics\": [");
     const Diag **list = diag_sorted(x->c);
     for (uint32_t k = 0; k < x->c->diags.n; k++) {
-        unsigned line, column;
-        span_position(x->c, list[k]->span, &line, &column);
-        text_add(&x->out, "%s\n  {\"code\": \"%s\", \"line\": %u, \"column\": %u, \"text\": ", k ? "," : "",
-                 diag_code_name(list[k]->code), line, column);
-        json_string(&x->out, list[k]->text);
-        text_add(&x->out, "}");
+        text_add(&x->out, "%s\n  ", k ? "," : "");
+        diag_add_json(&x->out, x->c, list[k]);
     }
     text_add(&x->out, "]");
 }

@@ -75,8 +75,8 @@ static const char *read_word(const Options *o, const char *name, const char *tex
 
 static const char *read_format(Options *o, const char *text)
 {
-    o->format = strcmp(text, "lines") ? DIAG_CARETS : DIAG_LINES;
-    return read_word(o, "--diagnostics", text, "lines carets");
+    o->format = !strcmp(text, "lines") ? DIAG_LINES : !strcmp(text, "json") ? DIAG_JSON : DIAG_CARETS;
+    return read_word(o, "--diagnostics", text, "lines json carets");
 }
 
 static const char *read_dtype(Options *o, const char *text)
