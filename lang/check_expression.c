@@ -82,6 +82,8 @@ static Value elaborate_logic(const Env *e, const Ast *a)
     Value x = value_convert(e, elaborate(e, a->operands.at[0]), TYPE_BOOL, a->operands.at[0]->span, what);
     Value y = value_convert(e, elaborate(e, a->operands.at[1]), TYPE_BOOL, a->operands.at[1]->span, what);
     if (!x.node || !y.node) return value_none();
+    note_condition(e, a->operands.at[0], x.node);
+    note_condition(e, a->operands.at[1], y.node);
     Value v = {.node = node_binary(c, a->op == OP_AND ? N_AND : N_OR, x.node, y.node),
                .free = set_union(c, x.free, y.free)};
     Node *inside = y.inside;
@@ -176,6 +178,7 @@ static Value unknown_function(const Env *e, const Ast *a)
             e, &d, E102, a->name_span,
             s->kind == SYMBOL_INDEX ? "`%s` is an index but no block index" : "`%s` is no function", a->name);
         if (s->kind == SYMBOL_ENTITY) diag_hint(e->k->c, d, "subscripts stand in [ ]: `%s[...]`", a->name);
+        else if (s->kind != SYMBOL_INDEX) hint_name(e->k, d, e->scope, a->name, true);
         if (s->kind == SYMBOL_INDEX) diag_hint(e->k->c, d, "declare it: `block %s of j by 64`", a->name);
         return none;
     }

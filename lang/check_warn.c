@@ -214,8 +214,7 @@ void note_condition(const Env *e, const Ast *a, Node *test)
 {
     Checker *k = e->k;
     bool asked = k->options && k->options->warnings && !k->options->n_definitions;
-    bool named_off = a->kind == AST_NAME && let_off(a->name);
-    bool own = !named_off && e->scope->instance == k->root && !e->scope->function && !e->cost;
+    bool own = a->kind != AST_NAME && e->scope->instance == k->root && !e->scope->function && !e->cost;
     if (!asked || !own || !test || (k->equation && let_off(k->equation))) return;
     ProveScope scope = {0};
     for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
@@ -232,10 +231,23 @@ void note_condition(const Env *e, const Ast *a, Node *test)
         d->truth = -1;
 }
 
+/* Part of a condition that is decided as a whole? */
+static bool within_other(const Checker *k, const Decided *d)
+{
+    for (uint32_t n = 0; n < k->decided.n; n++) {
+        const Decided *o = &k->decided.at[n];
+        Span a = d->ast->span, b = o->ast->span;
+        bool inside = a.from >= b.from && a.to <= b.to && b.to - b.from > a.to - a.from;
+        if (inside && o->truth >= 0) return true;
+    }
+    return false;
+}
+
 static void warn_conditions(Checker *k)
 {
     for (uint32_t n = 0; n < k->decided.n; n++) {
         const Decided *d = &k->decided.at[n];
+        if (d->truth < 0 || within_other(k, d)) continue;
         if (d->truth == 1) report(k->c, W005, d->ast->span, "this condition always holds");
         if (d->truth == 0) report(k->c, W006, d->ast->span, "this condition never holds");
     }
