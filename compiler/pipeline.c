@@ -286,7 +286,8 @@ static LangOptions lang_options(Pipeline *p)
     for (; *library; library++) PUSH(p->c, &include, *library);
     PUSH(p->c, &include, NULL);
     return (LangOptions){
-        .include = include.at, .pattern = o->pattern, .read = read_used, .read_context = p};
+        .include = include.at, .pattern = o->pattern, .read = read_used, .read_context = p,
+        .warnings = o->warnings, .warnings_are_errors = o->warnings_are_errors};
 }
 
 bool pipeline_find_used(Pipeline *p, const char *from, const char *name, uint32_t *source)

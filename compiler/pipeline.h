@@ -26,6 +26,7 @@ typedef struct PipelineOptions {
     bool direct;                    /* a shared object also gets the direct C entries */
     const char *dump_after;         /* a pass of PASS_NAMES, or `all`: its result goes to Pipeline.trace */
     bool time_passes;
+    bool warnings, warnings_are_errors;
     bool performance;               /* diagnostics of what is slow, at the example's sizes */
     bool require_fast;              /* ... which are errors */
     /* Texts of malloc that stand for files (those open in an editor); NULL: the file itself. May be NULL. */

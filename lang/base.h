@@ -26,7 +26,7 @@ enum { SOURCE_MAX = 16 << 20 };
      (vec)->at[(vec)->n++] = (__VA_ARGS__))
 
 typedef enum DiagCode {
-#define DIAG(code, severity, summary) code,
+#define DIAG(code, severity, summary, mend) code,
 #include "diag_list.h"
 #undef DIAG
     DIAG_CODES
@@ -83,10 +83,15 @@ void text_add_bytes(Text *t, const char *bytes, size_t n); /* `at` ends with an 
 Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_note(Compilation *c, Diag *d, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_hint(Compilation *c, Diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-typedef enum DiagFormat { DIAG_CARETS, DIAG_LINES } DiagFormat; /* for people; `path:line:col: error[E012]: text` */
+/* For people; `path:line:col: error[E012]: text`; one JSON object a line. */
+typedef enum DiagFormat { DIAG_CARETS, DIAG_LINES, DIAG_JSON } DiagFormat;
 const char *diag_render(Compilation *c, DiagFormat format); /* all of them, in the order of their places */
-const Diag **diag_sorted(Compilation *c); /* c->diags.n of them, in the order of their places */
+/* c->diags.n of them, in the order of their places; those without a hint get that of their code. */
+const Diag **diag_sorted(Compilation *c);
 const char *diag_code_name(DiagCode code); /* "E012" */
+const char *diag_severity_name(Severity severity); /* "error" */
+void diag_add_json(Text *out, const Compilation *c, const Diag *d); /* an object; d of diag_sorted */
+void text_add_json(Text *out, const char *text); /* a string of JSON; what is not UTF-8 becomes U+FFFD */
 unsigned utf8_decode(const char *at, size_t left, uint32_t *code); /* bytes of the character at `at`, 0: invalid */
 void span_position(const Compilation *c, Span span, unsigned *line, unsigned *column); /* both from 1, bytes */
 static inline Span span_join(Span a, Span b) { return (Span){a.source, a.from, b.to}; }

@@ -13,7 +13,7 @@ static void begin_pattern(Checker *k, const AstPattern *ast)
     Compilation *c = k->c;
     c->next_index = 0;
     memset(k->info, 0, sizeof k->info);
-    k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = 0;
+    k->decided.n = k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = 0;
     k->depth = k->work = k->component = k->n_components = 0;
     k->too_large = false;
     k->equation = NULL;
@@ -53,6 +53,7 @@ static void check_pattern(Checker *k, const AstPattern *ast, FileScope *file)
         check_recurrences(k);
         if (c->errors == errors) check_safety(k);
     }
+    if (k->options && k->options->warnings && c->errors == errors) warn_pattern(k, ast, file);
     PUSH(c, &k->program->patterns, k->pattern);
 }
 
@@ -97,6 +98,15 @@ static bool wanted(const LangOptions *o, const AstPattern *p)
     return !o || !o->pattern || !strcmp(o->pattern, p->name.name);
 }
 
+static void escalate(Compilation *c)
+{
+    for (uint32_t n = 0; n < c->diags.n; n++) {
+        if (c->diags.at[n]->severity != SEVERITY_WARNING) continue;
+        c->diags.at[n]->severity = SEVERITY_ERROR;
+        c->errors++;
+    }
+}
+
 Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options)
 {
     unsigned errors = c->errors;
@@ -114,5 +124,7 @@ Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options)
         if (c->next_index > indices) indices = c->next_index;
     }
     c->next_index = indices;
+    if (options && options->warnings && c->errors == errors) warn_file(k, file);
+    if (options && options->warnings_are_errors) escalate(c);
     return c->errors > errors ? NULL : k->program;
 }

@@ -134,6 +134,8 @@ struct Instance {
 };
 
 typedef struct Aux { Node *node; Tensor *tensor; } Aux;
+/* A condition of the pattern's own text: true, false, or (-1) not known or not the same wherever it stands. */
+typedef struct Decided { const Ast *ast; int truth; } Decided;
 
 struct Checker {
     Compilation *c;
@@ -149,6 +151,7 @@ struct Checker {
     VEC(Tensor *) tensors;           /* every equation made so far */
     VEC(Aux) aux;
     VEC(Map *) maps;
+    VEC(Decided) decided;
     unsigned depth, work, component, n_components;
     bool too_large;
     const char *equation;            /* being elaborated: names auxiliary ones */
@@ -290,7 +293,15 @@ void check_safety(Checker *k);
 /* ---- check_function.c ---- */
 void check_functions(Checker *k, FileScope *f); /* names of bodies, whether called or not */
 
+/* ---- check_warn.c ---- */
+void note_condition(const Env *e, const Ast *a, Node *test); /* elaborated at these coordinates */
+void warn_pattern(Checker *k, const AstPattern *ast, FileScope *file);
+void warn_file(Checker *k, FileScope *f); /* functions and `use` */
+
 /* ---- use.c ---- */
 FileScope *use_file(Checker *k, uint32_t source);
+FileScope *find_file(Checker *k, const FileScope *f, const char *path); /* what `use "path"` in f means, or NULL */
+/* The file of the library's std/ that defines the function or mask; NULL: none does. */
+const char *library_file(Checker *k, const FileScope *f, const char *name);
 
 #endif

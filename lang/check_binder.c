@@ -128,7 +128,9 @@ Value bound_value(const Env *e, const Bound *b, Node *node, Value where, Value b
 static Value where_of(const Env *inner, const Ast *a)
 {
     if (!a->where) return value_make(inner->k, node_bool(inner->k->c, true));
-    return value_convert(inner, elaborate(inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
+    Value v = value_convert(inner, elaborate(inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
+    note_condition(inner, a->where, v.node);
+    return v;
 }
 
 /* The one positional argument of a reduction, normaliser or scan; `sink` if it is allowed. */

@@ -211,7 +211,9 @@ static void missing_equations(Instance *in)
         if (t->equation) continue;
         t->poisoned = true;
         t->state = ENTITY_DONE;
-        if (t->role == ROLE_OUTPUT) report(c, E502, t->span, "output `%s` has no equation", t->name);
+        if (t->role == ROLE_OUTPUT)
+            diag_hint(c, report(c, E502, t->span, "output `%s` has no equation", t->name),
+                      "define it: `%s = ...`", t->name);
         else {
             Diag *d = report(c, E305, t->initials.at[0].statement->span,
                              "`%s` has a first state but no equation", t->name);

@@ -43,13 +43,17 @@ static bool positional(const Env *e, const Ast *a, unsigned least, unsigned most
     bool plain = true;
     for (uint32_t k = 0; k < a->args.n; k++) plain &= !a->args.at[k].name && !a->args.at[k].is_index;
     if (plain && a->args.n >= least && a->args.n <= most) return true;
-    if (!plain) fail(e, NULL, E105, a->span, "`%s` takes plain arguments", a->name);
+    static const char *const forms[] = {"", "x", "x, y", "x, lo, hi", "", "seed, a, b, c, d"};
+    Diag *d;
+    if (!plain)
+        fail(e, &d, E105, a->span, "`%s` takes plain arguments", a->name);
     else if (least == most)
-        fail(e, NULL, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, least,
-             least == 1 ? "" : "s", a->args.n);
-    else
-        fail(e, NULL, E105, a->span, "`%s` takes %u to %u arguments, not %u", a->name, least, most,
+        fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, least, least == 1 ? "" : "s",
              a->args.n);
+    else
+        fail(e, &d, E105, a->span, "`%s` takes %u to %u arguments, not %u", a->name, least, most, a->args.n);
+    diag_hint(e->k->c, d, "write `%s(%s)`", a->name,
+              strstr("size first last", a->name) ? "i" : forms[most > 5 ? 2 : most]);
     return false;
 }
 

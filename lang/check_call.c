@@ -18,12 +18,21 @@ bool may_enter(const Env *e, const void *what, Span span, const char *name)
     return false;
 }
 
+static void hint_form(const Env *e, Diag *d, const AstFunction *f)
+{
+    Text text = {.c = e->k->c};
+    for (uint32_t n = 0; n < f->args.n; n++)
+        text_add(&text, f->args.at[n].is_index ? "%s[%s]" : "%s%s", n ? ", " : "", f->args.at[n].name.name);
+    diag_note(e->k->c, d, f->name.span, "defined here");
+    diag_hint(e->k->c, d, "write `%s(%s)`", f->name.name, f->args.n ? text.at : "");
+}
+
 static Value wrong_count(const Env *e, const Ast *a, const AstFunction *f)
 {
     Diag *d;
     Value none = fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, f->args.n,
                       f->args.n == 1 ? "" : "s", a->args.n);
-    diag_note(e->k->c, d, f->name.span, "defined here");
+    hint_form(e, d, f);
     return none;
 }
 
@@ -56,8 +65,10 @@ static bool pass(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg 
 {
     if (to->is_index) return pass_index(e, s, to, from, a);
     if (from->is_index) {
-        fail(e, NULL, E105, from->span, "`%s` of `%s` is a value, not the name of an index", to->name.name,
+        Diag *d;
+        fail(e, &d, E105, from->span, "`%s` of `%s` is a value, not the name of an index", to->name.name,
              a->name);
+        diag_hint(e->k->c, d, "write it without the square brackets");
         return false;
     }
     Closure *made = closure_new(e->k, from->value, e->scope);
@@ -86,8 +97,12 @@ Value call_function(const Env *e, const Ast *a, const Global *g)
     bool good = true;
     for (uint32_t n = 0; n < f->args.n; n++) {
         const AstArg *arg = argument_for(f, a, n);
-        if (!arg)
-            return fail(e, NULL, E105, a->span, "`%s` of `%s` is missing", f->args.at[n].name.name, a->name);
+        if (!arg) {
+            Diag *d;
+            fail(e, &d, E105, a->span, "`%s` of `%s` is missing", f->args.at[n].name.name, a->name);
+            hint_form(e, d, f);
+            return value_none();
+        }
         good &= pass(e, s, &f->args.at[n], arg, a);
     }
     for (uint32_t n = 0; n < f->locals.n; n++) {

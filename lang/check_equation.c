@@ -77,6 +77,54 @@ static Type declared_type(const Entity *t, const AstType **said)
     return *said ? storage_type((*said)->type) : TYPE_REAL;
 }
 
+static bool is_over(const Entity *t, const Index *index)
+{
+    for (unsigned d = 0; d < t->n_dims; d++)
+        if (t->dims[d] == index) return true;
+    return false;
+}
+
+/* Is `index` bound, or given another place, by the brackets of this expression? */
+static bool takes_away(const Ast *a, const Index *index)
+{
+    for (uint32_t n = 0; n < a->binders.n; n++)
+        if (!strcmp(a->binders.at[n].name, index->name)) return true;
+    for (uint32_t n = 0; a->kind == AST_SUBSCRIPT && n < a->args.n; n++)
+        if (!strcmp(a->args.at[n].name, index->name)) return true;
+    return a->kind == AST_SUBSCRIPT && a->operands.n;
+}
+
+/* The first name in the text that depends on `index`, or NULL. */
+static const Ast *bringing(Scope *s, const Ast *a, const Index *index)
+{
+    if (!a) return NULL;
+    bool name = a->kind == AST_NAME || a->kind == AST_SUBSCRIPT, away = takes_away(a, index);
+    Symbol *symbol = name && !away ? scope_find(s, a->name) : NULL;
+    if (symbol && symbol->kind == SYMBOL_INDEX && symbol->index == index) return a;
+    if (symbol && symbol->kind == SYMBOL_ENTITY && is_over(symbol->entity, index)) return a;
+    if (away && a->kind != AST_SUBSCRIPT) return NULL;
+    const Ast *found = bringing(s, a->base, index);
+    if (!found) found = bringing(s, a->where, index);
+    for (uint32_t n = 0; n < a->operands.n && !found; n++) found = bringing(s, a->operands.at[n], index);
+    for (uint32_t n = 0; n < a->args.n && !found; n++) found = bringing(s, a->args.at[n].value, index);
+    return found;
+}
+
+/* What both sides are over, and what in the text brings in the index that one of them lacks. */
+static void note_sides(const Env *e, Diag *d, const Entity *t, const IndexSet *free, const Index *index)
+{
+    Compilation *c = e->k->c;
+    Index **list;
+    unsigned n = set_list(e->k, free, &list);
+    Text right = {.c = c}, left = {.c = c};
+    text_add(&left, "%s", "");
+    for (unsigned k = 0; k < n; k++) text_add(&right, "%s%s", k ? ", " : "", list[k]->name);
+    for (unsigned k = 0; k < t->n_dims; k++) text_add(&left, "%s%s", k ? ", " : "", t->dims[k]->name);
+    diag_note(c, d, (Span){0}, "the right side is over [%s], `%s` over [%s]", right.at, t->name, left.at);
+    const Ast *from = bringing(e->scope, t->equation->value, index);
+    if (from) diag_note(c, d, from->name_span, "`%s` brings in `%s`", from->name, index->name);
+}
+
 /* A right side that depends on what the left side lacks. */
 void entity_covers(const Env *e, Entity *t, const IndexSet *free)
 {
@@ -89,6 +137,7 @@ void entity_covers(const Env *e, Entity *t, const IndexSet *free)
         Diag *d;
         fail(e, &d, E107, t->equation->value->span,
              "the right side of `%s` depends on `%s`, which `%s` does not have", t->name, name, t->name);
+        note_sides(e, d, t, free, index_by_id(e->k, id));
         diag_hint(e->k->c, d, "reduce over it (`sum[%s](...)`), or add it to the left side%s", name,
                   t->declared ? " in the signature" : "");
         t->poisoned = true;
@@ -207,6 +256,7 @@ Value entity_right_side(const Env *e, Entity *t, const Ast *a)
     const char *outer = k->equation;
     k->equation = format(k->c, "%s%s", t->owner->prefix, t->name);
     Value v = elaborate(e, a);
+    if (v.node && v.node->type == TYPE_BOOL) note_condition(e, a, v.node);
     k->equation = outer;
     const AstType *said;
     Type type = declared_type(t, &said);

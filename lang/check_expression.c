@@ -13,8 +13,10 @@ static Value unknown_name(const Env *e, const Ast *a)
     Value none = fail(e, &d, E101, a->name_span,
                       function ? "`%s` is a function and needs its arguments" : "unknown name `%s`", a->name);
     if (!function) hint_name(e->k, d, e->scope, a->name, false);
+    if (function)
+        diag_hint(e->k->c, d, is_bracket(a->name) ? "write `%s[j](...)`" : "write `%s(...)`", a->name);
     if (!function && e->scope->function)
-        diag_note(e->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed",
+        diag_hint(e->k->c, d, "`%s` sees its arguments alone: what it uses has to be passed",
                   e->scope->function);
     return none;
 }
@@ -80,6 +82,8 @@ static Value elaborate_logic(const Env *e, const Ast *a)
     Value x = value_convert(e, elaborate(e, a->operands.at[0]), TYPE_BOOL, a->operands.at[0]->span, what);
     Value y = value_convert(e, elaborate(e, a->operands.at[1]), TYPE_BOOL, a->operands.at[1]->span, what);
     if (!x.node || !y.node) return value_none();
+    note_condition(e, a->operands.at[0], x.node);
+    note_condition(e, a->operands.at[1], y.node);
     Value v = {.node = node_binary(c, a->op == OP_AND ? N_AND : N_OR, x.node, y.node),
                .free = set_union(c, x.free, y.free)};
     Node *inside = y.inside;
@@ -96,6 +100,7 @@ static Value elaborate_if(const Env *e, const Ast *a)
     Compilation *c = e->k->c;
     const Ast *test = a->operands.at[0];
     Value t = value_convert(e, elaborate(e, test), TYPE_BOOL, test->span, "the condition of `if`");
+    note_condition(e, test, t.node);
     Value x = elaborate(e, a->operands.at[1]), y = elaborate(e, a->operands.at[2]);
     if (!value_unify(e, &x, &y, a->span, "the two sides of `if`") || !t.node) return value_none();
     Value v = {.free = set_union(c, t.free, set_union(c, x.free, y.free)), .inside = t.inside};
@@ -150,7 +155,7 @@ static Value block_of_position(const Env *e, const Ast *a, Index *block)
 {
     Checker *k = e->k;
     if (a->args.n != 1 || a->args.at[0].name || a->args.at[0].is_index)
-        return fail(e, NULL, E105, a->span, "`%s(x)` is the block of one position", a->name);
+        return fail(e, NULL, E105, a->span, "`%s(j)` is the block of one position", a->name);
     const Ast *arg = a->args.at[0].value;
     Value x = value_convert(e, elaborate(e, arg), TYPE_INT, arg->span, "a position");
     if (!x.node) return value_none();
@@ -173,6 +178,8 @@ static Value unknown_function(const Env *e, const Ast *a)
             e, &d, E102, a->name_span,
             s->kind == SYMBOL_INDEX ? "`%s` is an index but no block index" : "`%s` is no function", a->name);
         if (s->kind == SYMBOL_ENTITY) diag_hint(e->k->c, d, "subscripts stand in [ ]: `%s[...]`", a->name);
+        else if (s->kind != SYMBOL_INDEX) hint_name(e->k, d, e->scope, a->name, true);
+        if (s->kind == SYMBOL_INDEX) diag_hint(e->k->c, d, "declare it: `block %s of j by 64`", a->name);
         return none;
     }
     if (is_bracket(a->name)) {

@@ -23,8 +23,7 @@ static void unknown(Names *x, const Ast *a, const char *name, Span span, bool fu
     (void)a;
     Diag *d = report(x->k->c, E101, span, "unknown name `%s`", name);
     hint_name(x->k, d, &x->scope, name, false);
-    diag_note(x->k->c, d, (Span){0}, "`%s` sees its arguments alone: what it uses has to be passed",
-              x->f->name.name);
+    diag_hint(x->k->c, d, "`%s` sees its arguments alone: what it uses has to be passed", x->f->name.name);
 }
 
 static void check_list(Names *x, const Ast *a)

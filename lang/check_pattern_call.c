@@ -140,6 +140,7 @@ static void rename_index(Call *x, const AstArg *arg)
     call_error(x, &d, E103, arg->value->span,
                "`%s` of `%s` is an index, and is given one of the caller's by name", arg->name,
                x->callee->name.name);
+    if (d) diag_hint(x->e->k->c, d, "write `%s = y`, with the name of an index for y", arg->name);
 }
 
 static void unknown_argument(Call *x, const AstArg *arg)
@@ -205,7 +206,8 @@ static void same_extent(Call *x, Index *a, Index *b, const char *name)
     if (a == b || x->quiet) return;
     resolve_index(x->e->k, a);
     resolve_index(x->e->k, b);
-    add_condition(x->e->k, node_binary(c, N_EQ, node_size(c, a), node_size(c, b)), x->ast->span, E403,
+    Node *one = node_size(c, a), *other = node_size(c, b); /* in this order: operands are sorted by age */
+    add_condition(x->e->k, node_binary(c, N_EQ, one, other), x->ast->span, E403,
                   "`%s` and `%s` are one index `%s` of `%s` and must have one extent", a->name, b->name, name,
                   x->callee->name.name);
 }

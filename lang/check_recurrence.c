@@ -27,7 +27,12 @@ static void find_mentions(Instance *in, Entity *t, const Ast *a)
 
 /* ---- the index of a recurrence ---- */
 
-typedef struct Component { Instance *in; unsigned n; Entity **members; } Component;
+typedef struct Component {
+    Instance *in;
+    unsigned n;
+    Entity **members;
+} Component;
+enum { CYCLE_MAX = 200 /* equations among which a cycle is looked for, to show it */ };
 
 static bool member_of(const Component *g, const Entity *t)
 {
@@ -107,6 +112,36 @@ static Index *written_axis(Component *g)
     return axis;
 }
 
+static unsigned number_in(const Component *g, const Entity *t)
+{
+    unsigned n = 0;
+    while (n < g->n && g->members[n] != t) n++;
+    return n;
+}
+
+/* A shortest way from the first member back to it: `a` -> `b` -> `a`. */
+static const char *cycle_text(const Component *g)
+{
+    Compilation *c = g->in->k->c;
+    unsigned *queue = NEW_ARRAY(c, unsigned, g->n + 1), *next = NEW_ARRAY(c, unsigned, g->n + 1), n = 1;
+    for (unsigned m = 0; m < g->n; m++) next[m] = g->n; /* towards the first member; n: not reached */
+    queue[0] = 0;
+    for (unsigned at = 0; at < n; at++)
+        for (unsigned m = 0; m < g->n; m++)
+            for (uint32_t r = 0; next[m] == g->n && r < g->members[m]->mentions.n; r++) {
+                if (number_in(g, g->members[m]->mentions.at[r]) != queue[at]) continue;
+                next[m] = queue[at];
+                if (m) queue[n++] = m;
+            }
+    Text text = {.c = c};
+    text_add(&text, "`%s`", g->members[0]->name);
+    for (unsigned m = next[0], left = 12; m < g->n; m = m ? next[m] : g->n, left--) {
+        if (!left) return text_add(&text, " -> ..."), text.at;
+        text_add(&text, " -> `%s`", g->members[m]->name);
+    }
+    return text.at;
+}
+
 static Index *component_axis(Component *g, Axes *x)
 {
     Compilation *c = g->in->k->c;
@@ -121,6 +156,8 @@ static Index *component_axis(Component *g, Axes *x)
     if (!x->found.n) {
         d = report(c, E301, t->span, g->n == 1 ? "`%s` needs itself" : "`%s` and `%s` need each other",
                    t->name, g->members[g->n - 1]->name);
+        if (g->n > 1 && g->n <= CYCLE_MAX)
+            diag_note(c, d, (Span){0}, "the cycle of reads: %s", cycle_text(g));
         diag_hint(c, d, "a recurrence reads an earlier step: `%s[t] = ... %s[t - 1] ...`", t->name, t->name);
     } else {
         d = report(c, E302, t->span, "the recurrence of `%s` could run along `%s` or `%s`", t->name,

@@ -166,14 +166,8 @@ static void out_of_range(Safety *s, const Node *read, unsigned d, const Proof *p
     Diag *g = report(
         c, E201, read->span,
         "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and it is %s",
-        dim->name, read->tensor->name, dim->name, at, extent, p->range ? p->range : "not known");
-    if (p->hint) diag_hint(c, g, "%s", p->hint);
-    else
-        diag_hint(c, g,
-                  "put the read under a condition that keeps it in range (`where`, `if`), clamp the "
-                  "subscript, or give a default by "
-                  "`pad(%s[...], 0)`",
-                  read->tensor->name);
+        dim->name, read->tensor->name, dim->name, at, extent, p->range);
+    diag_hint(c, g, "%s", p->hint);
 }
 
 static void apply(Safety *s, Node *read, unsigned d, const Proof *p)

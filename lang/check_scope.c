@@ -78,6 +78,11 @@ static const char *const function_names[] = {
 
 void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions)
 {
+    const char *file = functions ? library_file(k, s->file, name) : NULL;
+    if (file) {
+        diag_hint(k->c, d, "it is in the library: `use \"%s\"`", file);
+        return;
+    }
     size_t n = strlen(name);
     Best b = {name, NULL, n < 3 ? 2 : n < 6 ? 3 : 4};
     for (uint32_t i = 0; !functions && i < s->symbols.n; i++) consider(&b, s->symbols.at[i].name);

@@ -122,6 +122,7 @@ Value elaborate_selection(const Env *e, const Ast *a)
     Value where = value_make(k, node_bool(c, true)), extra = where;
     if (a->where)
         where = value_convert(&inner, elaborate(&inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
+    if (a->where) note_condition(&inner, a->where, where.node);
     Value body = first_argument(&inner, a, s.op);
     if (!lists && s.n_args == 2) extra = limit(e, a, &b, s.op);
     if (!where.node || !body.node || !extra.node) return value_none();

@@ -75,9 +75,10 @@ Index *declare_index(Instance *in, const char *name, Span span)
 {
     Checker *k = in->k;
     if (k->c->next_index >= DECLARED_MAX) {
-        report(k->c, E118, span,
-               "`%s` has more than %d indices, those of the patterns that it calls included",
-               k->pattern->name, DECLARED_MAX);
+        if (!k->too_large)
+            report(k->c, E118, span,
+                   "`%s` has more than %d indices, those of the patterns that it calls included",
+                   k->pattern->name, DECLARED_MAX);
         k->too_large = true;
         return k->info[0].self;
     }
@@ -148,13 +149,14 @@ static void tensor_dims(Instance *in, Entity *t, const AstTensor *a)
     t->n_ambient = t->n_dims;
     for (uint32_t d = 0; d < a->dims.n; d++) {
         Index *index = dimension(in, a->dims.at[d]);
-        if (!index) { t->poisoned = true; return; }
+        if (!index || in->k->too_large) {
+            t->poisoned = true;
+            return;
+        }
         for (unsigned m = 0; m < t->n_dims; m++)
             if (t->dims[m] == index) {
-                report(c, E106, a->dims.at[d].span,
-                       "`%s` is twice a dimension of `%s`: declare another name for its positions, "
-                       "`index %s2 like %s`",
-                       index->name, t->name, index->name, index->name);
+                report(c, E106, a->dims.at[d].span, "`%s` is twice a dimension of `%s`", index->name,
+                       t->name);
                 t->poisoned = true;
                 return;
             }

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct DiagInfo { const char *name; Severity severity; } DiagInfo;
+typedef struct DiagInfo {
+    const char *name;
+    Severity severity;
+    const char *mend;
+} DiagInfo;
 static const DiagInfo diag_info[] = {
-#define DIAG(code, severity, summary) {#code, severity},
+#define DIAG(code, severity, summary, mend) {#code, severity, mend},
 #include "diag_list.h"
 #undef DIAG
 };
@@ -49,6 +53,8 @@ void diag_hint(Compilation *c, Diag *d, const char *fmt, ...)
 }
 
 const char *diag_code_name(DiagCode code) { return diag_info[code].name; }
+
+const char *diag_severity_name(Severity severity) { return severity_names[severity]; }
 
 static uint32_t line_start(const Source *s, uint32_t at)
 {
@@ -261,8 +267,17 @@ static int compare_places(const void *va, const void *vb)
     return a->number < b->number ? -1 : 1;
 }
 
+static void complete(Compilation *c, Diag *d)
+{
+    const char *mend = diag_info[d->code].mend;
+    for (uint32_t k = 0; k < d->notes.n; k++)
+        if (d->notes.at[k].hint) return;
+    if (*mend) diag_hint(c, d, "%s", mend);
+}
+
 const Diag **diag_sorted(Compilation *c)
 {
+    for (uint32_t i = 0; i < c->diags.n; i++) complete(c, c->diags.at[i]);
     Ordered *order = NEW_ARRAY(c, Ordered, c->diags.n + 1);
     const Diag **sorted = NEW_ARRAY(c, const Diag *, c->diags.n + 1);
     for (uint32_t i = 0; i < c->diags.n; i++) order[i] = (Ordered){c->diags.at[i], i};
@@ -279,7 +294,8 @@ const char *diag_render(Compilation *c, DiagFormat how)
     for (uint32_t i = 0; i < c->diags.n; i++) {
         if (how == DIAG_CARETS && i) text_add(&out, "\n");
         if (how == DIAG_CARETS) render_carets(&out, c, sorted[i]);
-        else render_lines(&out, c, sorted[i]);
+        if (how == DIAG_LINES) render_lines(&out, c, sorted[i]);
+        if (how == DIAG_JSON) diag_add_json(&out, c, sorted[i]), text_add(&out, "\n");
     }
     return out.at;
 }

@@ -15,6 +15,8 @@ typedef struct LangOptions {
     const Definition *definitions; /* parameters fixed for every pattern that has them */
     unsigned n_definitions;
     const char *pattern;        /* check only this one, or NULL for all */
+    bool warnings;              /* of the file itself: W001 ... */
+    bool warnings_are_errors;
     /* Reads a file for `use`; returns malloc'd text or NULL. NULL: the file system. */
     char *(*read)(void *context, const char *path, size_t *length);
     void *read_context;

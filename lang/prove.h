@@ -28,13 +28,14 @@ typedef struct Proof {
     bool used_facts;         /* the read must be guarded: PROVED_BY_FACTS, or PROVED_IF with facts besides */
     Node *condition;         /* PROVED_IF: bool over SIZE and PARAM; else NULL */
     const char *range;       /* NOT_PROVED: in words */
-    const char *hint;        /* NOT_PROVED: how to mend it; may be NULL */
+    const char *hint;        /* NOT_PROVED: how to mend it */
     const char *rule;        /* the rules that were used, e.g. "S1 S2 S6"; NULL if not proved */
 } Proof;
 /* 0 <= coordinate < extent ? */
 Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent);
 /* lo <= x < hi for arbitrary bounds (arguments of callees with declared ranges, recurrence steps: t' < t). */
 Proof prove_between(Compilation *c, const ProveScope *scope, Node *x, Node *lo, Node *hi);
+bool int_may_wrap(Compilation *c, const Node *n); /* could the int leave 64 bits, for any sizes and parameters? */
 /* Is the bool node true (1), false (0) or unknown (-1) over all its variables' ranges? For always-true
  * masks. */
 int prove_truth(Compilation *c, const ProveScope *scope, Node *test);

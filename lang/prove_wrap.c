@@ -152,3 +152,9 @@ bool may_wrap(Compilation *c, const Node *n)
     Wrap w = {.c = c, .budget = 400};
     return wraps_inside(&w, n);
 }
+
+bool int_may_wrap(Compilation *c, const Node *n)
+{
+    Wrap w = {.c = c, .budget = 400};
+    return interval_of(&w, n).wraps;
+}

@@ -76,13 +76,15 @@ static void add_global(Checker *k, FileScope *f, Global g, Span span, const char
     if (old && old->function == g.function && old->pattern == g.pattern) return;
     Diag *d;
     if (path)
-        d = report(k->c, E501, span, "`%s` of \"%s\" is defined %s", g.name, path,
-                   old ? "twice" : "by the language");
+        d = report(k->c, E501, span, "`%s` of \"%s\" is defined twice", g.name, path);
     else
         d = report(k->c, E501, span, old ? "`%s` is defined twice" : "`%s` is a function of the language",
                    g.name);
     if (old) diag_note(k->c, d, old->span, "the other one");
-    if (path && old) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
+    if (path) diag_note(k->c, d, g.span, "the one of \"%s\"", path);
+    diag_hint(k->c, d,
+              path ? "`use` brings in all names of a file: rename one of the two"
+                   : "functions, masks and patterns share one name space: choose another name");
 }
 
 static void own_globals(Checker *k, FileScope *f)
@@ -133,4 +135,20 @@ FileScope *use_file(Checker *k, uint32_t source)
     own_globals(k, f);
     for (uint32_t n = 0; n < f->file->uses.n; n++) take_file(k, f, &f->file->uses.at[n]);
     return f;
+}
+
+FileScope *find_file(Checker *k, const FileScope *f, const char *path)
+{
+    uint32_t source;
+    return lang_find_used(k->c, k->options, f->path, path, &source) ? use_file(k, source) : NULL;
+}
+
+const char *library_file(Checker *k, const FileScope *f, const char *name)
+{
+    static const char *const files[] = {"std/masks.attn", "std/functions.attn"};
+    for (size_t n = 0; n < sizeof files / sizeof *files; n++) {
+        FileScope *file = find_file(k, f, files[n]);
+        if (file && global_find(file, name)) return files[n];
+    }
+    return NULL;
 }

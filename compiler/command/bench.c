@@ -227,7 +227,7 @@ static int measure_file(Bench *b, const char *file)
 static void print_string(Compilation *c, const char *text)
 {
     Text out = {.c = c};
-    add_json_string(&out, text);
+    text_add_json(&out, text);
     fputs(out.at, stdout);
 }
 

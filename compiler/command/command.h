@@ -23,7 +23,8 @@ typedef struct Options {
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
-    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, in_place;
+    bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, no_warnings,
+        warnings_are_errors, in_place;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;
@@ -51,7 +52,6 @@ int pipeline_report(Pipeline *p, const Options *o);
 /* `attnc: text` on stderr; returns EXIT_INPUT. */
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* `text` as a JSON string; a number, `null` if it is NAN or infinite. */
-void add_json_string(Text *out, const char *text);
 void add_json_number(Text *out, const char *key, double value); /* `"key": value` */
 /* A text file, complete or not at all; one that is there keeps its permissions. path NULL or `-`: stdout. NULL or an
  * error. */

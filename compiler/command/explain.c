@@ -37,7 +37,7 @@ static void json_list(Text *out, const char *key, uint32_t n, const char *const 
     text_add(out, "\"%s\": [", key);
     for (uint32_t k = 0; k < n; k++) {
         if (k) text_add(out, ", ");
-        add_json_string(out, list[k]);
+        text_add_json(out, list[k]);
     }
     text_add(out, "]");
 }
@@ -53,11 +53,11 @@ static void json_numbers(Text *out, const char *const *keys, const double *value
 static void json_stage(Text *out, const ExplainStage *s)
 {
     text_add(out, "\n  {\"kind\": \"%s\", \"output\": ", stage_name(s->stage->kind));
-    add_json_string(out, s->name);
+    text_add_json(out, s->name);
     text_add(out, ", ");
     json_list(out, "fused", s->fused.n, s->fused.at);
     text_add(out, ", \"runs\": ");
-    add_json_string(out, s->runs);
+    text_add_json(out, s->runs);
     text_add(out, ", \"lanes\": %u, \"exact\": %s", s->lanes, s->exact ? "true" : "false");
     json_numbers(
         out,
@@ -88,9 +88,9 @@ static void json_equations(Show *x)
     for (uint32_t k = 0; k < x->plan->equations.n; k++) {
         const Equation *e = x->plan->equations.at[k];
         text_add(&x->out, "%s\n  {\"name\": ", k ? "," : "");
-        add_json_string(&x->out, e->tensor->name);
+        text_add_json(&x->out, e->tensor->name);
         text_add(&x->out, ", \"storing\": \"%s\", \"why\": ", storing_names[e->storing]);
-        add_json_string(&x->out, e->why);
+        text_add_json(&x->out, e->why);
         text_add(&x->out, "}");
     }
     text_add(&x->out, "]");
@@ -100,14 +100,14 @@ static void json_head(Show *x)
 {
     Text *out = &x->out;
     text_add(out, "{\"pattern\": ");
-    add_json_string(out, x->pattern->name);
+    text_add_json(out, x->pattern->name);
     text_add(out, ", \"dtype\": \"%s\", \"threads\": %lld,\n \"sizes\": {", x->o->f64 ? "f64" : "f32",
              (long long)x->o->threads);
     case_json_sizes(out, &x->call);
     text_add(out, "}, \"parameters\": {");
     case_json_params(out, &x->call);
     text_add(out, "},\n \"machine\": {\"cpu\": ");
-    add_json_string(out, x->host.cpu);
+    text_add_json(out, x->host.cpu);
     json_numbers(out,
                  (const char *const[]){"peak_gflops", "read_gbytes_per_second", "l1_bytes", "l2_bytes",
                                        "l3_bytes", NULL},
@@ -121,12 +121,8 @@ static void json_diagnostics(Show *x)
     text_add(&x->out, ",\n \"diagnostics\": [");
     const Diag **list = diag_sorted(x->c);
     for (uint32_t k = 0; k < x->c->diags.n; k++) {
-        unsigned line, column;
-        span_position(x->c, list[k]->span, &line, &column);
-        text_add(&x->out, "%s\n  {\"code\": \"%s\", \"line\": %u, \"column\": %u, \"text\": ", k ? "," : "",
-                 diag_code_name(list[k]->code), line, column);
-        add_json_string(&x->out, list[k]->text);
-        text_add(&x->out, "}");
+        text_add(&x->out, "%s\n  ", k ? "," : "");
+        diag_add_json(&x->out, x->c, list[k]);
     }
     text_add(&x->out, "]");
 }

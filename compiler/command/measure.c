@@ -122,7 +122,7 @@ static void print_json(const Measure *m)
     Figure list[16];
     unsigned n = figures(m, list);
     text_add(&out, "{\"pattern\": ");
-    add_json_string(&out, m->pattern->name);
+    text_add_json(&out, m->pattern->name);
     text_add(&out, ", \"target\": \"%s\", \"dtype\": \"%s\", \"threads\": %lld, \"sizes\": {",
              m->o->target == TARGET_CUDA ? "cuda" : "cpu", options_dtype(m->o), (long long)m->o->threads);
     case_json_sizes(&out, &m->call);

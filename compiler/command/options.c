@@ -12,7 +12,8 @@ enum {
 typedef enum Id {
     PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
     BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, STAGE, HEAD, QUERY, AT, HTML, IN_PLACE, STDIO
+    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, STAGE, HEAD, QUERY, AT, HTML, IN_PLACE, STDIO,
+    NO_WARNINGS, WARNING_ERRORS
 } Id;
 
 typedef struct Option {
@@ -42,6 +43,9 @@ static const Option table[] = {
     {DIAGNOSTICS, NULL, "--diagnostics", true, ALL | FMT},
     {PERFORMANCE, NULL, "--performance", false, CHECK | COMPILE},
     {REQUIRE_FAST, NULL, "--require-fast", false, COMPILE | RUN | BENCH},
+    {NO_WARNINGS, "-w", "--no-warnings", false, CHECK | COMPILE},
+    {WARNING_ERRORS, NULL, "--warnings-as-errors", false, CHECK | COMPILE},
+    {WARNING_ERRORS, NULL, "-Werror", false, CHECK | COMPILE},
     {BACKEND, NULL, "--backend", true, RUN},
     {THREADS, NULL, "--threads", true, RUN | BENCH | EXPLAIN},
     {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN | SHOW},
@@ -80,8 +84,8 @@ static const char *read_word(const Options *o, const char *name, const char *tex
 
 static const char *read_format(Options *o, const char *text)
 {
-    o->format = strcmp(text, "lines") ? DIAG_CARETS : DIAG_LINES;
-    return read_word(o, "--diagnostics", text, "lines carets");
+    o->format = !strcmp(text, "lines") ? DIAG_LINES : !strcmp(text, "json") ? DIAG_JSON : DIAG_CARETS;
+    return read_word(o, "--diagnostics", text, "lines json carets");
 }
 
 static const char *read_dtype(Options *o, const char *text)
@@ -145,6 +149,8 @@ static const char *apply(Options *o, const Option *option, const char *value)
     case REQUIRE_FAST: o->require_fast = true; return NULL;
     case IN_PLACE: o->in_place = true; return NULL;
     case STDIO: return NULL;
+    case NO_WARNINGS: o->no_warnings = true; return NULL;
+    case WARNING_ERRORS: o->warnings_are_errors = true; return NULL;
     case HELP: o->help = true; return NULL;
     }
     return NULL;
@@ -236,6 +242,8 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .debug = o->debug,
         .dump_after = o->dump_after,
         .time_passes = o->time_passes,
+        .warnings = (o->command & (CHECK | COMPILE)) && !o->no_warnings,
+        .warnings_are_errors = o->warnings_are_errors,
         .performance = o->performance,
         .require_fast = o->require_fast,
     };

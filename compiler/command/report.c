@@ -25,27 +25,29 @@ static void print_text(const Text *text)
     if (text->n) fwrite(text->at, 1, text->n, stderr);
 }
 
+/* An error without a place in a source. */
+static void complain_json(Compilation *c, const char *text)
+{
+    Text out = {.c = c};
+    text_add_json(&out, text);
+    fprintf(stderr,
+            "{\"code\": null, \"severity\": \"error\", \"message\": %s, \"notes\": [], \"hints\": []}\n",
+            out.at);
+}
+
 int pipeline_report(Pipeline *p, const Options *o)
 {
     if (p->c->diags.n) fputs(diag_render(p->c, o->format), stderr);
     print_text(&p->trace);
     if (p->times.n) fputs("--- time ---\n", stderr);
     print_text(&p->times);
-    if (p->error) complain("%s", p->error);
+    if (p->error && o->format == DIAG_JSON)
+        complain_json(p->c, p->error);
+    else if (p->error)
+        complain("%s", p->error);
     return p->status == PIPELINE_OK ? EXIT_FINE : EXIT_INPUT;
 }
 
-void add_json_string(Text *out, const char *text)
-{
-    text_add(out, "\"");
-    for (; *text; text++) {
-        if ((unsigned char)*text < ' ')
-            text_add(out, "\\u%04x", *text);
-        else
-            text_add(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
-    }
-    text_add(out, "\"");
-}
 
 void add_json_number(Text *out, const char *key, double value)
 {

@@ -55,7 +55,7 @@ static int without_mask(const Scene *s, Kind kind)
     Text out = {.c = s->c};
     if (kind == JSON) {
         text_add(&out, "{\"pattern\": ");
-        json_string(&out, s->pattern->name);
+        text_add_json(&out, s->pattern->name);
         text_add(&out, ", \"map\": null}");
     } else
         text_add(&out, "%s", words);
@@ -90,32 +90,32 @@ static void json_picture(const Picture *picture, Text *out)
 {
     const ShowPanel *p = &picture->panel;
     text_add(out, "\n  {\"title\": ");
-    json_string(out, picture->title ? picture->title : "");
+    text_add_json(out, picture->title ? picture->title : "");
     text_add(out, ", \"whole\": %s, ", picture->whole ? "true" : "false");
-    json_number(out, "rows", (double)p->rows);
+    add_json_number(out, "rows", (double)p->rows);
     text_add(out, ", ");
-    json_number(out, "columns", (double)p->columns);
+    add_json_number(out, "columns", (double)p->columns);
     text_add(out, ", ");
-    json_number(out, "visible_pairs", p->visible);
+    add_json_number(out, "visible_pairs", p->visible);
     text_add(out, ", ");
-    json_number(out, "empty_rows", p->empty_rows);
+    add_json_number(out, "empty_rows", p->empty_rows);
     text_add(out, ", \"boxes\": {");
-    json_number(out, "empty", p->boxes[HALVING_EMPTY]);
+    add_json_number(out, "empty", p->boxes[HALVING_EMPTY]);
     text_add(out, ", ");
-    json_number(out, "full", p->boxes[HALVING_FULL]);
+    add_json_number(out, "full", p->boxes[HALVING_FULL]);
     text_add(out, ", ");
-    json_number(out, "partial", p->boxes[HALVING_PARTIAL]);
+    add_json_number(out, "partial", p->boxes[HALVING_PARTIAL]);
     text_add(out, "}}");
 }
 
 void show_json(const Scene *s, Text *out)
 {
     text_add(out, "{\"pattern\": ");
-    json_string(out, s->pattern->name);
+    text_add_json(out, s->pattern->name);
     text_add(out, ", \"map\": ");
-    json_string(out, s->map->name);
+    text_add_json(out, s->map->name);
     text_add(out, ", \"masked\": %s, \"condition\": ", show_is_masked(s->map) ? "true" : "false");
-    json_string(out, scene_condition(s, s->map));
+    text_add_json(out, scene_condition(s, s->map));
     text_add(out, ",\n \"sizes\": {");
     case_json_sizes(out, &s->call);
     text_add(out, "}, \"parameters\": {");
@@ -123,12 +123,12 @@ void show_json(const Scene *s, Text *out)
     text_add(out, "},\n \"maps\": [");
     for (uint32_t k = 0; k < s->maps.n; k++) {
         text_add(out, "%s", k ? ", " : "");
-        json_string(out, s->maps.at[k].name);
+        text_add_json(out, s->maps.at[k].name);
     }
     text_add(out, "],\n ");
-    json_number(out, "visible_pairs", s->visible);
+    add_json_number(out, "visible_pairs", s->visible);
     text_add(out, ", ");
-    json_number(out, "pairs", s->points);
+    add_json_number(out, "pairs", s->points);
     text_add(out, ",\n \"pictures\": [");
     for (uint32_t k = 0; k < s->pictures.n; k++) {
         text_add(out, "%s", k ? "," : "");

@@ -29,7 +29,7 @@ typedef struct Page {
 static void add_string(Page *p, const char *text)
 {
     Text quoted = {.c = p->s->c};
-    json_string(&quoted, text);
+    text_add_json(&quoted, text);
     for (const char *at = quoted.at; *at; at++) text_add(p->out, *at == '<' ? "\\u003c" : "%c", *at);
 }
 

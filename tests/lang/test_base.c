@@ -146,6 +146,7 @@ Test(base, diagnostics_come_in_the_order_of_their_places)
     cr_assert_str_eq(diag_render(&c, DIAG_LINES),
                      "a.attn:1:1: error[E001]: first\n"
                      "a.attn:1:1: error[E003]: second 2\n"
+                     "a.attn:1:1: hint: numbers are decimal: `12`, `0.5`, `1.0`, `1e-5`\n"
                      "a.attn:2:1: error[E002]: third\n"
                      "b.attn:1:1: note: elsewhere\n"
                      "a.attn:2:1: note: nowhere\n"

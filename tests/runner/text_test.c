@@ -149,7 +149,8 @@ static void check(TextTest *t, uint32_t source, Text *print)
     LangOptions options = {.include = include,
                            .definitions = t->definitions.at,
                            .n_definitions = t->definitions.n,
-                           .pattern = t->pattern};
+                           .pattern = t->pattern,
+                           .warnings = !strncmp(base_name(t->path), "warning-", 8)};
     const Program *program = lang_check(t->c, source, &options);
     if (program && t->mode == MODE_PROGRAM) program_print(print, program);
     for (uint32_t k = 0; program && t->mode > MODE_PROGRAM && k < program->patterns.n; k++)
