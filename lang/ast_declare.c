@@ -105,7 +105,9 @@ AstStatement ast_block(Parser *p, Span span, AstName name, AstName of, bool into
 
 /* Comments */
 
-typedef struct Line { uint32_t from, to; } Line; /* without blanks at its beginning */
+typedef struct Line { uint32_t from, to; } Line; /* without blanks around it */
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
 /* The line in front of the one that begins at `start`. */
 static bool line_above(const Source *s, uint32_t *start, Line *line)
@@ -115,7 +117,7 @@ static bool line_above(const Source *s, uint32_t *start, Line *line)
     while (from > 0 && s->text[from - 1] != '\n') from--;
     *start = from;
     while (from < to && (s->text[from] == ' ' || s->text[from] == '\t')) from++;
-    if (to > from && s->text[to - 1] == '\r') to--;
+    while (to > from && is_blank(s->text[to - 1])) to--;
     *line = (Line){from, to};
     return from < to && s->text[from] == '#';
 }

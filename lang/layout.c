@@ -136,8 +136,11 @@ static LayoutSegment statement_segment(const Layout *l, uint32_t k)
 {
     uint32_t to = statement_end(l, k), base = statement_base(l, k, to);
     LayoutKind how = kind(l, k) == T_CARRY ? LAYOUT_LIST : LAYOUT_EXPRESSION;
+    LayoutSegment g = {how, k, to, base, LAYOUT_STEP, 0, 0};
     bool equation = base > k && kind(l, base - 1) == T_ASSIGN;
-    return (LayoutSegment){how, k, to, base, LAYOUT_STEP, equation ? base - 1 : 0, 0};
+    for (uint32_t n = k; n < base; n++) equation = equation && !layout_must_break(&l->s, &g, n);
+    if (equation) g.assign = base - 1;
+    return g;
 }
 
 /* ---- `=` of equations in a row ---- */

@@ -73,6 +73,11 @@ PAIRS = [
         "        z[i] -> y[i]  # y\n{  # body\n    y = x *  # times"
         "\n        # the other\n        (z +  # plus\n         w)\n}\n",
     ),
+    # a left side on two lines takes no part in a row
+    (
+        "pattern p()\n x[i, j] -> y[i, j]\n{\ny[i, # a\n j]   = z\nz     = x\n}",
+        "pattern p()\n    x[i, j] -> y[i, j]\n{\n    y[i,  # a\n      j] = z\n    z = x\n}\n",
+    ),
     # breaks that were written stay where they are good ones
     (
         "fn f(a, b) = if a then\n b else\nif b then a\n + b\n else\n a * (\n b)\n",
