@@ -144,7 +144,7 @@ static const AttnCudaKernel *print_kernels(Printer *p)
         print_phase(p, phase, name);
         kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
         if (phase->tile)
-            kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(phase->tile), 0};
+            kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(p, phase->tile), 0};
     }
     return kernels;
 }

@@ -144,6 +144,6 @@ void print_head(Printer *p, const Index *variable, Span span); /* heads that fol
 /* ---- print_tile.c ---- */
 enum { TILE_THREADS = 128 };
 void print_tile_body(Printer *p, const Phase *phase);
-unsigned print_tile_shared(const Tile *t); /* bytes of shared memory of a block */
+unsigned print_tile_shared(Printer *p, const Tile *t); /* bytes of shared memory of a block */
 
 #endif

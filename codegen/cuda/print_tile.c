@@ -16,7 +16,7 @@
 #include "compiler/graph.h"
 #include "compiler/walk.h"
 
-enum { IN_REGISTERS = 128 }; /* features of a query, at most */
+enum { IN_REGISTERS = 128 /* features of a query, at most */, ROW_LONG = 6 /* operations of its place */ };
 
 /* Names in the kernel. */
 typedef struct TilePrinter {
@@ -47,7 +47,18 @@ static unsigned tiles_bytes(const Tile *t)
 /* Coordinates of keys, for two tiles. */
 static unsigned list_bytes(const Tile *t) { return t->n_keys > 1 ? 2 * t->n_keys * t->keys * 4 : 0; }
 
-unsigned print_tile_shared(const Tile *t) { return query_bytes(t) + tiles_bytes(t) + list_bytes(t); }
+/* Too much code to have it once for every element. */
+static bool is_long(Printer *p, const Node *n)
+{
+    enum { LONG = 24 };
+    return node_count(p->c, n) > LONG;
+}
+
+unsigned print_tile_shared(Printer *p, const Tile *t)
+{
+    unsigned scores = !t->scale && is_long(p, t->score) ? t->keys / 2 * 512 : 0;
+    return query_bytes(t) + tiles_bytes(t) + list_bytes(t) + scores;
+}
 
 /* ---- text ---- */
 
@@ -110,13 +121,13 @@ static bool has_query(const TilePrinter *x, const Node *n)
 /* Declares those of query number `r` of the block that `n` needs (NULL: all). A warp has a box of its own. */
 static void print_queries_at(TilePrinter *x, const Node *n, const char *r, bool clamp)
 {
-    static const char *const two[] = {"r / 32 * 4 + r % 16 / 4", "r / 16 % 2 * 4 + r % 4"}, *const three[] = {
-                                                                                                "r / 16",
-                                                                                                "r / 4 % 4",
-                                                                                                "r % 4"};
+    static const char *const two[] = {"number / 32 * 4 + number % 16 / 4",
+                                      "number / 16 % 2 * 4 + number % 4"};
+    static const char *const three[] = {"number / 16", "number / 4 % 4", "number % 4"};
     const Tile *t = x->t;
     Printer *p = x->p;
-    if (t->n_queries > 1 && (!n || has_query(x, n))) LINES(p, "const unsigned r = %s;", r);
+    bool needed = t->n_queries > 1 && (!n || has_query(x, n));
+    if (needed && strcmp(r, "number")) LINES(p, "const unsigned number = %s;", r);
     for (unsigned k = 0; k < t->n_queries; k++) {
         if (n && !node_depends_on(n, t->query[k])) continue;
         const char *at = t->n_queries == 1 ? r : t->n_queries == 2 ? two[k] : three[k];
@@ -221,6 +232,9 @@ static void print_stage(TilePrinter *x, Stage s)
         print_keys_at(x, format(p->c, "%s + number", x->next));
     print_row_start(x, s, "return ", ";");
     LINES(p, "};");
+    unsigned work = 0;
+    for (unsigned k = 0; k < s.read->n_args; k++) work += node_count(p->c, s.read->args[k]);
+    if (work > ROW_LONG) s.shape = format(p->c, "%s, 1", s.shape);
     print_stage_head(x, s);
     text_add(p->out, "%s_row);\n", b->access);
 }
@@ -233,15 +247,17 @@ static void print_chunks(TilePrinter *x, const Tensor *t)
 
 /* ---- scores ---- */
 
-/* Every element of the scores of a tile. */
-static void print_elements_open(TilePrinter *x, const Node *n)
+/* Loops over the elements of a thread: 2 rows, KEYS / 4 keys. */
+static void print_elements_open(TilePrinter *x, const Node *n, bool roll)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
     bool clamp = reads(p, n);
-    LINES(p, "#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) {\n"
-             "const int key = lane %% 4 * 2 + x / 4 * 8 + x %% 2;");
-    print_queries_at(x, n, "warp * 16 + lane / 4 + x / 2 % 2 * 8", clamp);
+    const char *unroll = roll ? "#pragma unroll 1" : "#pragma unroll";
+    LINES(p, "%s\nfor (int r = 0; r < 2; r++) {", unroll);
+    print_queries_at(x, n, "warp * 16 + lane / 4 + r * 8", clamp);
+    LINES(p, "%s\nfor (int n = 0; n < KEYS / 4; n++) {\nconst int key = n / 2 * 8 + lane %% 4 * 2 + n %% 2;",
+          unroll);
     for (unsigned k = 0; k < t->n_keys; k++) {
         if (!node_depends_on(n, t->key[k])) continue;
         if (x->boxes)
@@ -260,10 +276,22 @@ static void print_scores(TilePrinter *x)
     LINES(p, "float s[KEYS / 8][4] = {};\nadd_products<KEYS, D>(s, %s, k_now, %s);",
           kept ? "q" : "q_tile + q_lane", x->boxes ? "live" : "~0u");
     if (x->t->scale) return;
-    print_elements_open(x, x->t->score);
-    LINES(p, "float &score = s[x / 4][x %% 4];");
-    print_value(p, "score = ", x->t->score, "float", ";");
-    LINES(p, "}");
+    if (!is_long(p, x->t->score)) {
+        print_elements_open(x, x->t->score, false);
+        LINES(p, "float &score = s[n / 2][2 * r + n %% 2];");
+        print_value(p, "score = ", x->t->score, "float", ";");
+        LINES(p, "}\n}");
+        return;
+    }
+    LINES(p,
+          "// One after the other, from shared memory.\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++)\n"
+          "    store_shared(s_own + x * 512, __float_as_uint(s[x / 4][x %% 4]));");
+    print_elements_open(x, x->t->score, true);
+    LINES(p, "const unsigned at = s_own + (n / 2 * 4 + 2 * r + n %% 2) * 512;\n"
+             "const float score = __uint_as_float(load_shared(at));");
+    print_value(p, "store_shared(at, __float_as_uint(", x->t->score, "float", "));");
+    LINES(p, "}\n}\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) s[x / 4][x %% 4] = "
+             "__uint_as_float(load_shared(s_own + x * 512));");
 }
 
 /* Which elements are hidden, as bits. */
@@ -274,12 +302,13 @@ static void print_mask(TilePrinter *x)
           "unsigned hidden = 0;\nconst bool full = %sleft >= KEYS;\nif (!full) {\n"
           "__syncwarp(); // so that full tiles jump",
           x->masks ? "!partial && " : "");
-    print_elements_open(x, x->t->where);
+    print_elements_open(x, x->t->where, is_long(p, x->t->where) || reads(p, x->t->where));
     if (x->masks)
-        print_value(p, "if (!(key < left && ", x->t->where, NULL, ")) hidden |= 1u << x;");
+        print_value(p, "if (!(key < left && ", x->t->where, NULL,
+                    ")) hidden |= 1u << (n / 2 * 4 + 2 * r + n % 2);");
     else
-        LINES(p, "if (key >= left) hidden |= 1u << x;");
-    LINES(p, "}%s\n}", x->masks ? "\nspoilable |= partial;" : "");
+        LINES(p, "if (key >= left) hidden |= 1u << (n / 2 * 4 + 2 * r + n %% 2);");
+    LINES(p, "}\n}%s\n}", x->masks ? "\nspoilable |= partial;" : "");
 }
 
 static void print_hide(TilePrinter *x)
@@ -466,6 +495,9 @@ static void print_constants(TilePrinter *x)
           "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u;\n"
           "const unsigned v_tile = k_tile + 2 * tile_bytes<KEYS, D>;",
           query_bytes(t));
+    if (!t->scale && is_long(p, t->score))
+        LINES(p, "const unsigned s_own = q_tile + %u + threadIdx.x * 4;",
+              query_bytes(t) + tiles_bytes(t) + list_bytes(t));
     if (x->boxes) LINES(p, "const unsigned list = q_tile + %u;", query_bytes(t) + tiles_bytes(t));
     if (x->masks)
         LINES(p, "const unsigned w_tile = q_tile%s;",
@@ -511,13 +543,13 @@ static void print_queries(TilePrinter *x)
 static void name_all(TilePrinter *x)
 {
     static const char *const own[] = {
-        "D",      "E",     "KEYS",   "shared",      "q_tile",   "k_tile",  "v_tile",    "w_tile",  "warp",
-        "lane",   "q",     "s",      "x",           "n",        "r",       "key",       "score",   "top",
-        "sum",    "total", "scale",  "score_scale", "some",     "hides",   "partial",   "due",     "buffer",
-        "rows",   "left",  "k_now",  "v_now",       "hidden",   "careful", "spoilable", "visible", "weight",
-        "words",  "row",   "column", "max",         "greatest", "q_lane",  "slack",     "k_lane",  "v_lane",
-        "w",      "k",     "v",      "y",           "inverse",  "list",    "list_now",  "live",    "at",
-        "number", "from",  "to",     "full"};
+        "D",      "E",      "KEYS",   "shared",      "q_tile",   "k_tile",  "v_tile",    "w_tile",   "warp",
+        "lane",   "q",      "s",      "x",           "n",        "r",       "key",       "score",    "top",
+        "sum",    "total",  "scale",  "score_scale", "some",     "hides",   "partial",   "due",      "buffer",
+        "rows",   "left",   "k_now",  "v_now",       "hidden",   "careful", "spoilable", "visible",  "weight",
+        "words",  "row",    "column", "max",         "greatest", "q_lane",  "s_own",     "slack",    "k_lane",
+        "v_lane", "w",      "k",      "v",           "y",        "inverse", "list",      "list_now", "live",
+        "at",     "number", "from",   "to",          "full"};
     Printer *p = x->p;
     const Tile *t = x->t;
     for (size_t k = 0; k < sizeof own / sizeof *own; k++) name_new(p->c, &p->own, own[k]);
@@ -558,6 +590,8 @@ void print_tile_body(Printer *p, const Phase *phase)
     print_task_indices(p, phase, "blockIdx.x", "gridDim.x");
     Node *roots[] = {t->score, t->scale, t->where, t->value, t->sink};
     print_invariants_of(p, sizeof roots / sizeof *roots, roots);
+    print_invariants(p, &t->range, true, (Span){0});
+    print_invariants(p, &t->judge, true, (Span){0});
     print_range(&x);
     for (unsigned k = 0; k < t->n_queries; k++) bind(p, t->query[k], x.i[k]);
     for (unsigned k = 0; k < t->n_keys; k++) bind(p, t->key[k], x.j[k]);

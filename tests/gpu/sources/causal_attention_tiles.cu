@@ -88,12 +88,12 @@ template <int RANK> __device__ inline bool in_chunks(const void *data, const int
 }
 // Copies `rows` rows of `columns` numbers to a tile, zeros around them: by cp.async where they lie in chunks.
 // row(r): where row r begins, also beyond the last; neighbours in it are `stride` numbers apart.
-template <int ROWS, int COLUMNS, typename Row>
+template <int ROWS, int COLUMNS, int UNROLL = 16, typename Row>
 __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, Row row)
 {
     constexpr int X = COLUMNS / 8;
     if (chunks) {
-#pragma unroll
+#pragma unroll UNROLL
         for (int k = 0; k < ROWS * X; k += 128) {
             const int r = (k + threadIdx.x) / X, x = (k + threadIdx.x) % X;
             if (ROWS * X % 128 && r >= ROWS) break;
@@ -517,11 +517,14 @@ causal_attention_pairwise_o(const causal_attention_args args)
                     if (!full) {
                         __syncwarp(); // so that full tiles jump
 #pragma unroll
-                        for (int x = 0; x < KEYS / 2; x++) {
-                            const int key = lane % 4 * 2 + x / 4 * 8 + x % 2;
-                            const int64 i = i_begin + warp * 16 + lane / 4 + x / 2 % 2 * 8;
-                            const int64 j = first + key;
-                            if (!(key < left && (j <= size_j + i - size_i))) hidden |= 1u << x;
+                        for (int r = 0; r < 2; r++) {
+                            const int64 i = i_begin + warp * 16 + lane / 4 + r * 8;
+#pragma unroll
+                            for (int n = 0; n < KEYS / 4; n++) {
+                                const int key = n / 2 * 8 + lane % 4 * 2 + n % 2;
+                                const int64 j = first + key;
+                                if (!(key < left && (j <= size_j + i - size_i))) hidden |= 1u << (n / 2 * 4 + 2 * r + n % 2);
+                            }
                         }
                         spoilable |= partial;
                     }
