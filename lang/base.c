@@ -46,6 +46,19 @@ void compilation_free(Compilation *c)
     *c = (Compilation){0};
 }
 
+static uint32_t *count_lines(Compilation *c, const char *text, uint32_t length)
+{
+    uint32_t *lines = NEW_ARRAY(c, uint32_t, length / SOURCE_STRIDE + 1), n = 0;
+    for (const char *at = text, *end = text + length; (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        lines[(at - text) / SOURCE_STRIDE]++;
+    for (uint32_t k = 0; k <= length / SOURCE_STRIDE; k++) {
+        uint32_t here = lines[k];
+        lines[k] = n;
+        n += here;
+    }
+    return lines;
+}
+
 uint32_t compilation_add_source(Compilation *c, const char *path, const char *text, size_t length)
 {
     size_t path_length = strlen(path);
@@ -56,7 +69,9 @@ uint32_t compilation_add_source(Compilation *c, const char *path, const char *te
         own = arena_alloc(c, length + 1);
         if (length) memcpy(own, text, length);
     }
-    PUSH(c, &c->sources, (Source){own_path, own ? own : "", own ? (uint32_t)length : 0, !own});
+    Source s = {own_path, own ? own : "", own ? (uint32_t)length : 0, !own, NULL};
+    s.lines = count_lines(c, s.text, s.length);
+    PUSH(c, &c->sources, s);
     return c->sources.n - 1;
 }
 

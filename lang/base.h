@@ -17,8 +17,9 @@ typedef struct Source {
     const char *text; /* ends with a zero byte that is not counted */
     uint32_t length;
     bool too_large; /* more than SOURCE_MAX bytes: not kept, ast_parse reports it */
+    uint32_t *lines; /* [k]: line breaks before byte k * SOURCE_STRIDE */
 } Source;
-enum { SOURCE_MAX = 16 << 20 };
+enum { SOURCE_MAX = 16 << 20, SOURCE_STRIDE = 4096 };
 
 #define VEC(T) struct { T *at; uint32_t n, capacity; }
 #define PUSH(c, vec, ...) \

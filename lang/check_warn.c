@@ -125,7 +125,7 @@ static void warn_equations(Warner *w)
         AstName name = w->by_name.at[n]->name;
         if (w->reached[n] || name.name == told || let_off(name.name)) continue;
         told = name.name;
-        report(c, W001, name.span, "no output needs `%s`", name.name);
+        diag(c, W001, name.span, "no output needs `%s`", name.name);
     }
 }
 
@@ -175,8 +175,7 @@ static bool in_signature(const AstTensors *list, const char *name)
 
 static void warn_unused(Warner *w, DiagCode code, AstName name, const char *fmt)
 {
-    if (!let_off(name.name) && !has_name(&w->used, name.name))
-        report(w->k->c, code, name.span, fmt, name.name);
+    if (!let_off(name.name) && !has_name(&w->used, name.name)) diag(w->k->c, code, name.span, fmt, name.name);
 }
 
 static void warn_declared(Warner *w)
@@ -248,8 +247,8 @@ static void warn_conditions(Checker *k)
     for (uint32_t n = 0; n < k->decided.n; n++) {
         const Decided *d = &k->decided.at[n];
         if (d->truth < 0 || within_other(k, d)) continue;
-        if (d->truth == 1) report(k->c, W005, d->ast->span, "this condition always holds");
-        if (d->truth == 0) report(k->c, W006, d->ast->span, "this condition never holds");
+        if (d->truth == 1) diag(k->c, W005, d->ast->span, "this condition always holds");
+        if (d->truth == 0) diag(k->c, W006, d->ast->span, "this condition never holds");
     }
 }
 
@@ -260,6 +259,7 @@ typedef struct Alike {
     AstName name;
 } Alike;
 typedef VEC(Alike) Alikes;
+enum { ALIKE_MAX = 64 /* names that look like one and are told */ };
 
 /* The same for names that differ in l, I and 1 and, from two characters on, in O and 0 or in case alone. */
 static const char *look_of(Compilation *c, const char *name)
@@ -310,11 +310,11 @@ static void warn_looks(Warner *w)
     if (all.n) qsort(all.at, all.n, sizeof *all.at, compare_looks);
     for (uint32_t n = 1, first = 0; n < all.n; n++) {
         const Alike *a = &all.at[first], *b = &all.at[n];
-        bool known = false; /* once for every name that looks like the first one */
+        bool known = n > first + ALIKE_MAX; /* once for every name that looks like the first one */
         if (strcmp(a->key, b->key)) first = n;
         for (uint32_t m = first; m < n && !known; m++) known = all.at[m].name.name == b->name.name;
         if (first == n || known) continue;
-        Diag *d = report(c, W007, b->name.span, "`%s` and `%s` look alike", b->name.name, a->name.name);
+        Diag *d = diag(c, W007, b->name.span, "`%s` and `%s` look alike", b->name.name, a->name.name);
         diag_note(c, d, a->name.span, "the other one");
     }
 }
@@ -340,7 +340,7 @@ static void warn_function(Checker *k, const AstFunction *f)
     for (uint32_t n = 0; n < f->args.n + f->locals.n; n++) {
         AstName name = n < f->args.n ? f->args.at[n].name : f->locals.at[n - f->args.n].name;
         if (!let_off(name.name) && !has_name(&used, name.name))
-            report(k->c, W008, name.span, "`%s` does not use `%s`", f->name.name, name.name);
+            diag(k->c, W008, name.span, "`%s` does not use `%s`", f->name.name, name.name);
     }
 }
 
@@ -368,6 +368,6 @@ void warn_file(Checker *k, FileScope *f)
         bool any = !other;
         for (uint32_t m = 0; other && m < other->globals.n; m++)
             any |= other->globals.at[m].home == other && has_name(&used, other->globals.at[m].name);
-        if (!any) report(k->c, W009, path->span, "nothing of \"%s\" is used", path->name);
+        if (!any) diag(k->c, W009, path->span, "nothing of \"%s\" is used", path->name);
     }
 }

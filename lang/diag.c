@@ -84,8 +84,10 @@ void span_position(const Compilation *c, Span span, unsigned *line, unsigned *co
     if (span.source >= c->sources.n) return;
     const Source *s = &c->sources.at[span.source];
     span = clip(s, span);
-    for (const char *at = s->text, *end = s->text + span.from; (at = memchr(at, '\n', (size_t)(end - at)));
-         at++)
+    uint32_t stride = span.from / SOURCE_STRIDE;
+    *line += s->lines[stride];
+    for (const char *at = s->text + stride * SOURCE_STRIDE, *end = s->text + span.from;
+         (at = memchr(at, '\n', (size_t)(end - at))); at++)
         (*line)++;
     *column = span.from - line_start(s, span.from) + 1;
 }
