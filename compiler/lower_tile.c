@@ -11,7 +11,10 @@
 
 #include <math.h>
 
-enum { BLOCK_QUERIES = 64 /* 8 x 8, 4 x 4 x 4 */, BLOCK_KEYS = 64, MOST_FEATURES = 256, WIDE = 128 };
+enum { BLOCK_QUERIES = 64 /* 8 x 8, 4 x 4 x 4 */, BLOCK_KEYS = 64, MOST_FEATURES = 256 };
+/* Features beyond which a tile has half and a quarter of the keys: a block has 99 KiB of shared memory on
+ * sm_86 and sm_89, a thread 255 registers. */
+enum { WIDE = 128, WIDEST = 448 /* of keys and values together */ };
 
 typedef struct Tiling {
     Lower *l;
@@ -427,7 +430,9 @@ bool lower_tiles(Lower *l, const Stage *stage)
     l->span = stage->equation->tensor->span;
     l->plain = obstacle(&x);
     if (l->plain) return false;
-    t->keys = t->d > WIDE || t->e > WIDE ? BLOCK_KEYS / 2 : BLOCK_KEYS;
+    t->keys = t->d + t->e > WIDEST         ? BLOCK_KEYS / 4
+              : t->d > WIDE || t->e > WIDE ? BLOCK_KEYS / 2
+                                           : BLOCK_KEYS;
     t->n_keys = x.sum->n_vars;
     for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x.sum->vars[k];
     x.riders = find_riders(l, stage, x.sum, x.n_outer, x.outer);

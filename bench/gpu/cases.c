@@ -16,7 +16,7 @@ static uint64_t neighborhood_13(const CounterCase *c) { return (uint64_t)c->n * 
 const CounterCase counter_cases[] = {
     {"full, d = 64", "score/full.attn", {0}, 64, 1, 512, all, 1, 6, 1.05, 2},
     {"full, d = 128", "score/full.attn", {0}, 128, 1, 512, all, 1, 4, 1.05, 1},
-    {"full, d = 256", "score/full.attn", {0}, 256, 1, 128, all, 1, 5, 0, 1},
+    {"full, d = 256", "score/full.attn", {0}, 256, 1, 128, all, 1, 6, 0, 1},
     {"causal, d = 64", "mask/causal.attn", {0}, 64, 1, 512, causal, 0, 6, 1.05, 2},
     {"causal, d = 128", "mask/causal.attn", {0}, 128, 1, 512, causal, 0, 4, 1.05, 1},
     {"causal, 4096", "mask/causal.attn", {0}, 16, 1, 4096, causal, 1.05, 0, 0, 2},
