@@ -230,7 +230,9 @@ bool bucket_find(Lower *l, Node *sum, Index *query, unsigned n_outer, Index **ou
 
 Node *bucket_strips(const Bucket *b)
 {
-    return more(b, op(b, N_FLOORDIV, size(b, b->query), number(b, least_lanes(b))), 1);
+    Node *queries = size(b, b->query);
+    Node *most = more(b, op(b, N_FLOORDIV, queries, number(b, least_lanes(b))), 1);
+    return node_if(b->l->c, op(b, N_EQ, queries, number(b, 0)), queries, most);
 }
 
 static void put(const Bucket *b, Tensor *t, Node *first, Node *second, Node *value)
