@@ -14,6 +14,8 @@ static void begin_pattern(Checker *k, const AstPattern *ast)
     c->next_index = 0;
     memset(k->info, 0, sizeof k->info);
     k->decided.n = k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = 0;
+    k->tensor_names = (NameTable){0};
+    k->n_named = 0;
     k->depth = k->work = k->component = k->n_components = 0;
     k->too_large = false;
     k->equation = NULL;

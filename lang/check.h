@@ -9,6 +9,7 @@
 #define ATTN_LANG_CHECK_H
 
 #include "lang.h"
+#include "names.h"
 #include "prove.h"
 
 typedef struct Checker Checker;
@@ -49,6 +50,7 @@ typedef struct Symbol {
 } Symbol;
 struct Scope {
     VEC(Symbol) symbols;
+    NameTable numbers;    /* of the symbols, where scope_add has added all of them */
     FileScope *file;      /* functions and patterns */
     Instance *instance;   /* of the pattern; NULL in a function */
     const char *function; /* name of the function, or NULL */
@@ -63,7 +65,7 @@ typedef struct Global {
     FileScope *home;
     Span span;
 } Global;
-struct FileScope { const AstFile *file; const char *path; VEC(Global) globals; };
+struct FileScope { const AstFile *file; const char *path; VEC(Global) globals; NameTable numbers; };
 
 /* What the checker knows of an index besides program.h. */
 typedef struct IndexInfo {
@@ -148,7 +150,9 @@ struct Checker {
     IndexInfo info[MAX_INDICES];
     VEC(Instance *) instances;
     VEC(Entity *) entities;          /* outputs and equations of all instances */
-    VEC(Tensor *) tensors;           /* every equation made so far */
+    VEC(Tensor *) tensors;           /* every equation made so far, */
+    NameTable tensor_names;          /* and those of its first n_named */
+    uint32_t n_named;
     VEC(Aux) aux;
     VEC(Map *) maps;
     VEC(Decided) decided;

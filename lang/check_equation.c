@@ -13,11 +13,14 @@ unsigned set_list(Checker *k, const IndexSet *s, Index ***list)
     return n;
 }
 
-static bool name_taken(const Checker *k, const char *name)
+static const char *interned(Checker *k, const char *name) { return intern(k->c, name, strlen(name)); }
+
+static bool name_taken(Checker *k, const char *name)
 {
-    for (uint32_t n = 0; n < k->tensors.n; n++)
-        if (!strcmp(k->tensors.at[n]->name, name)) return true;
-    return false;
+    for (; k->n_named < k->tensors.n; k->n_named++)
+        names_put(k->c, &k->tensor_names, interned(k, k->tensors.at[k->n_named]->name), k->n_named);
+    int64_t number = names_get(&k->tensor_names, interned(k, name));
+    return number != NO_NUMBER && !strcmp(k->tensors.at[number]->name, name); /* else it has another by now */
 }
 
 static const char *unique_name(Checker *k, const char *name)
@@ -27,6 +30,14 @@ static const char *unique_name(Checker *k, const char *name)
         const char *numbered = format(k->c, "%s%u", name, n);
         if (!name_taken(k, numbered)) return numbered;
     }
+}
+
+static void rename_tensor(Checker *k, Tensor *t, const char *name)
+{
+    const char *unique = unique_name(k, name);
+    int64_t number = names_get(&k->tensor_names, interned(k, t->name));
+    names_put(k->c, &k->tensor_names, interned(k, unique), (uint32_t)number);
+    t->name = unique;
 }
 
 static void set_dims(Checker *k, Tensor *t, unsigned n_dims, Index **dims)
@@ -277,7 +288,7 @@ static bool adopt(Entity *t, Node *n)
         if (k->aux.at[m].tensor != n->tensor) continue;
         const char *name = format(k->c, "%s%s", t->owner->prefix, t->name);
         if (strncmp(n->tensor->name, name, strlen(name)) || n->tensor->span.from < t->span.from) return false;
-        n->tensor->name = unique_name(k, name);
+        rename_tensor(k, n->tensor, name);
         n->tensor->span = t->span;
         t->tensor = n->tensor;
         t->type = t->tensor->type;

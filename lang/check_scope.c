@@ -5,6 +5,10 @@
 
 Symbol *scope_find(Scope *s, const char *name)
 {
+    if (s->symbols.n && s->numbers.n == s->symbols.n) {
+        int64_t number = names_get(&s->numbers, name);
+        return number == NO_NUMBER ? NULL : &s->symbols.at[number];
+    }
     for (uint32_t k = s->symbols.n; k-- > 0;)
         if (s->symbols.at[k].name == name) return &s->symbols.at[k];
     return NULL;
@@ -19,6 +23,7 @@ bool scope_add(Checker *k, Scope *s, Symbol symbol)
 {
     Symbol *old = scope_find(s, symbol.name);
     if (!old && !is_constant(symbol.name)) {
+        if (s->numbers.n == s->symbols.n) names_put(k->c, &s->numbers, symbol.name, s->symbols.n);
         PUSH(k->c, &s->symbols, symbol);
         return true;
     }
@@ -34,9 +39,8 @@ bool scope_add(Checker *k, Scope *s, Symbol symbol)
 
 Global *global_find(FileScope *f, const char *name)
 {
-    for (uint32_t k = 0; k < f->globals.n; k++)
-        if (f->globals.at[k].name == name) return &f->globals.at[k];
-    return NULL;
+    int64_t number = names_get(&f->numbers, name);
+    return number == NO_NUMBER ? NULL : &f->globals.at[number];
 }
 
 /* Edit distance with transpositions, cut off at `limit`. */

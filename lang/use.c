@@ -70,6 +70,7 @@ static void add_global(Checker *k, FileScope *f, Global g, Span span, const char
     Global *old = global_find(f, g.name);
     bool builtin = is_builtin(g.name) || is_bracket(g.name);
     if (!old && !builtin) {
+        names_put(k->c, &f->numbers, g.name, f->globals.n);
         PUSH(k->c, &f->globals, g);
         return;
     }
