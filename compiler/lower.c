@@ -49,14 +49,14 @@ static void lower_buffers(Lower *l)
 {
     const Pattern *p = l->kernel->pattern;
     for (uint32_t k = 0; k < p->tensors.n; k++)
-        PUSH(l->c, &l->kernel->buffers, (Buffer){p->tensors.at[k], BUFFER_BOUND, false, -1, 0, 0});
+        buffer_add(l, p->tensors.at[k], BUFFER_BOUND, false);
     for (uint32_t k = 0; k < l->plan->equations.n; k++) {
         const Equation *e = l->plan->equations.at[k];
         bool exact = !e->tensor->data;
         if (e->storing == STATE)
             PUSH(l->c, &l->kernel->buffers, (Buffer){e->state, BUFFER_SCRATCH, exact, 0, e->depth, 0});
         else if (e->storing == STORED && e->tensor->role == ROLE_EQUATION)
-            PUSH(l->c, &l->kernel->buffers, (Buffer){e->tensor, BUFFER_WORKSPACE, exact, -1, 0, 0});
+            buffer_add(l, e->tensor, BUFFER_WORKSPACE, exact);
     }
 }
 

@@ -619,7 +619,7 @@ static void fill_strip(const Bucket *b)
 
 static void keep(const Bucket *b, Tensor *t)
 {
-    PUSH(b->l->c, &b->l->kernel->buffers, (Buffer){t, BUFFER_WORKSPACE, false, -1, 0, 0});
+    buffer_add(b->l, t, BUFFER_WORKSPACE, false);
 }
 
 static void keep_tables(const Bucket *b)

@@ -250,7 +250,7 @@ static Tensor *workspace(Few *f, const char *name, const Node *like, unsigned n_
 {
     Tensor *t = plan_tensor(few_c(f), name, like->type, n_dims, dims);
     t->data = like->data;
-    PUSH(few_c(f), &f->l->kernel->buffers, (Buffer){t, BUFFER_WORKSPACE, !t->data, -1, 0, 0});
+    buffer_add(f->l, t, BUFFER_WORKSPACE, !t->data);
     return t;
 }
 

@@ -118,11 +118,16 @@ void prefetch(Lower *l, Tensor *t, Node **subscripts, bool far)
     s->far = far;
 }
 
+void buffer_add(Lower *l, Tensor *t, BufferKind kind, bool exact)
+{
+    PUSH(l->c, &l->kernel->buffers, (Buffer){.tensor = t, .kind = kind, .exact = exact, .ring = -1});
+}
+
 Tensor *scratch_new(Lower *l, const char *name, const Node *like, unsigned n_dims, Index **dims)
 {
     Tensor *t = plan_tensor(l->c, name, like->type, n_dims, dims);
     t->data = like->data;
-    PUSH(l->c, &l->kernel->buffers, (Buffer){t, BUFFER_SCRATCH, !like->data, -1, 0, 0});
+    buffer_add(l, t, BUFFER_SCRATCH, !like->data);
     PUSH(l->c, &l->scratch_scopes, (ScratchScope){t, l->scope->number});
     return t;
 }

@@ -15,7 +15,7 @@ static Tensor *summary_tensor(Lower *l, const char *name, const Summary *s)
     for (unsigned k = 0; k < s->tensor->n_dims; k++) dims[k] = k == s->dim ? s->chunk : s->tensor->dims[k];
     const char *full = format(l->c, "%s.%s", s->tensor->name, name);
     Tensor *t = plan_tensor(l->c, full, s->tensor->type, s->tensor->n_dims, dims);
-    PUSH(l->c, &l->kernel->buffers, (Buffer){t, BUFFER_WORKSPACE, false, -1, 0, 0});
+    buffer_add(l, t, BUFFER_WORKSPACE, false);
     return t;
 }
 

@@ -71,26 +71,32 @@ static void conflict(Sharing *g, const Word *a, const Word *b)
     }
 }
 
+static void set_or_into(const Sharing *g, Word *set, const Word *more)
+{
+    for (unsigned w = 0; w < g->words; w++) set[w] |= more[w];
+}
+
 /* Of a block: what begins before or at each statement and ends at it or after. */
 static void compare(Sharing *g, const Block *block)
 {
-    Word **uses = NEW_ARRAY(g->c, Word *, block->n), *before = set_new(g), *after = set_new(g);
-    for (unsigned k = 0; k < block->n; k++) {
+    Word **uses = NEW_ARRAY(g->c, Word *, block->n), **after = NEW_ARRAY(g->c, Word *, block->n + 1);
+    Word *before = set_new(g), *across = set_new(g), *here = set_new(g);
+    after[block->n] = set_new(g); /* the statement itself, and all that follow */
+    for (unsigned k = block->n; k-- > 0;) {
         uses[k] = set_new(g);
+        after[k] = set_new(g);
         use_statement(g, uses[k], block->at[k]);
+        set_or_into(g, after[k], uses[k]);
+        set_or_into(g, after[k], after[k + 1]);
     }
     for (unsigned k = 0; k < block->n; k++) {
-        Word *across = set_new(g), *here = set_new(g);
-        memset(after, 0, g->words * sizeof *after);
-        for (unsigned i = k + 1; i < block->n; i++)
-            for (unsigned w = 0; w < g->words; w++) after[w] |= uses[i][w];
-        for (unsigned w = 0; w < g->words; w++) {
-            across[w] = (before[w] & (uses[k][w] | after[w])) | (uses[k][w] & after[w]);
-            here[w] = across[w] | uses[k][w];
-            before[w] |= uses[k][w];
-        }
-        conflict(g, across, here);
         const Statement *s = block->at[k];
+        for (unsigned w = 0; w < g->words; w++) {
+            across[w] = (before[w] & after[k][w]) | (uses[k][w] & after[k + 1][w]);
+            here[w] = across[w] | uses[k][w];
+        }
+        set_or_into(g, before, uses[k]);
+        conflict(g, across, here);
         if (s->kind == S_IF) {
             compare(g, &s->body);
             compare(g, &s->otherwise);
@@ -110,14 +116,15 @@ static bool may_join(const Sharing *g, unsigned buffer, unsigned owner)
 void share_scratch(Compilation *c, Kernel *kernel, bool share)
 {
     unsigned n = kernel->buffers.n, words = n / 64 + 1;
+    for (unsigned k = 0; k < n; k++) kernel->buffers.at[k].shares = k;
+    if (!share) return;
     Sharing g = {c, kernel, words, NEW_ARRAY(c, uint32_t, c->next_tensor + 1),
                  NEW_ARRAY(c, Word, (size_t)n * words)};
     for (unsigned k = 0; k < n; k++) g.number[kernel->buffers.at[k].tensor->id] = k;
     for (unsigned k = 0; k < kernel->phases.n; k++) compare(&g, &kernel->phases.at[k].body);
     for (unsigned k = 0; k < n; k++) {
         Buffer *b = &kernel->buffers.at[k];
-        b->shares = k;
-        for (unsigned owner = 0; share && b->kind == BUFFER_SCRATCH && b->shares == k && owner < k; owner++)
+        for (unsigned owner = 0; b->kind == BUFFER_SCRATCH && b->shares == k && owner < k; owner++)
             if (may_join(&g, k, owner)) b->shares = owner;
     }
 }
