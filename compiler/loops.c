@@ -255,8 +255,8 @@ static void check_tile(Verify *v, const Tile *t)
     check_block(v, &t->judge);
     for (unsigned k = 0; k < t->n_queries; k++) set_add(&v->bound, t->query[k]->id);
     for (unsigned k = 0; k < t->n_keys; k++) set_add(&v->bound, t->key[k]->id);
-    v->assigned[t->dot->id] = v->assigned[t->max->id] = v->assigned[t->sum->id] = v->assigned[t->total->id] =
-        true;
+    v->assigned[t->dot->id] = v->assigned[t->total->id] = true;
+    if (t->max) v->assigned[t->max->id] = v->assigned[t->sum->id] = true;
     check_node(v, t->where);
     check_node(v, t->score);
     if (t->sink) check_node(v, t->sink);

@@ -60,8 +60,8 @@ struct Statement {
     const char *text;     /* NOTE: a comment for dumps */
 };
 
-/* How a block of a GPU runs a softmax-weighted sum of rows with tensor cores: a box of `queries` against all keys, `keys` at
- * a time. The phase's body says what it computes; this adds nothing to that. Rows are READs of tensors of 16 bits whose last
+/* How a block of a GPU runs a weighted sum of rows with tensor cores: a box of `queries` against all keys, `keys` at a
+ * time. The phase's body says what it computes; this adds nothing to that. Rows are READs of tensors of 16 bits whose last
  * coordinate is the feature. Keys of several indices are a list, row-major over begin .. end of each. */
 enum { TILE_DIMS = 3 };
 typedef struct TileRider { Tensor *tensor; Node *value; } TileRider;
@@ -80,7 +80,7 @@ typedef struct Tile {
     Local *some, *partial;
     Node *where;                 /* is a pair visible? */
     Local *dot;                  /* sum[d](q * k) */
-    Node *score;                 /* of dot, query, key */
+    Node *score;                 /* of dot, query, key; without a softmax (max NULL) the weight itself */
     Node *scale;                 /* score = dot * scale with scale > 0; NULL: it is more than that */
     Node *sink;                  /* a score without a value, or NULL */
     Local *max, *sum, *total;    /* of the scores; of exp(score - max); the weighted sum */

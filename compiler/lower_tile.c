@@ -132,21 +132,9 @@ static const char *choose_queries(Tiling *x)
     return NULL;
 }
 
-static bool is_plain(Tiling *x, const Node *n) { return !n || !contains_binder(x->l->c, n); }
+static Node *sink_of(const Tiling *x) { return x->softmax ? binder_extra(x->softmax) : NULL; }
 
-static const char *match_sum(Tiling *x)
-{
-    Lower *l = x->l;
-    Softmaxes found;
-    x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
-    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->n_vars > TILE_DIMS)
-        return "it is not made of one sum over up to three indices";
-    if (!find_softmaxes(l->c, x->sum, &found) || found.n != 1) return "it is no sum weighted by one softmax";
-    x->softmax = found.softmax[0];
-    x->factor = found.factor[0];
-    x->weight = simplify_assuming(l->c, binder_body(x->softmax), binder_where(x->sum));
-    return NULL;
-}
+static bool is_plain(Tiling *x, const Node *n) { return !n || !contains_binder(x->l->c, n); }
 
 /* The features of the values are the output's innermost index. */
 static const char *match_column(Tiling *x)
@@ -160,8 +148,26 @@ static const char *match_column(Tiling *x)
             x->outer[x->n_outer++] = out->dims[k];
     if (n_inner != 1) return "its output has no single index of features";
     x->t->e = fixed_extent(x, node_size(x->l->c, x->t->column));
-    x->t->v = x->factor;
+    return NULL;
+}
+
+/* Weights of one softmax, or as they are. */
+static const char *match_sum(Tiling *x)
+{
+    Lower *l = x->l;
+    Softmaxes found;
+    x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
+    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->n_vars > TILE_DIMS)
+        return "it is not made of one sum over up to three indices";
+    bool softmaxes = find_softmaxes(l->c, x->sum, &found);
+    if (softmaxes ? found.n != 1 : found.any) return "its weights are not those of one softmax";
+    x->softmax = softmaxes ? found.softmax[0] : NULL;
+    x->factor = softmaxes ? found.factor[0] : node_real(l->c, 1);
+    Node *weight = softmaxes ? binder_body(x->softmax) : node_real(l->c, 1);
+    if (!softmaxes) split_product(l, binder_body(x->sum), 1, &x->t->column, &weight, &x->factor);
+    x->weight = simplify_assuming(l->c, weight, binder_where(x->sum));
     if (!is_row(x, x->factor, x->t->column)) return "what is weighted is no row in memory";
+    x->t->v = x->factor;
     return NULL;
 }
 
@@ -184,14 +190,14 @@ static const char *obstacle(Tiling *x)
     if (contains_op(l->c, e->body, N_CHECK)) return "a value is checked as it runs";
     x->inner = plan_inner(l->c, e);
     walk(l->c, e->body, collect_binder, x);
-    const char *why = match_sum(x);
-    if (!why) why = match_column(x);
+    const char *why = match_column(x);
+    if (!why) why = match_sum(x);
     if (!why) why = match_product(x);
     if (!why) why = choose_queries(x);
     if (!why) why = check_extents(x);
     if (why) return why;
     Node *rest = node_replace(l->c, x->weight, x->product, node_real(l->c, 0));
-    if (!is_plain(x, rest) || !is_plain(x, binder_where(x->sum)) || !is_plain(x, binder_extra(x->softmax)) ||
+    if (!is_plain(x, rest) || !is_plain(x, binder_where(x->sum)) || !is_plain(x, sink_of(x)) ||
         !is_plain(x, node_replace(l->c, e->body, x->sum, node_real(l->c, 0))))
         return "scores or conditions hold further reductions";
     bool fits =
@@ -213,12 +219,13 @@ static bool is_positive(const Node *n)
     return n->op == N_SIZE;
 }
 
-/* A score that is a positive multiple of the product: the factor, which joins that of exp2. */
+/* A score that is a positive multiple of the product: the factor, which joins that of exp2, or of the result.
+ */
 static Node *scale_of(Tiling *x)
 {
     Compilation *c = x->l->c;
     Node *n = x->weight;
-    if (binder_extra(x->softmax)) return NULL;
+    if (sink_of(x)) return NULL;
     if (n == x->product) return node_real(c, 1);
     if (n->op == N_DIV && n->args[0] == x->product && is_positive(n->args[1]))
         return combine(x, N_DIV, node_real(c, 1), n->args[1]);
@@ -348,9 +355,8 @@ static void make_values(Tiling *x)
     t->out = e->tensor;
     t->dot = local_new(l, "score", x->product);
     t->total = local_new(l, "total", x->sum);
-    t->max = local_new(l, "max", x->weight);
-    t->sum = local_new(l, "sum", x->weight);
-    t->sink = binder_extra(x->softmax);
+    if (x->softmax) t->max = local_new(l, "max", x->weight), t->sum = local_new(l, "sum", x->weight);
+    t->sink = sink_of(x);
     t->scale = scale_of(x);
     t->score = node_replace(c, x->weight, x->product, local_get(l, t->dot));
     t->value = node_replace(c, e->body, x->sum, local_get(l, t->total));

@@ -19,6 +19,7 @@ const CounterCase counter_cases[] = {
     {"full, d = 256", "score/full.attn", {0}, 256, 1, 128, all, 1, 6, 0, 1},
     {"causal, d = 64", "mask/causal.attn", {0}, 64, 1, 512, causal, 0, 6, 1.05, 2},
     {"causal, d = 128", "mask/causal.attn", {0}, 128, 1, 512, causal, 0, 4, 1.05, 1},
+    {"sigmoid, d = 64", "normaliser/sigmoid.attn", {0}, 64, 1, 512, causal, 0, 0, 0, 2},
     {"causal, 4096", "mask/causal.attn", {0}, 16, 1, 4096, causal, 1.05, 0, 0, 2},
     {"window 256, 4096",
      "window/sliding_window.attn",

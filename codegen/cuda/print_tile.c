@@ -7,9 +7,11 @@
  *
  * Hidden keys weigh 0, but 0 times a value that is not finite is NaN. That is rare: where a sum came out so
  * and pairs were hidden, the block does its work again with care, adding visible pairs alone in partial
+ * tiles. The same helps weights without a softmax that f16 has no room for: with care they are f32, in all
  * tiles.
  *
- * Requires: 16-bit rows. Ensures: what Phase.body says, sums in f32, weights rounded to 16 bits. */
+ * Requires: 16-bit rows. Ensures: what Phase.body says, sums in f32, weights rounded to 16 bits (relative to
+ * the greatest of a softmax; bfloat16 has 8, so that others take two of them). */
 #include <string.h>
 
 #include "codegen/cuda/print.h"
@@ -25,7 +27,9 @@ typedef struct TilePrinter {
     const char *i[TILE_DIMS], *j[TILE_DIMS], *e; /* a query, a key, a feature */
     const char *from[TILE_DIMS], *to[TILE_DIMS]; /* queries of the block: from .. to */
     const char *begin, *end, *next, *first;      /* keys; tiles of them: the next one, that in work */
+    unsigned parts;                              /* of 16 bits that a weight has */
     bool masks, boxes;                           /* pairs are hidden; keys have several indices */
+    bool plain;                                  /* no softmax: weights may be too large for 16 bits */
 } TilePrinter;
 
 static unsigned padded(int64_t n) { return (unsigned)(n + 15) / 16 * 16; }
@@ -308,23 +312,27 @@ static void print_mask(TilePrinter *x)
                     ")) hidden |= 1u << (n / 2 * 4 + 2 * r + n % 2);");
     else
         LINES(p, "if (key >= left) hidden |= 1u << (n / 2 * 4 + 2 * r + n %% 2);");
-    LINES(p, "}\n}%s\n}", x->masks ? "\nspoilable |= partial;" : "");
+    LINES(p, "}\n}%s\n}", x->masks && !x->plain ? "\nspoilable |= partial;" : "");
 }
 
 static void print_hide(TilePrinter *x)
 {
-    LINES(x->p, "if (!full) {\n__syncwarp();\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++)\n"
-                "    if (hidden >> x & 1) s[x / 4][x %% 4] = -infinity;\n}");
+    LINES(x->p,
+          "if (!full) {\n__syncwarp();\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++)\n"
+          "    if (hidden >> x & 1) s[x / 4][x %% 4] = %s;\n}",
+          x->plain ? "0" : "-infinity");
 }
 
 static void print_weigh(TilePrinter *x)
 {
     const char *live = x->boxes ? "live" : "~0u";
-    LINES(x->p, "make_weights<KEYS, E>(s, top, sum, total, scale, slack);");
-    if (x->masks)
-        LINES(x->p,
-              "if (careful && partial)\n    add_visible<KEYS, E>(total, s, v_now, hidden, w_tile);\nelse");
-    LINES(x->p, "%sadd_values<KEYS, E>(total, s, v_now + v_lane, %s);", x->masks ? "    " : "", live);
+    bool careful = x->masks || x->plain;
+    if (!x->plain) LINES(x->p, "make_weights<KEYS, E>(s, top, sum, total, scale, slack);");
+    if (careful)
+        LINES(x->p, "if (careful%s)\n    add_visible<KEYS, E>(total, s, v_now, hidden, w_tile);\nelse",
+              x->plain ? "" : " && partial");
+    LINES(x->p, "%sadd_values<KEYS, E%s>(total, s, v_now + v_lane, %s);", careful ? "    " : "",
+          x->parts == 2 ? ", 2" : "", live);
 }
 
 /* ---- tiles of keys ---- */
@@ -400,7 +408,8 @@ static void print_tiles(TilePrinter *x)
 static void print_start(TilePrinter *x)
 {
     Printer *p = x->p;
-    LINES(p, "float total[E / 8][4] = {}, top[2] = {-infinity, -infinity}, sum[2] = {};");
+    LINES(p, "float total[E / 8][4] = {}%s;",
+          x->plain ? "" : ", top[2] = {-infinity, -infinity}, sum[2] = {}");
     if (!x->t->sink) return;
     LINES(p, "for (int r = 0; r < 2; r++) {");
     print_queries_at(x, x->t->sink, "warp * 16 + lane / 4 + r * 8", true);
@@ -439,10 +448,13 @@ static void print_finish(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    LINES(p, "#pragma unroll\nfor (int row = 0; row < 2; row++) {\nsum[row] = row_sum(sum[row]);\n"
-             "const float inverse = sum[row] == 0 ? 1 : 1 / sum[row];\n"
-             "#pragma unroll\nfor (int n = 0; n < E / 4; n++) {\nfloat &x = total[n / 2][2 * row + n %% 2];\n"
-             "x *= inverse;");
+    if (x->plain && !t->scale && t->value->op == N_LOCAL) return;
+    LINES(p, "#pragma unroll\nfor (int row = 0; row < 2; row++) {");
+    if (!x->plain)
+        LINES(p, "sum[row] = row_sum(sum[row]);\nconst float inverse = sum[row] == 0 ? 1 : 1 / sum[row];");
+    LINES(p, "#pragma unroll\nfor (int n = 0; n < E / 4; n++) {\n"
+             "float &x = total[n / 2][2 * row + n %% 2];");
+    if (!x->plain || t->scale) LINES(p, "x *= %s;", x->plain ? "scale" : "inverse");
     if (t->value->op != N_LOCAL) {
         print_queries_at(x, t->value, "warp * 16 + lane / 4 + row * 8", true);
         LINES(p, "const int64 %s = least(n / 2 * 8 + lane %% 4 * 2 + n %% 2, %lld);", x->e,
@@ -499,7 +511,7 @@ static void print_constants(TilePrinter *x)
         LINES(p, "const unsigned s_own = q_tile + %u + threadIdx.x * 4;",
               query_bytes(t) + tiles_bytes(t) + list_bytes(t));
     if (x->boxes) LINES(p, "const unsigned list = q_tile + %u;", query_bytes(t) + tiles_bytes(t));
-    if (x->masks)
+    if (x->masks || x->plain)
         LINES(p, "const unsigned w_tile = q_tile%s;",
               t->d > IN_REGISTERS ? format(p->c, " + %u", weights) : "");
     LINES(p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
@@ -516,6 +528,10 @@ static void print_constants(TilePrinter *x)
 static void print_scale(TilePrinter *x)
 {
     Printer *p = x->p;
+    if (x->plain) {
+        if (x->t->scale) print_value(p, "const float scale = ", x->t->scale, "float", ";");
+        return;
+    }
     if (!x->t->scale) {
         LINES(p, "const float scale = 1.44269504f; // log2(e)");
     } else {
@@ -578,13 +594,16 @@ static void print_range(TilePrinter *x)
 void print_tile_body(Printer *p, const Phase *phase)
 {
     const Tile *t = phase->tile;
-    TilePrinter x = {.p = p, .t = t, .masks = !node_is_bool(t->where, true), .boxes = t->n_keys > 1};
+    TilePrinter x = {
+        .p = p, .t = t, .masks = !node_is_bool(t->where, true), .boxes = t->n_keys > 1, .plain = !t->max};
     print_want(p, HELP_TILE);
     print_want(p, HELP_MAX_F32);
     print_want(p, HELP_LEAST);
     print_want(p, HELP_TILE_STEPS);
-    print_want(p, !strcmp(p->buffers[p->buffer_of[t->q->tensor->id] - 1].element, "f16") ? HELP_TILE_F16
-                                                                                         : HELP_TILE_BF16);
+    bool f16 = !strcmp(p->buffers[p->buffer_of[t->q->tensor->id] - 1].element, "f16");
+    print_want(p, f16 ? HELP_TILE_F16 : HELP_TILE_BF16);
+    bool careful = x.masks || x.plain;
+    x.parts = x.plain && !f16 ? 2 : 1;
     name_all(&x);
     print_constants(&x);
     print_task_indices(p, phase, "blockIdx.x", "gridDim.x");
@@ -599,17 +618,21 @@ void print_tile_body(Printer *p, const Phase *phase)
     bind(p, t->first, x.next);
     print_scale(&x);
     print_queries(&x);
-    if (x.masks)
-        LINES(p, "// A second time, with care, where hidden values may have spoilt a sum.\nfor (bool careful "
-                 "= false;; careful = true) {\nbool spoilable = false;");
+    if (careful)
+        LINES(p,
+              "// A second time, with care, where %s may have spoilt a sum.\nfor (bool careful "
+              "= false;; careful = true) {",
+              x.plain ? "weights too large for 16 bits or hidden values" : "hidden values");
+    if (careful && !x.plain) LINES(p, "bool spoilable = false;");
     print_start(&x);
     print_tiles(&x);
-    if (x.masks)
-        LINES(p, "if (__syncthreads_or(!careful && spoilable && is_tainted<E>(total))) continue;");
+    if (careful)
+        LINES(p, "if (__syncthreads_or(!careful && %sis_tainted<E>(total))) continue;",
+              x.plain ? "" : "spoilable && ");
     else
         LINES(p, "__syncthreads();");
     print_finish(&x);
     print_store(&x);
-    if (x.masks) LINES(p, "break;\n}");
+    if (careful) LINES(p, "break;\n}");
     LINES(p, "__syncthreads();\n}");
 }

@@ -16,9 +16,10 @@ fi
 
 # same FILE OPTIONS...: the device's result is that of the interpreter.
 same() {
-    local file=$1
+    local file=$patterns/$1.attn
+    [ -f "$file" ] || file=$1.attn
     shift
-    if ! "$ATTN_SOURCE/tests/gpu/on_device" "$ATTNC" run "$patterns/$file.attn" --target cuda --check \
+    if ! "$ATTN_SOURCE/tests/gpu/on_device" "$ATTNC" run "$file" --target cuda --check \
             --size b=1 --size h=2 "$@" >out 2>&1; then
         echo "FAIL: attnc run $file $*:"
         cat out
@@ -53,12 +54,18 @@ on_tensor_cores window/neighborhood2d --dtype f16 --size d=16 --size e=16
 same window/neighborhood2d --dtype f16 "${grid[@]}"
 same window/neighborhood3d --dtype bf16
 
+# Weights without a softmax; those that f16 has no room for.
+on_tensor_cores normaliser/sigmoid --dtype f16 --size d=64 --size e=64
+for dtype in f16 bf16; do
+    same normaliser/sigmoid --dtype $dtype --size d=32 --size e=20 --size i=70 --size j=150
+done
+
 # What is hidden may be NaN or infinite; what is seen may, too.
 "$PYTHON" - <<'PY'
 import random, struct
 n, d = 150, 32
-def save(name, special, n=n, d=d, shape=(1, 2, n, d)):
-    x = [random.uniform(-1, 1) for _ in range(2 * n * d)]
+def save(name, special, n=n, d=d, shape=(1, 2, n, d), factor=1):
+    x = [factor * random.uniform(-1, 1) for _ in range(2 * n * d)]
     for (head, row, column), value in special.items():
         x[(head * n + row) * d + column] = value
     header = ("{'descr': '<f8', 'fortran_order': False, 'shape': %r, }" % (shape,)).ljust(117) + "\n"
@@ -69,13 +76,23 @@ inf, nan = float("inf"), float("nan")
 save("v.npy", {(0, 100, 3): nan, (1, 70, 5): inf, (1, 130, 0): -inf, (1, 140, 0): inf})
 save("k.npy", {(0, 40, 1): inf})
 save("q.npy", {(1, 10, 1): nan})
+save("large.npy", {}, factor=400)
+save("small.npy", {}, factor=1e-3)
 save("grid.npy", {(0, 3 * 19 + 5, 0): nan, (1, 12 * 19 + 18, 15): inf}, 13 * 19, 16, (1, 2, 13, 19, 16))
 PY
-for file in mask/causal window/sliding_window score/full; do
+for file in mask/causal window/sliding_window score/full normaliser/sigmoid; do
     size=(--size d=32 --size e=32 --size i=150 --size j=150)
     same $file --dtype f16 "${size[@]}" -i v=v.npy
     same $file --dtype bf16 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
 done
 same window/neighborhood2d --dtype f16 "${grid[@]}" -i v=grid.npy
+cat >linear.attn <<'END'
+pattern linear()
+    over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]
+{
+    o = sum[j](sum[d](q * k) / sqrt(size(d)) * v where j <= i)
+}
+END
+same linear --dtype f16 --size d=32 --size e=32 --size i=150 --size j=150 -i q=large.npy -i k=large.npy -i v=small.npy
 
 "$ATTN_BUILD/bench/gpu_counters" --check

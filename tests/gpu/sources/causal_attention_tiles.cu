@@ -262,26 +262,36 @@ __device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[2], fl
         sum[x / 2 % 2] += weight;
     }
 }
-// total += w * v
-template <int KEYS, int E>
+// The part of x that 16 bits have no room for.
+__device__ inline float beyond(float x) { return x - unpack(pack(x, 0) & 0xffff); }
+// total += w * v; with weights rounded to 16 bits, or (PARTS = 2) in two parts of as many.
+template <int KEYS, int E, int PARTS = 1>
 __device__ inline void add_values(float (&total)[E / 8][4], const float (&w)[KEYS / 8][4], unsigned v, unsigned live)
 {
 #pragma unroll
     for (int x = 0; x < KEYS / 16; x++) {
         if (!(live >> x * 8 & 0xff)) continue;
-        const unsigned a[4] = {pack(w[2 * x][0], w[2 * x][1]), pack(w[2 * x][2], w[2 * x][3]),
-                               pack(w[2 * x + 1][0], w[2 * x + 1][1]), pack(w[2 * x + 1][2], w[2 * x + 1][3])};
+        unsigned a[PARTS][4];
+#pragma unroll
+        for (int y = 0; y < 4; y++) {
+            const float *two = &w[2 * x + y / 2][y % 2 * 2];
+            a[0][y] = pack(two[0], two[1]);
+            if (PARTS == 2) a[PARTS - 1][y] = pack(beyond(two[0]), beyond(two[1]));
+        }
 #pragma unroll
         for (int n = 0; n < E / 16; n++) {
             unsigned b[4];
             load_transposed(b, further<E>(v, x * 16, n * 2));
-            multiply_add(total[2 * n], a, b[0], b[1]);
-            multiply_add(total[2 * n + 1], a, b[2], b[3]);
+#pragma unroll
+            for (int part = 0; part < PARTS; part++) {
+                multiply_add(total[2 * n], a[part], b[0], b[1]);
+                multiply_add(total[2 * n + 1], a[part], b[2], b[3]);
+            }
         }
     }
 }
-// The same pair by pair, without those that are hidden, whose values may not be finite. The weights go through the
-// memory at `weights`; all bits of one are set where its pair is hidden.
+// The same pair by pair, without those that are hidden, whose values may not be finite, and with weights of f32. These
+// go through the memory at `weights`, half of the keys at a time; all bits of one are set where its pair is hidden.
 template <int KEYS, int E>
 __device__ inline void add_visible(float (&total)[E / 8][4], const float (&w)[KEYS / 8][4], unsigned v, unsigned hidden,
                                    unsigned weights)
@@ -289,28 +299,30 @@ __device__ inline void add_visible(float (&total)[E / 8][4], const float (&w)[KE
     const unsigned lane = threadIdx.x % 32;
     weights += (threadIdx.x / 32 * 16 + lane / 4) * KEYS * 2;
 #pragma unroll
-    for (int x = 0; x < KEYS / 2; x += 2) {
-        const unsigned marks = (hidden >> x & 1 ? 0xffff : 0) | (hidden >> x & 2 ? 0xffff0000 : 0);
-        store_shared(weights + x / 2 % 2 * 16 * KEYS + x / 4 * 16 + lane % 4 * 4,
-                     pack(w[x / 4][x % 4], w[x / 4][x % 4 + 1]) | marks);
-    }
-    __syncwarp();
-#pragma unroll 1
-    for (int key = 0; key < KEYS; key++) {
-        unsigned weight[2];
+    for (int half = 0; half < 2; half++) {
 #pragma unroll
-        for (int r = 0; r < 2; r++)
-            weight[r] = load_shared(weights + r * 16 * KEYS + key / 2 * 4) >> key % 2 * 16 & 0xffff;
-#pragma unroll
-        for (int n = 0; n < E / 8; n++) {
-            const unsigned values = load_shared(v + chunk<E>(key, n) + lane % 4 * 4);
-#pragma unroll
-            for (int y = 0; y < 4; y++)
-                if (weight[y / 2] != 0xffff)
-                    total[n][y] += unpack(weight[y / 2]) * unpack(y % 2 ? values >> 16 : values & 0xffff);
+        for (int y = 0; y < KEYS / 4; y++) {
+            const int x = half * KEYS / 4 + y;
+            store_shared(weights + y / 2 % 2 * 16 * KEYS + y / 4 * 32 + lane % 4 * 8 + y % 2 * 4,
+                         hidden >> x & 1 ? ~0u : __float_as_uint(w[x / 4][x % 4]));
         }
+        __syncwarp();
+#pragma unroll 1
+        for (int key = 0; key < KEYS / 2; key++) {
+            unsigned weight[2];
+#pragma unroll
+            for (int r = 0; r < 2; r++) weight[r] = load_shared(weights + r * 16 * KEYS + key * 4);
+#pragma unroll
+            for (int n = 0; n < E / 8; n++) {
+                const unsigned values = load_shared(v + chunk<E>(half * KEYS / 2 + key, n) + lane % 4 * 4);
+#pragma unroll
+                for (int y = 0; y < 4; y++)
+                    if (weight[y / 2] != ~0u)
+                        total[n][y] += __uint_as_float(weight[y / 2]) * unpack(y % 2 ? values >> 16 : values & 0xffff);
+            }
+        }
+        __syncwarp();
     }
-    __syncwarp();
 }
 // Is a sum not finite?
 template <int E> __device__ inline bool is_tainted(const float (&total)[E / 8][4])
