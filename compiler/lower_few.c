@@ -167,7 +167,7 @@ static Node *sink_weight(Few *f, const FewTerm *t, Local *shift)
     Node *sink = binder_extra(t->softmax);
     if (!sink) return few_real(f, 0);
     sink = lower_value(f->l, sink);
-    Node *less = node_unary(few_c(f), N_EXP, few_op(f, N_SUB, sink, few_get(f, shift)));
+    Node *less = node_unary(few_c(f), N_EXP_DOWN, few_op(f, N_SUB, sink, few_get(f, shift)));
     return node_if(few_c(f), few_op(f, N_EQ, sink, few_get(f, t->top)), few_real(f, 1), less);
 }
 

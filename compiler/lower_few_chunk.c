@@ -256,7 +256,7 @@ Local *few_shift(Few *f, Node *max)
 Local *few_scale(Few *f, Node *part, Node *max, Local *shift)
 {
     Local *scale = local_new(f->l, "scale", part);
-    Node *less = node_unary(few_c(f), N_EXP, few_op(f, N_SUB, part, few_get(f, shift)));
+    Node *less = node_unary(few_c(f), N_EXP_DOWN, few_op(f, N_SUB, part, few_get(f, shift)));
     set_local(f->l, scale, node_if(few_c(f), few_op(f, N_EQ, part, max), few_real(f, 1), less));
     return scale;
 }
@@ -270,7 +270,7 @@ static void normalise(Few *f, const FewTerm *t)
     Local *scale = few_scale(f, of_member(f, t->max), few_get(f, max), shift);
     lanes_open(f, &lane);
     Node *less = few_op(f, N_SUB, weight_of_lane(f, t), few_get(f, shift));
-    set_weight(f, t, node_unary(l->c, N_EXP, less));
+    set_weight(f, t, node_unary(l->c, N_EXP_DOWN, less));
     lanes_close(f, &lane);
     Local *sum = sum_of_lanes(f, t, few_op(f, N_MUL, of_member(f, t->sum), few_get(f, scale)));
     set_member(f, t->max, few_get(f, max));

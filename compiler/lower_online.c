@@ -190,7 +190,7 @@ static void update_total(Online *o, Term *t, Node *scale, Node *weight)
 
 static Node *exp_of_difference(Compilation *c, Node *a, Node *b)
 {
-    return node_unary(c, N_EXP, node_binary(c, N_SUB, a, b));
+    return node_unary(c, N_EXP_DOWN, node_binary(c, N_SUB, a, b));
 }
 
 /* A greater score: what was summed so far shrinks by exp(old maximum - new). */

@@ -216,11 +216,11 @@ static void softmax_row(Row *r)
     Node *start = real(r, 0);
     if (sink) { /* 1 where it is the largest, inf included */
         Node *most = binary(r, N_EQ, lower_value(l, sink), get(r, max));
-        Node *less = node_unary(l->c, N_EXP, binary(r, N_SUB, lower_value(l, sink), get(r, max)));
+        Node *less = node_unary(l->c, N_EXP_DOWN, binary(r, N_SUB, lower_value(l, sink), get(r, max)));
         start = node_if(l->c, most, real(r, 1), less);
     }
     Local *sum = make(r, "sum", start);
-    Node *weight = node_unary(l->c, N_EXP, binary(r, N_SUB, read_at(l, r->values), get(r, max)));
+    Node *weight = node_unary(l->c, N_EXP_DOWN, binary(r, N_SUB, read_at(l, r->values), get(r, max)));
     Nest nest;
     each(r, &nest, read_at(l, r->kept));
     accumulate(r, sum, N_ADD, weight);

@@ -59,7 +59,8 @@ static double unary_real(Op op, double a)
     switch (op) {
     case N_TO_REAL: case N_STOP: return a;
     case N_NEG: return -a;
-    case N_EXP: return exp(a);
+    case N_EXP:
+    case N_EXP_DOWN: return exp(a);
     case N_EXP2: return exp2(a);
     case N_EXPM1: return expm1(a);
     case N_LOG: return log(a);

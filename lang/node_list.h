@@ -40,6 +40,7 @@ NODE(IF, "if", TERNARY)           /* condition, then, else; only one is evaluate
 NODE(EXP, "exp", UNARY)
 NODE(EXP2, "exp2", UNARY)
 NODE(EXPM1, "expm1", UNARY)
+NODE(EXP_DOWN, "exp_down", UNARY) /* e^x for an x known to be at most 0, or NaN: the weights of softmaxes; only in Plan and Loops */
 NODE(LOG, "log", UNARY)
 NODE(LOG2, "log2", UNARY)
 NODE(LOG1P, "log1p", UNARY)

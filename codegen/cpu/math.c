@@ -45,6 +45,19 @@ static V emit_exp(const Emit *e, V x)
     return exp_range(e, x, exp_in_range(e, x), lowest, by_format(e, 0x1.62e43p+6, 0x1.62e42fefa39fp+9));
 }
 
+/* The same for x <= 0, in f32 with what matters alone. Nothing overflows; the shifter holds the exponent's bias, so that
+ * its low bits are those of 2^n, which is 0 for n = -127: there x stops. r lacks n ln2_lo, which is below a tenth of half
+ * an ulp of x. */
+static V emit_exp_down(const Emit *e, V x)
+{
+    if (e->f64) return emit_exp(e, x);
+    V biased = real(e, shifter(e) + exponent_bias(e)), stopped = at_least(e, x, -88);
+    V shifted = fma3(e, stopped, real(e, log2e), biased);
+    V r = fnma(e, sub(e, shifted, biased), ln2_hi(e), stopped);
+    V y = fma3(e, r, polynomial(e, r, exp_down_f32, COUNT(exp_down_f32)), real(e, 1));
+    return mul(e, y, as_real(e, LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), "")));
+}
+
 V math_exp2_reduced(const Emit *e, V r) { return fma3(e, r, TABLE(e, exp2, r), real(e, 1)); }
 
 static V emit_exp2(const Emit *e, V x)
@@ -185,6 +198,7 @@ static V emit_body(const Emit *e, MathFn fn, V x, V y)
     switch (fn) {
     case MATH_EXP: return emit_exp(e, x);
     case MATH_EXP2: return emit_exp2(e, x);
+    case MATH_EXP_DOWN: return emit_exp_down(e, x);
     case MATH_EXPM1: return emit_expm1(e, x);
     case MATH_LOG: return emit_log(e, x);
     case MATH_LOG2: return math_log2(e, x);

@@ -442,7 +442,7 @@ static void print_check(Printer *p, const Node *n)
 static const char *function_of(Op op)
 {
     switch (op) {
-    case N_EXP: return "exp";
+    case N_EXP: case N_EXP_DOWN: return "exp";
     case N_EXP2: return "exp2";
     case N_EXPM1: return "expm1";
     case N_LOG: return "log";
