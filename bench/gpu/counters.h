@@ -10,6 +10,7 @@
 
 #include "codegen/cuda/cuda.h"
 #include "codegen/cuda/nvrtc.h"
+#include "compiler/gpu.h"
 #include "tests/gpu/ptx/ptx.h"
 
 typedef struct CounterCase {
@@ -42,18 +43,7 @@ typedef struct Counts {
 /* NULL, or what is wrong. */
 const char *counter_measure(Compilation *c, const Nvrtc *nvrtc, const CounterCase *x, Counts *out);
 
-/* Constants of an architecture, for each multiprocessor and cycle. */
-typedef struct Architecture {
-    const char *name;
-    unsigned arch;
-    double mma_flops;            /* dense f16 with sums in f32 */
-    double exp2, issue, shared;  /* results; warp instructions; bytes */
-    double global;               /* bytes of device memory */
-    unsigned shared_bytes;       /* of all blocks */
-} Architecture;
-extern const Architecture architectures[];
-extern const unsigned n_architectures;
-/* Which of them takes longest: its name. share: of the time that tensor cores alone would take. */
-const char *counter_limit(const Architecture *a, const CounterCase *x, const Counts *n, double *share);
+/* The predicted limiter of a case. */
+GpuLimit counter_limit(const Gpu *gpu, const CounterCase *x, const Counts *n);
 
 #endif

@@ -21,10 +21,9 @@ static void print(const CounterCase *x, const Counts *n)
            (double)n->mma / (double)n->needed, n->others, n->exp2, n->sectors_per_request,
            (unsigned long long)n->conflicts, n->usage.registers, n->usage.spills, n->shared / 1024.0,
            n->blocks);
-    for (unsigned k = 0; k < n_architectures; k++) {
-        double share;
-        const char *limit = counter_limit(&architectures[k], x, n, &share);
-        printf("  %s %.0f%%", limit, 100 * share);
+    for (unsigned k = 0; k < n_gpu_archs; k++) {
+        GpuLimit limit = counter_limit(&gpu_archs[k], x, n);
+        printf("  %s %.0f%%", limit.name, 100 * limit.tensor);
     }
     printf("\n");
 }
@@ -69,7 +68,7 @@ int main(int argc, char **argv)
     printf("%-20s %9s %10s %8s %6s %6s %7s %9s %5s %6s %6s %6s  limit and share of tensor time:", "",
            "pairs/vis.", "mma", "mma/need", "others", "exp2", "sectors", "conflicts", "regs", "spills", "KiB",
            "blocks");
-    for (unsigned k = 0; k < n_architectures; k++) printf(" %s", architectures[k].name);
+    for (unsigned k = 0; k < n_gpu_archs; k++) printf(" sm_%u", gpu_archs[k].arch);
     printf("\n");
     for (unsigned k = 0; k < n_counter_cases && result != SKIPPED; k++) {
         if (only && !strstr(counter_cases[k].name, only)) continue;

@@ -23,16 +23,6 @@ typedef struct Measure {
 
 /* ---- code ---- */
 
-/* Indices of features are the last ones of real tensors. */
-static bool is_feature(const Pattern *p, const Index *index)
-{
-    for (uint32_t k = 0; k < p->tensors.n; k++) {
-        const Tensor *t = p->tensors.at[k];
-        if (t->n_dims && t->dims[t->n_dims - 1] == index && t->type == TYPE_REAL) return true;
-    }
-    return false;
-}
-
 static const char *generate(Measure *m)
 {
     const char *folder = getenv("ATTN_SOURCE");
@@ -78,7 +68,7 @@ static int64_t extent_of(const Measure *m, const Index *index)
     const Pattern *p = m->variant->kernel->pattern;
     if (index->heads) return m->x->heads;
     if (index->ambient) return 1;
-    return is_feature(p, index) ? m->x->d : m->x->n;
+    return gpu_is_feature(p, index) ? m->x->d : m->x->n;
 }
 
 static void add(Measure *m, uint64_t word) { m->args[m->n_args++] = word; }
@@ -165,9 +155,7 @@ static void count(Measure *m, const PtxFunction *f, Counts *out)
     out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
     count_loop(f, out);
     out->shared = m->program.kernels[0].shared;
-    unsigned by_registers = 65536 / (out->usage.registers * 128),
-             by_shared = (164 << 10) / (out->shared + 1024);
-    out->blocks = by_registers < by_shared ? by_registers : by_shared;
+    out->blocks = gpu_blocks(gpu_find(80), &(GpuBlock){128, out->usage.registers, out->shared});
 }
 
 static const char *run(Measure *m, Counts *out)

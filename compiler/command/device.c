@@ -1,6 +1,8 @@
 /* See device.h. */
 #include "compiler/command/device.h"
 
+#include "compiler/gpu.h"
+
 bool device_usable(AttnError *error)
 {
     static const char text[] = "pattern p()\n    over b: x[i] -> y[i]\n{\n    y = x\n}\n";
@@ -49,18 +51,6 @@ bool device_get(const Device *d, void *to, CuPointer memory, size_t bytes, AttnE
     return !bytes || !rt_driver(&d->driver, error, cuMemcpyDtoH, to, memory, bytes);
 }
 
-/* Per clock and multiprocessor. f64, f32: CUDA C++ Programming Guide 13.0, table of the throughput of native
- * arithmetic instructions; tensor cores: NVIDIA's white papers on A100, GA102, AD102 and H100. */
-static const struct {
-    int arch;
-    double f64, f32, tensor;
-} rates[] = {
-    {80, 32, 64, 1024},
-    {86, 1, 128, 256},
-    {89, 1, 128, 256},
-    {90, 64, 128, 2048},
-};
-
 double device_peak_flops(const Device *d, StorageType real)
 {
     int major = 0, minor = 0, processors = 0, khz = 0;
@@ -70,14 +60,10 @@ double device_peak_flops(const Device *d, StorageType real)
         r->cuDeviceGetAttribute(&processors, CU_MULTIPROCESSORS, d->device) ||
         r->cuDeviceGetAttribute(&khz, CU_CLOCK_KHZ, d->device))
         return 0;
-    for (size_t k = 0; k < sizeof rates / sizeof *rates; k++) {
-        if (rates[k].arch != 10 * major + minor) continue;
-        double rate = real == STORAGE_F64   ? rates[k].f64
-                      : real == STORAGE_F32 ? rates[k].f32
-                                            : rates[k].tensor;
-        return 2 * rate * processors * khz * 1e3;
-    }
-    return 0;
+    const Gpu *gpu = gpu_find((unsigned)(10 * major + minor));
+    if (gpu->arch != (unsigned)(10 * major + minor)) return 0;
+    double rate = real == STORAGE_F64 ? gpu->f64 : real == STORAGE_F32 ? gpu->f32 : gpu->tensor;
+    return rate * processors * khz * 1e3;
 }
 
 void device_free(const Device *d, CuPointer memory)

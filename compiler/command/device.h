@@ -22,7 +22,7 @@ void device_close(Device *d);
 bool device_put(const Device *d, CuPointer *memory, const void *from, size_t bytes, AttnError *error);
 bool device_get(const Device *d, void *to, CuPointer memory, size_t bytes, AttnError *error);
 /* Multiply-adds of all its multiprocessors, 2 flops each: of f64, f32, or of 16-bit types with f32 sums in tensor
- * cores (mma.sync, dense). 0: not known for this architecture. */
+ * cores (dense; compiler/gpu_list.h). 0: not known for this architecture. */
 double device_peak_flops(const Device *d, StorageType real);
 void device_free(const Device *d, CuPointer memory);
 

@@ -4,6 +4,7 @@
 
 #include "compiler/command/sample.h"
 #include "compiler/example.h"
+#include "compiler/gpu.h"
 #include "sweep.h"
 
 #ifdef ATTN_SANITIZE /* slow, and looks at our own code alone: less will do */
@@ -152,22 +153,12 @@ static int64_t small_extent(const Pattern *pattern, const Index *index)
     return index->ambient ? 2 : is_short(pattern, index) ? 5 : 13;
 }
 
-bool cases_is_feature(const Pattern *pattern, const Index *index)
-{
-    for (uint32_t k = 0; k < pattern->tensors.n; k++) {
-        const Tensor *t = pattern->tensors.at[k];
-        const Index *last = t->n_dims ? t->dims[t->n_dims - 1] : NULL;
-        if (last == index && t->type == TYPE_REAL && !index->ambient && !index->extent) return true;
-    }
-    return false;
-}
-
 const char *const *cases_features(Compilation *c, const Pattern *pattern, int64_t extent)
 {
     const char **sizes = NEW_ARRAY(c, const char *, pattern->indices.n + 1);
     unsigned n = 0;
     for (uint32_t k = 0; k < pattern->indices.n; k++)
-        if (cases_is_feature(pattern, pattern->indices.at[k]))
+        if (gpu_is_feature(pattern, pattern->indices.at[k]))
             sizes[n++] = format(c, "%s=%lld", pattern->indices.at[k]->name, (long long)extent);
     sizes[n] = NULL;
     return sizes;
@@ -177,7 +168,7 @@ static const char *set_features(Call *call, int64_t extent)
 {
     const char *wrong = NULL;
     for (uint32_t k = 0; !wrong && k < call->pattern->indices.n; k++)
-        if (cases_is_feature(call->pattern, call->pattern->indices.at[k]))
+        if (gpu_is_feature(call->pattern, call->pattern->indices.at[k]))
             wrong = call_set_size(call, call->pattern->indices.at[k]->name, extent);
     return wrong;
 }

@@ -13,6 +13,7 @@
 
 #include "compiler/command/device.h"
 #include "compiler/pipeline.h"
+#include "compiler/gpu.h"
 #include "sweep.h"
 
 enum { ORACLE_OPERATIONS = 20000000, CUDA_OPERATIONS = 1000000 }; /* most that a case may cost */
@@ -272,7 +273,7 @@ static void sweep_features(Sweep *s, int64_t extent)
     if (!text.n || !compile(s, sizes, &code)) return;
     cases_list(s->c, s->pattern, false, &cases);
     for (uint32_t k = 0; k < cases.n; k++)
-        if (!cases.at[k].index[0] || !cases_is_feature(s->pattern, cases.at[k].index[0]))
+        if (!cases.at[k].index[0] || !gpu_is_feature(s->pattern, cases.at[k].index[0]))
             try_case(s, &cases.at[k], &code);
     close_code(&code);
     s->features = 0;

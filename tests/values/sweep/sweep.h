@@ -33,7 +33,6 @@ unsigned cases_fixed(Compilation *c, const Pattern *pattern, const Index *index,
 /* Sizes (`d=16`) that fix the features, which are the last dimensions of real tensors. Ended by
  * NULL. */
 const char *const *cases_features(Compilation *c, const Pattern *pattern, int64_t extent);
-bool cases_is_feature(const Pattern *pattern, const Index *index);
 /* Fills `call` for a case. NULL or what is wrong with the example. */
 const char *cases_apply(Call *call, const Case *a, uint64_t seed);
 /* Sizes as options of attnc. */
