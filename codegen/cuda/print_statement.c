@@ -198,11 +198,29 @@ static void print_bound(Printer *p, const Node *n, const char *variable, Strengt
         print_node(p, n, around);
 }
 
+static bool holds_loop(const Block *block)
+{
+    for (uint32_t k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->kind == S_FOR || holds_loop(&s->body) || holds_loop(&s->otherwise)) return true;
+    }
+    return false;
+}
+
+/* Loops of a constant number of rounds would be unrolled as a whole, and spill. */
+static void print_unrolling(Printer *p, const Statement *s)
+{
+    if (!p->fixed || s->hi->op != N_SIZE || holds_loop(&s->body)) return;
+    const Index *index = print_bound_index(s->hi->index);
+    if (!index->extent && p->fixed[index->number] >= 0) text_add(p->out, "#pragma unroll 8\n");
+}
+
 static void print_for_head(Printer *p, const Statement *s, const char *name)
 {
     const char *lo = s->down ? bound(p, s, s->lo, format(p->c, "%s_first", name)) : NULL;
     const char *hi = s->down ? NULL : bound(p, s, s->hi, format(p->c, "%s_end", name));
     const char *step = bound(p, s, s->step, format(p->c, "%s_step", name));
+    print_unrolling(p, s);
     print_line(p, s->span);
     text_add(p->out, "for (int64 %s = ", name);
     if (s->down) {
