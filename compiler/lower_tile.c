@@ -412,6 +412,7 @@ static Phase make_tasks(Tiling *x)
     Lower *l = x->l;
     Tile *t = x->t;
     Phase phase = {.name = format(l->c, "pairwise %s", x->stage->equation->tensor->name),
+                   .how = "boxes of queries against tiles of keys",
                    .tasks = NEW_ARRAY(l->c, Index *, x->n_outer),
                    .tile = t};
     IndexSet queries = {{0}};
