@@ -174,7 +174,7 @@ static const char *match_sum(Tiling *x)
 static const char *check_extents(const Tiling *x)
 {
     const Tile *t = x->t;
-    if (t->d < 1 || t->e < 1) return "the extents of its features are not fixed (--size)";
+    if (t->d < 1 || t->e < 1) return TILE_OPEN;
     if (t->d > MOST_FEATURES || t->e > MOST_FEATURES) return "more than 256 features";
     return NULL;
 }
