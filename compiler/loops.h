@@ -60,9 +60,9 @@ struct Statement {
     const char *text;     /* NOTE: a comment for dumps */
 };
 
-/* How a block of a GPU runs a weighted sum of rows with tensor cores: a box of `queries` against all keys, `keys` at a
- * time. The phase's body says what it computes; this adds nothing to that. Rows are READs of tensors of 16 bits whose last
- * coordinate is the feature. Keys of several indices are a list, row-major over begin .. end of each. */
+/* How a block of a GPU runs a weighted sum of rows: a box of `queries` against all keys, `keys` at a time. The phase's body
+ * says what it computes; this adds nothing to that. Rows are READs of tensors of one type, whose last coordinate is the
+ * feature. Keys of several indices are a list, row-major over begin .. end of each. */
 enum { TILE_DIMS = 3 };
 typedef struct TileRider { Tensor *tensor; Node *value; } TileRider;
 typedef struct Tile {
@@ -72,6 +72,7 @@ typedef struct Tile {
     unsigned shape[TILE_DIMS];   /* so many along each */
     Index *first;                /* where a tile of keys begins: its coordinate, or its place in the list */
     unsigned queries, keys;
+    bool mma;                    /* on tensor cores: rows of 16 bits; else of f32 */
     int64_t d, e;                /* features of q and k, of v */
     Node *q, *k, *v;
     Block range;                 /* sets begin, end, count and total: keys outside are hidden from the whole block */
@@ -98,9 +99,6 @@ typedef struct Phase {
     Block body;
     bool data_check;      /* only tests declared ranges of data: may be skipped if the caller vouches for them */
     unsigned stage;       /* number in Plan.stages + 1 of the stage that it belongs to; 0: none */
-    const char *how;      /* it runs, in words; NULL: it only makes ready, or puts together, what others need */
-    Node *when;           /* over SIZE: it has tasks only where this holds; NULL: always */
-    bool hides;           /* hidden keys may hold values that are not finite: a strip that met one runs twice */
     const char *plain;    /* why a pairwise stage does not run in strips or tiles, or NULL */
     const Tile *tile;     /* how tensor cores run it, or NULL */
 } Phase;

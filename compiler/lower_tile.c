@@ -1,8 +1,8 @@
-/* Pairwise stages as tiles of queries and keys for tensor cores (Dao 2023).
+/* Pairwise stages as tiles of queries and keys: of 16 bits for tensor cores (Dao 2023), of f32 without.
  *
- * Requires: a pairwise stage, and a schedule that knows the extents of features and that tensors are of 16
- * bits. Ensures: the body of the phase computes the same, one query after the other; its Tile says how a
- * block of threads does it. Breaks: nothing; what does not fit is left to lower_equation. */
+ * Requires: a pairwise stage, and a schedule that knows the extents of features. Ensures: the body of the
+ * phase computes the same, one query after the other; its Tile says how a block of threads does it. Breaks:
+ * nothing; what does not fit is left to lower_equation. */
 #include "lower_tile.h"
 
 #include "graph.h"
@@ -15,6 +15,7 @@ enum { BLOCK_QUERIES = 64 /* 8 x 8, 4 x 4 x 4 */, BLOCK_KEYS = 64, MOST_FEATURES
 /* Features beyond which a tile has half and a quarter of the keys: a block has 99 KiB of shared memory on
  * sm_86 and sm_89, a thread 255 registers. */
 enum { WIDE = 128, WIDEST = 448 /* of keys and values together */ };
+enum { WIDE_F32 = 128, WIDER_F32 = 256, WIDEST_F32 = 384 }; /* together, in f32 */
 
 typedef struct Tiling {
     Lower *l;
@@ -47,14 +48,19 @@ static int64_t fixed_extent(const Tiling *x, const Node *size)
     return x->l->schedule.fixed[size->index->number];
 }
 
-/* A row of features: a tensor of 16 bits in memory, with `feature` as its last coordinate alone. */
+static StorageType storage_of(const Tiling *x, const Tensor *t)
+{
+    const Buffer *b = kernel_buffer(x->l->kernel, t);
+    if (b->kind != BUFFER_BOUND) return b->exact ? STORAGE_F64 : STORAGE_F32;
+    return t->storage == STORAGE_FLOAT ? x->l->schedule.real : t->storage;
+}
+
+/* A row of features in memory: of the type that all have, with `feature` as its last coordinate alone. */
 static bool is_row(const Tiling *x, const Node *n, const Index *feature)
 {
     if (n->op != N_READ || n->guarded || n->n_args == 0 || n->type != TYPE_REAL) return false;
     const Tensor *t = n->tensor;
-    StorageType storage = t->storage == STORAGE_FLOAT ? x->l->schedule.real : t->storage;
-    if (t->optional || (t->role != ROLE_INPUT && t->role != ROLE_CAPTURE)) return false;
-    if (storage != x->l->schedule.real) return false;
+    if (t->optional || storage_of(x, t) != x->l->schedule.real) return false;
     for (unsigned k = 0; k < n->n_args; k++) {
         bool last = k + 1 == n->n_args;
         if (last ? n->args[k]->op != N_INDEX || n->args[k]->index != feature
@@ -146,7 +152,8 @@ static const char *match_column(Tiling *x)
             x->t->column = out->dims[k], n_inner++;
         else
             x->outer[x->n_outer++] = out->dims[k];
-    if (n_inner != 1) return "its output has no single index of features";
+    if (n_inner != 1 || x->t->column != out->dims[out->n_dims - 1])
+        return "its output has no single index of features, which is its last";
     x->t->e = fixed_extent(x, node_size(x->l->c, x->t->column));
     return NULL;
 }
@@ -157,7 +164,8 @@ static const char *match_sum(Tiling *x)
     Lower *l = x->l;
     Softmaxes found;
     x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
-    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->n_vars > TILE_DIMS)
+    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->type != TYPE_REAL ||
+        x->sum->n_vars > TILE_DIMS)
         return "it is not made of one sum over up to three indices";
     bool softmaxes = find_softmaxes(l->c, x->sum, &found);
     if (softmaxes ? found.n != 1 : found.any) return "its weights are not those of one softmax";
@@ -174,7 +182,7 @@ static const char *match_sum(Tiling *x)
 static const char *check_extents(const Tiling *x)
 {
     const Tile *t = x->t;
-    if (t->d < 1 || t->e < 1) return TILE_OPEN;
+    if (t->d < 1 || t->e < 1) return "the extents of its features are not fixed (--size)";
     if (t->d > MOST_FEATURES || t->e > MOST_FEATURES) return "more than 256 features";
     return NULL;
 }
@@ -184,9 +192,10 @@ static const char *obstacle(Tiling *x)
 {
     Lower *l = x->l;
     const Equation *e = x->stage->equation;
-    if (l->schedule.real != STORAGE_F16 && l->schedule.real != STORAGE_BF16)
-        return "tensor cores take f16 and bf16 alone";
-    if (e->tensor->optional || e->tensor->role != ROLE_OUTPUT) return "what it computes is no output";
+    StorageType real = l->schedule.real, out = storage_of(x, e->tensor);
+    if (real == STORAGE_F64) return "tiles are of f32, f16 or bf16";
+    if (e->tensor->optional || (out != STORAGE_F32 && out != real))
+        return "what it computes is kept in f64, or is optional";
     if (contains_op(l->c, e->body, N_CHECK)) return "a value is checked as it runs";
     x->inner = plan_inner(l->c, e);
     walk(l->c, e->body, collect_binder, x);
@@ -412,7 +421,6 @@ static Phase make_tasks(Tiling *x)
     Lower *l = x->l;
     Tile *t = x->t;
     Phase phase = {.name = format(l->c, "pairwise %s", x->stage->equation->tensor->name),
-                   .how = "boxes of queries against tiles of keys",
                    .tasks = NEW_ARRAY(l->c, Index *, x->n_outer),
                    .tile = t};
     IndexSet queries = {{0}};
@@ -429,6 +437,14 @@ static Phase make_tasks(Tiling *x)
     return phase;
 }
 
+static unsigned keys_of_tile(const Tile *t)
+{
+    int64_t both = t->d + t->e;
+    int halvings = t->mma ? (t->d > WIDE || t->e > WIDE) + (both > WIDEST)
+                          : (both > WIDE_F32) + (both > WIDER_F32) + (both > WIDEST_F32);
+    return (unsigned)BLOCK_KEYS >> halvings;
+}
+
 bool lower_tiles(Lower *l, const Stage *stage)
 {
     Tiling x = {.l = l, .stage = stage, .t = NEW(l->c, Tile)};
@@ -437,9 +453,8 @@ bool lower_tiles(Lower *l, const Stage *stage)
     l->span = stage->equation->tensor->span;
     l->plain = obstacle(&x);
     if (l->plain) return false;
-    t->keys = t->d + t->e > WIDEST         ? BLOCK_KEYS / 4
-              : t->d > WIDE || t->e > WIDE ? BLOCK_KEYS / 2
-                                           : BLOCK_KEYS;
+    t->mma = l->schedule.real != STORAGE_F32;
+    t->keys = keys_of_tile(t);
     t->n_keys = x.sum->n_vars;
     for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x.sum->vars[k];
     x.riders = find_riders(l, stage, x.sum, x.n_outer, x.outer);

@@ -25,8 +25,7 @@ static Node *statistic(Spread *s, const char *name, Node *body)
     Node *read = plan_part(p, s->at++, name, simplify(p->c, body), true);
     e = plan_equation(p, read->tensor);
     e->storing = STORED;
-    e->reason = REASON_STATISTIC;
-    e->origin = format(p->c, "of %s: a number for every row of its softmax", reader->tensor->name);
+    e->why = "of the rows of a softmax that is read element by element";
     return read;
 }
 

@@ -39,5 +39,6 @@ Schedule schedule_cpu(const char *cpus, bool f64)
 
 Schedule schedule_cuda(StorageType real, const int64_t *fixed)
 {
+    if (real == STORAGE_FLOAT) real = STORAGE_F32;
     return (Schedule){.target = TARGET_CUDA, .many_tasks = true, .real = real, .fixed = fixed};
 }

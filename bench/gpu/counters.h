@@ -23,6 +23,7 @@ typedef struct CounterCase {
     double instructions;         /* of the loop over tiles that are no mma and no moves, for each mma */
     double exp2;                 /* of the visited pairs */
     unsigned blocks;             /* of a multiprocessor, at least */
+    bool f32;                    /* not f16: instructions of f32 stand for mma, and all pairs are visible */
 } CounterCase;
 
 extern const CounterCase counter_cases[];
@@ -30,8 +31,9 @@ extern const unsigned n_counter_cases;
 
 typedef struct Counts {
     uint64_t visible, visited;   /* pairs */
-    uint64_t mma, needed;        /* instructions; those that the visited pairs need */
-    double others;               /* instructions in the loop for each mma */
+    uint64_t mma, needed;        /* instructions (mma or f32); those that the visited pairs need */
+    double others;               /* instructions in the loop (f32: of the kernel) for each mma */
+    uint64_t shared_bytes;       /* from and to shared memory in f32 */
     double exp2;                 /* for each visited pair */
     double sectors_per_request;  /* 32-byte sectors of a warp's global access, of the ideal number */
     double loads;                /* bytes of keys and values that were copied, of tiles once a block */

@@ -30,8 +30,11 @@ static const char *generate(Measure *m)
     const char *sizes[] = {format(m->c, "d=%u", m->x->d), format(m->c, "e=%u", m->x->d)};
     Pipeline p;
     PipelineOptions *o = NEW(m->c, PipelineOptions);
-    *o = (PipelineOptions){
-        .path = path, .target = TARGET_CUDA, .real = STORAGE_F16, .sizes = sizes, .n_sizes = 2};
+    *o = (PipelineOptions){.path = path,
+                           .target = TARGET_CUDA,
+                           .real = m->x->f32 ? STORAGE_F32 : STORAGE_F16,
+                           .sizes = sizes,
+                           .n_sizes = 2};
     o->definitions = m->x->definitions;
     while (o->definitions[o->n_definitions]) o->n_definitions++;
     pipeline_init(&p, m->c, o);
@@ -40,7 +43,7 @@ static const char *generate(Measure *m)
     m->program = cuda_print(&m->job, m->variant, false);
     const Kernel *k = m->variant->kernel;
     if (k->phases.n != 1 || !k->phases.at[0].tile)
-        return format(m->c, "%s has no kernel for tensor cores: %s", m->x->file,
+        return format(m->c, "%s has no kernel with tiles: %s", m->x->file,
                       k->phases.at[0].plain ? k->phases.at[0].plain : "it has several phases");
     return NULL;
 }
@@ -76,9 +79,14 @@ static void add(Measure *m, uint64_t word) { m->args[m->n_args++] = word; }
 /* Numbers between -1 and 1; outputs stay as they are. */
 static void fill(Measure *m, const Tensor *t, uint64_t address, size_t n)
 {
-    _Float16 *x = ptx_bytes(m->device, address, n * 2);
-    for (size_t i = 0; i < n && t->role != ROLE_OUTPUT; i++)
-        x[i] = (_Float16)((double)rand() / RAND_MAX * 2 - 1);
+    void *at = ptx_bytes(m->device, address, n * (m->x->f32 ? 4 : 2));
+    for (size_t i = 0; i < n && t->role != ROLE_OUTPUT; i++) {
+        double x = (double)rand() / RAND_MAX * 2 - 1;
+        if (m->x->f32)
+            ((float *)at)[i] = (float)x;
+        else
+            ((_Float16 *)at)[i] = (_Float16)x;
+    }
 }
 
 static void add_tensor(Measure *m, const Tensor *t)
@@ -88,11 +96,11 @@ static void add_tensor(Measure *m, const Tensor *t)
         strides[d] = n;
         n *= extent_of(m, t->dims[d]);
     }
-    uint64_t address = ptx_alloc(m->device, (size_t)n * 2);
+    uint64_t address = ptx_alloc(m->device, (size_t)n * (m->x->f32 ? 4 : 2));
     fill(m, t, address, (size_t)n);
     add(m, address);
     add(m, 1);
-    add(m, ATTN_F16);
+    add(m, m->x->f32 ? ATTN_F32 : ATTN_F16);
     for (unsigned d = 0; d < t->n_dims; d++) add(m, (uint64_t)strides[d]);
 }
 
@@ -141,21 +149,42 @@ static void count_loop(const PtxFunction *f, Counts *out)
     out->others = mma ? (double)others / (double)mma : 0;
 }
 
+static void count_mma(const CounterCase *x, const PtxFunction *f, const PtxCounters *c, Counts *out)
+{
+    uint64_t d = (x->d + 15) / 16;
+    out->mma = c->warps[PTX_MMA];
+    out->visited = c->mma_flops / (2 * 2 * 16 * d);
+    out->needed = out->visited / (16 * 8) * d * 2;
+    count_loop(f, out);
+}
+
+static void count_f32(const CounterCase *x, const PtxCounters *c, Counts *out)
+{
+    uint64_t others = 0;
+    for (unsigned class = 0; class < PTX_CLASSES; class ++)
+        if (class != PTX_FLOAT && class != PTX_MOVE) others += c->warps[class];
+    out->mma = c->warps[PTX_FLOAT];
+    out->visited = out->visible;
+    out->needed = out->visited / 32 * x->d * 2;
+    out->others = (double)others / (double)out->mma;
+    out->shared_bytes = (c->shared_load.units + c->shared_store.units) * 128;
+}
+
 static void count(Measure *m, const PtxFunction *f, Counts *out)
 {
     const CounterCase *x = m->x;
     PtxCounters c = ptx_counters(f);
-    uint64_t d = (x->d + 15) / 16;
     out->visible = x->heads * x->visible(x);
-    out->mma = c.warps[PTX_MMA];
-    out->visited = c.mma_flops / (2 * 2 * 16 * d);
-    out->needed = out->visited / (16 * 8) * d * 2;
+    if (x->f32)
+        count_f32(x, &c, out);
+    else
+        count_mma(x, f, &c, out);
     out->exp2 = (double)c.threads[PTX_EXP] / (double)out->visited;
     out->conflicts = c.shared_load.units - c.shared_load.ideal + c.shared_store.units - c.shared_store.ideal;
     out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
-    count_loop(f, out);
     out->shared = m->program.kernels[0].shared;
-    out->blocks = gpu_blocks(gpu_find(80), &(GpuBlock){128, out->usage.registers, out->shared});
+    GpuBlock block = {m->program.kernels[0].threads, out->usage.registers, out->shared};
+    out->blocks = gpu_blocks(gpu_find(80), &block);
 }
 
 static const char *run(Measure *m, Counts *out)

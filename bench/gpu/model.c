@@ -3,13 +3,14 @@
 
 GpuLimit counter_limit(const Gpu *gpu, const CounterCase *x, const Counts *n)
 {
-    double mma = (double)n->mma;
+    double mma = x->f32 ? 0 : (double)n->mma, bytes = x->f32 ? 4 : 2;
     GpuWork work = {
         .mma = mma * 2 * 16 * 8 * 16,
         .exp2 = n->exp2 * (double)n->visited,
-        .issue = mma * (1 + n->others),
-        .shared = mma / 2 * 512,                    /* an ldmatrix of 4 for every two */
-        .global = 4.0 * x->heads * x->n * x->d * 2, /* q, k, v and o once: the cache has the rest */
+        .fma = x->f32 ? (double)n->needed * 32 * 2 : 0,
+        .issue = (double)n->mma * (1 + n->others),
+        .shared = x->f32 ? (double)n->shared_bytes : mma / 2 * 512, /* an ldmatrix of 4 for every two */
+        .global = 4.0 * x->heads * x->n * x->d * bytes, /* q, k, v and o once: the cache has the rest */
     };
     return gpu_limit(gpu, &work);
 }

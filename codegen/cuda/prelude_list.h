@@ -159,3 +159,4 @@ HELPER(RANDOM,
 "    return (float)(x0 >> 8) * 0x1p-24f;\n"
 "}\n")
 #include "codegen/cuda/prelude_tile_list.h"
+#include "codegen/cuda/prelude_tile_f32_list.h"

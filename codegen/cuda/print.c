@@ -85,7 +85,9 @@ static void print_kernel_comment(Printer *p, const Phase *phase)
 {
     const Tile *t = phase->tile;
     text_add(p->out, "\n// %s: ", phase->name);
-    if (t) text_add(p->out, "%u queries and %u keys at a time on tensor cores; ", t->queries, t->keys);
+    if (t)
+        text_add(p->out, "%u queries and %u keys at a time%s; ", t->queries, t->keys,
+                 t->mma ? " on tensor cores" : "");
     if (phase->n_tasks)
         text_add(p->out, "a %s for every ", t ? "block" : "thread");
     else

@@ -3,7 +3,7 @@
  *   print_args.c       the parameter of the kernels: layout,     print_statement.c  statements
  *                      access to buffers, extents                print_share.c      what is computed once
  *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
- *   print_tile.c       kernels for tensor cores
+ *   print_tile.h       kernels with tiles of queries and keys
  *   prelude.c          helpers in CUDA C
  * The program includes nothing. The parameter of its kernels is a struct whose fields runtime/abi.h describes;
  * what they make of it, `io`, gives access to the buffers, so that kernels read as the pattern does:

@@ -341,7 +341,10 @@ static void print_accessor(Printer *p, const PrintBuffer *b, bool address)
     p->out = &body;
     if (address) {
         text_add(p->out, "%s + ", b->data);
-        print_strided_offset(p, b, at);
+        if (b->buffer->kind == BUFFER_BOUND)
+            print_strided_offset(p, b, at);
+        else
+            print_dense_offset(p, b->buffer, at);
     } else if (b->buffer->kind == BUFFER_BOUND)
         print_bound_element(p, b, at);
     else

@@ -14,6 +14,7 @@ reads() {
 
 reads mask/causal causal_attention causal_attention
 reads mask/causal causal_attention causal_attention_tiles --target cuda --dtype f16 --size d=64 --size e=64
+reads mask/causal causal_attention causal_attention_f32 --target cuda --dtype f32 --size d=64 --size e=64
 reads recurrence/gated_delta gated_delta gated_delta
 reads cache/paged paged paged
 

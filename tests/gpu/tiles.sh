@@ -1,5 +1,5 @@
 #!/bin/bash
-# Kernels for tensor cores: results at sizes around those of tiles, features of all kinds, values that are not finite and
+# Kernels with tiles, on tensor cores and of f32: results at sizes around those of tiles, features of all kinds, values that are not finite and
 # hidden, log-sum-exps; counts of bench/gpu_counters within their bounds. Skipped where there is no NVRTC.
 set -euo pipefail
 work=$ATTN_BUILD/gpu-tiles
@@ -27,36 +27,44 @@ same() {
     fi
 }
 
-# on_tensor_cores FILE OPTIONS...: there is a kernel for them.
-on_tensor_cores() {
-    local file=$1
-    shift
+# has TEXT FILE OPTIONS...: there is a kernel that says so.
+has() {
+    local text=$1 file=$2
+    shift 2
     "$ATTNC" compile "$patterns/$file.attn" --emit=cuda --target cuda "$@" >out
-    grep -q 'on tensor cores' out && return
-    echo "FAIL: no tensor cores for $file $*"
+    grep -q "$text" out && return
+    echo "FAIL: no '$text' in $file $*"
     exit 1
 }
+on_tensor_cores() { has 'on tensor cores' "$@"; }
+in_tiles() { has 'keys at a time; a block' "$@" --dtype f32; }
 
 on_tensor_cores mask/causal --dtype f16 --size d=64 --size e=64
 on_tensor_cores score/with_lse --dtype bf16 --size d=20 --size e=13
 
-for shape in "f16 16 16 1 1" "bf16 64 64 63 65" "f16 80 32 64 64" "bf16 128 128 65 130" "f16 20 13 70 129" \
+in_tiles mask/causal --size d=64 --size e=64
+in_tiles normaliser/sigmoid --size d=5 --size e=200
+
+for shape in "f16 16 16 1 1" "f32 5 3 1 1" "f32 64 64 63 65" "f32 48 20 64 64" "f32 128 128 65 130" "f32 96 200 66 100" \
+             "f32 256 256 66 70" "bf16 64 64 63 65" "f16 80 32 64 64" "bf16 128 128 65 130" "f16 20 13 70 129" \
              "f16 192 256 66 100"; do
     read -r dtype d e i j <<<"$shape"
     same mask/causal --dtype "$dtype" --size d="$d" --size e="$e" --size i="$i" --size j="$j"
 done
 for file in score/full score/alibi score/soft_cap score/sink score/with_lse window/sliding_window; do
     same $file --dtype f16 --size d=32 --size e=32 --size i=70 --size j=150
+    same $file --dtype f32 --size d=32 --size e=32 --size i=70 --size j=150
 done
 
 grid=(--size y=13 --size x=19 --size ky=13 --size kx=19 --size d=16 --size e=16)
 on_tensor_cores window/neighborhood2d --dtype f16 --size d=16 --size e=16
 same window/neighborhood2d --dtype f16 "${grid[@]}"
+same window/neighborhood2d --dtype f32 "${grid[@]}"
 same window/neighborhood3d --dtype bf16
 
 # Weights without a softmax; those that f16 has no room for.
 on_tensor_cores normaliser/sigmoid --dtype f16 --size d=64 --size e=64
-for dtype in f16 bf16; do
+for dtype in f16 bf16 f32; do
     same normaliser/sigmoid --dtype $dtype --size d=32 --size e=20 --size i=70 --size j=150
 done
 
@@ -84,6 +92,7 @@ for file in mask/causal window/sliding_window score/full normaliser/sigmoid; do
     size=(--size d=32 --size e=32 --size i=150 --size j=150)
     same $file --dtype f16 "${size[@]}" -i v=v.npy
     same $file --dtype bf16 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
+    same $file --dtype f32 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
 done
 same window/neighborhood2d --dtype f16 "${grid[@]}" -i v=grid.npy
 cat >linear.attn <<'END'

@@ -2,7 +2,7 @@
  *
  *     gpu_compile FILE.attn...   one line for every program; ATTN_TEST_FULL=1: all, else a sample
  *
- * All patterns are compiled for sm_80 in f32, and in f16 with constant features (tensor cores); one of every
+ * All patterns are compiled for sm_80 in f32, and with constant features (tiles) in f32 and f16; one of every
  * kind of stage for sm_89, sm_90 and sm_100. Exit code 77: there is no NVRTC. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +38,7 @@ typedef struct Case {
     const char *file;
     unsigned arch;
     StorageType real;
+    bool fixed; /* features */
 } Case;
 
 typedef struct Checking {
@@ -114,8 +115,8 @@ static void compile(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case 
         wrong(x, p, made->file, error);
         return;
     }
-    printf("%-40s %-32s sm_%-3u %s %3u kernels %6.3f s each\n", name_of(p->file), made->file, p->arch,
-           p->real == STORAGE_F16 ? "f16" : "f32", made->n_kernels, seconds);
+    printf("%-40s %-32s sm_%-3u %s%s %3u kernels %6.3f s each\n", name_of(p->file), made->file, p->arch,
+           p->real == STORAGE_F16 ? "f16" : "f32", p->fixed ? " fixed" : "      ", made->n_kernels, seconds);
     check_usage(x, c, p, made, image.log);
     if (seconds > most_seconds) wrong(x, p, made->file, format(c, "%.2f s for a kernel", seconds));
     for (unsigned k = 0; k < made->n_kernels; k++) PUSH(&x->own, &x->seconds, seconds);
@@ -125,7 +126,7 @@ static void compile(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case 
 static const char *const *features(Compilation *c, const Case *p, const Pattern *pattern, unsigned *n)
 {
     const char **sizes = NEW_ARRAY(c, const char *, pattern->indices.n + 1);
-    for (uint32_t k = 0; k < pattern->indices.n && p->real == STORAGE_F16; k++)
+    for (uint32_t k = 0; k < pattern->indices.n && p->fixed; k++)
         if (gpu_is_feature(pattern, pattern->indices.at[k]))
             sizes[(*n)++] = format(c, "%s=%d", pattern->indices.at[k]->name, FEATURES);
     return sizes;
@@ -189,12 +190,13 @@ static void check_all(Checking *x, const Nvrtc *nvrtc, int n, char **files)
     bool full = getenv("ATTN_TEST_FULL") != NULL;
     for (int k = 0, number = 0; k < n; k++) {
         if (!full && !is_sample(files[k])) continue;
-        if (full) check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F32});
-        check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F16});
+        if (full) check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F32, false});
+        check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F32, true});
+        check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F16, true});
         if (!is_sample(files[k])) continue;
         for (unsigned i = 0; i < 3; i++) /* one of them, in turn, where there is little time */
             if (full || number % 3 == (int)i)
-                check_program(x, nvrtc, (Case){files[k], others[i], STORAGE_F16});
+                check_program(x, nvrtc, (Case){files[k], others[i], STORAGE_F16, true});
         number++;
     }
 }

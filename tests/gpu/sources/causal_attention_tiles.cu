@@ -80,34 +80,41 @@ __device__ inline void load_shared(unsigned (&x)[4], unsigned from)
                  : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(from) : "memory");
 }
 // Do all rows begin at multiples of 16 bytes, with neighbours beside each other?
-template <int RANK> __device__ inline bool in_chunks(const void *data, const int64 (&strides)[RANK])
+template <int RANK, typename T> __device__ inline bool in_chunks(const T *data, const int64 (&strides)[RANK])
 {
     uint64 bytes = (uint64)data;
-    for (int k = 0; k + 1 < RANK; k++) bytes |= (uint64)strides[k] * 2;
+    for (int k = 0; k + 1 < RANK; k++) bytes |= (uint64)strides[k] * sizeof(T);
     return bytes % 16 == 0 && strides[RANK - 1] == 1;
+}
+// One number of 32 bits or two of 16 bits, from column x on; zeros beyond `columns`.
+template <typename T> __device__ inline unsigned word(const T *row, int x, int columns, int64 stride)
+{
+    if (sizeof(T) == 4) return x < columns ? *(const unsigned *)(row + x * stride) : 0;
+    unsigned two = 0;
+    if (x < columns) two = *(const unsigned short *)(row + x * stride);
+    if (x + 1 < columns) two |= (unsigned)*(const unsigned short *)(row + (x + 1) * stride) << 16;
+    return two;
 }
 // Copies `rows` rows of `columns` numbers to a tile, zeros around them: by cp.async where they lie in chunks.
 // row(r): where row r begins, also beyond the last; neighbours in it are `stride` numbers apart.
 template <int ROWS, int COLUMNS, int UNROLL = 16, typename Row>
 __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, Row row)
 {
-    constexpr int X = COLUMNS / 8;
+    constexpr int SIZE = sizeof(*row(0)), N = 16 / SIZE, X = COLUMNS / N, WIDTH = COLUMNS * SIZE / 2;
     if (chunks) {
 #pragma unroll UNROLL
         for (int k = 0; k < ROWS * X; k += 128) {
             const int r = (k + threadIdx.x) / X, x = (k + threadIdx.x) % X;
             if (ROWS * X % 128 && r >= ROWS) break;
-            copy_async(tile + chunk<COLUMNS>(r, x), row(r) + x * 8, r < rows && x * 8 < columns);
+            copy_async(tile + chunk<WIDTH>(r, x), row(r) + x * N, r < rows && x * N < columns);
         }
         return;
     }
 #pragma unroll 1
     for (int k = threadIdx.x; k < ROWS * X * 4; k += 128) {
-        const int r = k / (X * 4), x = k % (X * 4) * 2;
-        unsigned two = 0;
-        if (r < rows && x < columns) two = row(r)[x * stride].bits;
-        if (r < rows && x + 1 < columns) two |= (unsigned)row(r)[(x + 1) * stride].bits << 16;
-        store_shared(tile + chunk<COLUMNS>(r, x / 8) + x % 8 * 2, two);
+        const int r = k / (X * 4), x = k % (X * 4);
+        const unsigned bits = r < rows ? word(row(r), x * N / 4, columns, stride) : 0;
+        store_shared(tile + chunk<WIDTH>(r, x / 4) + x % 4 * 4, bits);
     }
 }
 // The same for rows a stride apart, the first at `from`.
@@ -115,23 +122,39 @@ template <int ROWS, int COLUMNS, typename T>
 __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, const T *from,
                              int64 row_stride)
 {
-    constexpr int X = COLUMNS / 8, STEP = 128 / X;
+    constexpr int N = 16 / sizeof(T), X = COLUMNS / N, STEP = 128 / X, WIDTH = COLUMNS * sizeof(T) / 2;
     if (!chunks || 128 % X || ROWS % STEP) {
         stage<ROWS, COLUMNS>(tile, rows, columns, chunks, stride, [=](int r) { return from + r * row_stride; });
         return;
     }
     int r = threadIdx.x / X, x = threadIdx.x % X;
-    from += r * row_stride + x * 8;
+    from += r * row_stride + x * N;
     if (rows >= ROWS && columns == COLUMNS) {
 #pragma unroll
         for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
-            copy_async(tile + chunk<COLUMNS>(r + k, x), from);
+            copy_async(tile + chunk<WIDTH>(r + k, x), from);
         return;
     }
 #pragma unroll 1
     for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
-        copy_async(tile + chunk<COLUMNS>(r + k, x), from, r + k < rows && x * 8 < columns);
+        copy_async(tile + chunk<WIDTH>(r + k, x), from, r + k < rows && x * N < columns);
 }
+// 2^x, to 22 bits; results below 2^-126 are 0.
+__device__ inline float power_of_2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+// Is a sum not finite?
+template <int E> __device__ inline bool is_tainted(const float (&total)[E / 8][4])
+{
+    float taint = 0; // x * 0 is NaN then
+#pragma unroll
+    for (int n = 0; n < E / 2; n++) taint += total[n / 4][n % 4] * 0;
+    return taint != 0;
+}
+
 // Four 8x8 matrices; lane l gives the address of row l % 8 of matrix l / 8.
 __device__ inline void load_matrices(unsigned (&r)[4], unsigned from)
 {
@@ -175,13 +198,6 @@ __device__ inline float row_sum(float x)
 {
     x += __shfl_xor_sync(~0u, x, 1);
     return x + __shfl_xor_sync(~0u, x, 2);
-}
-// 2^x, to 22 bits; results below 2^-126 are 0.
-__device__ inline float power_of_2(float x)
-{
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
 }
 
 // Work of a warp on a tile of keys. Its 16 rows lie in fragments as mma leaves them: a thread has rows lane / 4 and
@@ -324,14 +340,7 @@ __device__ inline void add_visible(float (&total)[E / 8][4], const float (&w)[KE
         __syncwarp();
     }
 }
-// Is a sum not finite?
-template <int E> __device__ inline bool is_tainted(const float (&total)[E / 8][4])
-{
-    float taint = 0; // x * 0 is NaN then
-#pragma unroll
-    for (int n = 0; n < E / 2; n++) taint += total[n / 4][n % 4] * 0;
-    return taint != 0;
-}
+
 // Rows of the output in shared memory, 16 bits each.
 template <int E> __device__ inline void put_rows(unsigned tile, const float (&total)[E / 8][4])
 {
@@ -498,8 +507,9 @@ causal_attention_pairwise_o(const causal_attention_args args)
         for (bool careful = false;; careful = true) {
             bool spoilable = false;
             float total[E / 8][4] = {}, top[2] = {-infinity, -infinity}, sum[2] = {};
+            bool due = false;
             int64 next = j_begin, first = 0;
-            bool due = false, partial = false;
+            bool partial = false;
             for (int buffer = 0;; buffer ^= 1) {
                 // The next tile with a visible pair.
                 bool some = false, hides = false;
@@ -524,8 +534,8 @@ causal_attention_pairwise_o(const causal_attention_args args)
                     const unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane;
                     const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;
                     const int left = (int)least(j_end - first, KEYS);
-                    unsigned hidden = 0;
                     const bool full = !partial && left >= KEYS;
+                    unsigned hidden = 0;
                     if (!full) {
                         __syncwarp(); // so that full tiles jump
 #pragma unroll

@@ -35,7 +35,7 @@ typedef struct Sweep {
     Pattern *pattern;
     Graph *graph;
     bool full, cuda, small;
-    int64_t features;        /* fixed ones, of 16-bit types; 0: none */
+    int64_t features;        /* fixed ones; 0: none */
     uint64_t seed;
     Counts counts;
 } Sweep;
@@ -210,7 +210,7 @@ static void try_case(Sweep *s, const Case *a, const Code *code)
 
 static bool wanted(const Sweep *s, int type)
 {
-    if (s->features) return type >= F16;
+    if (s->features) return type != F64;
     return s->cuda ? s->full || type != F64 : type <= F64;
 }
 
@@ -260,7 +260,7 @@ static void sweep_run_time(Sweep *s)
     close_code(&code);
 }
 
-/* Tensor cores: features that are constants, and multiples of 16. */
+/* Tiles: features that are constants, and multiples of 16. */
 static void sweep_features(Sweep *s, int64_t extent)
 {
     const char *const *sizes = cases_features(s->c, s->pattern, extent);

@@ -1,0 +1,543 @@
+// causal_attention, compiled from patterns/mask/causal.attn by attnc 0.1.0.
+// Causal attention (Vaswani et al. 2017): keys up to the query's own position. The queries are the last
+// size(i) positions, so the same text decodes with a cache.
+
+typedef long long int64;
+typedef unsigned long long uint64;
+#define infinity __int_as_float(0x7f800000)
+#define quiet_nan __int_as_float(0x7fffffff)
+
+// Threads of the grid, and which of them this is.
+__device__ inline int64 threads() { return (int64)gridDim.x * blockDim.x; }
+__device__ inline int64 thread() { return (int64)blockIdx.x * blockDim.x + threadIdx.x; }
+
+// Of inputs, which do not change while a kernel runs.
+__device__ inline float load(const float *at) { return __ldg(at); }
+__device__ inline double load(const double *at) { return __ldg(at); }
+
+__device__ inline int64 padded(int64 bytes) { return (bytes + 63) & -64; }
+
+__device__ inline int64 least(int64 x, int64 y) { return x < y ? x : y; }
+
+__device__ inline int64 most(int64 x, int64 y) { return x > y ? x : y; }
+
+// NaN if one is NaN; -0 is less than +0.
+__device__ inline float maximum(float x, float y)
+{
+    float z;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+    return z;
+}
+
+// Tiles of 16-bit numbers in shared memory, of rows of COLUMNS. Chunks of 8 numbers are moved at a time; they
+// are swizzled so that 8 rows of one column of chunks share no bank.
+template <int ROWS, int COLUMNS> constexpr int tile_bytes = ROWS * COLUMNS * 2;
+template <int COLUMNS> constexpr unsigned group = COLUMNS % 64 == 0 ? 8 : COLUMNS % 32 == 0 ? 4 : 2;
+template <int COLUMNS> __device__ inline unsigned chunk(unsigned row, unsigned x)
+{
+    return row * COLUMNS * 2 + (x ^ row / (8 / group<COLUMNS>) % group<COLUMNS>) * 16;
+}
+// From chunk 0 or 1 of a row to the one `x` further on (an even number) and, 8 rows at a time, `rows` below.
+template <int COLUMNS> __device__ inline unsigned further(unsigned at, unsigned rows, unsigned x)
+{
+    return (at ^ x % group<COLUMNS> * 16) + x / group<COLUMNS> * group<COLUMNS> * 16 + rows * COLUMNS * 2;
+}
+__device__ inline unsigned shared_address(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
+__device__ inline void copy_async(unsigned to, const void *from)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+// Zeros if it is outside.
+__device__ inline void copy_async(unsigned to, const void *from, bool inside)
+{
+    const int bytes = inside ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+__device__ inline void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+__device__ inline void store_shared(unsigned to, unsigned x)
+{
+    asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(x) : "memory");
+}
+__device__ inline unsigned load_shared(unsigned from)
+{
+    unsigned x;
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(x) : "r"(from) : "memory");
+    return x;
+}
+__device__ inline void load_shared(unsigned (&x)[4], unsigned from)
+{
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3]) : "r"(from) : "memory");
+}
+// Do all rows begin at multiples of 16 bytes, with neighbours beside each other?
+template <int RANK, typename T> __device__ inline bool in_chunks(const T *data, const int64 (&strides)[RANK])
+{
+    uint64 bytes = (uint64)data;
+    for (int k = 0; k + 1 < RANK; k++) bytes |= (uint64)strides[k] * sizeof(T);
+    return bytes % 16 == 0 && strides[RANK - 1] == 1;
+}
+// One number of 32 bits or two of 16 bits, from column x on; zeros beyond `columns`.
+template <typename T> __device__ inline unsigned word(const T *row, int x, int columns, int64 stride)
+{
+    if (sizeof(T) == 4) return x < columns ? *(const unsigned *)(row + x * stride) : 0;
+    unsigned two = 0;
+    if (x < columns) two = *(const unsigned short *)(row + x * stride);
+    if (x + 1 < columns) two |= (unsigned)*(const unsigned short *)(row + (x + 1) * stride) << 16;
+    return two;
+}
+// Copies `rows` rows of `columns` numbers to a tile, zeros around them: by cp.async where they lie in chunks.
+// row(r): where row r begins, also beyond the last; neighbours in it are `stride` numbers apart.
+template <int ROWS, int COLUMNS, int UNROLL = 16, typename Row>
+__device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, Row row)
+{
+    constexpr int SIZE = sizeof(*row(0)), N = 16 / SIZE, X = COLUMNS / N, WIDTH = COLUMNS * SIZE / 2;
+    if (chunks) {
+#pragma unroll UNROLL
+        for (int k = 0; k < ROWS * X; k += 128) {
+            const int r = (k + threadIdx.x) / X, x = (k + threadIdx.x) % X;
+            if (ROWS * X % 128 && r >= ROWS) break;
+            copy_async(tile + chunk<WIDTH>(r, x), row(r) + x * N, r < rows && x * N < columns);
+        }
+        return;
+    }
+#pragma unroll 1
+    for (int k = threadIdx.x; k < ROWS * X * 4; k += 128) {
+        const int r = k / (X * 4), x = k % (X * 4);
+        const unsigned bits = r < rows ? word(row(r), x * N / 4, columns, stride) : 0;
+        store_shared(tile + chunk<WIDTH>(r, x / 4) + x % 4 * 4, bits);
+    }
+}
+// The same for rows a stride apart, the first at `from`.
+template <int ROWS, int COLUMNS, typename T>
+__device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, int64 stride, const T *from,
+                             int64 row_stride)
+{
+    constexpr int N = 16 / sizeof(T), X = COLUMNS / N, STEP = 128 / X, WIDTH = COLUMNS * sizeof(T) / 2;
+    if (!chunks || 128 % X || ROWS % STEP) {
+        stage<ROWS, COLUMNS>(tile, rows, columns, chunks, stride, [=](int r) { return from + r * row_stride; });
+        return;
+    }
+    int r = threadIdx.x / X, x = threadIdx.x % X;
+    from += r * row_stride + x * N;
+    if (rows >= ROWS && columns == COLUMNS) {
+#pragma unroll
+        for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
+            copy_async(tile + chunk<WIDTH>(r + k, x), from);
+        return;
+    }
+#pragma unroll 1
+    for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
+        copy_async(tile + chunk<WIDTH>(r + k, x), from, r + k < rows && x * N < columns);
+}
+// 2^x, to 22 bits; results below 2^-126 are 0.
+__device__ inline float power_of_2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+// Is a sum not finite?
+template <int E> __device__ inline bool is_tainted(const float (&total)[E / 8][4])
+{
+    float taint = 0; // x * 0 is NaN then
+#pragma unroll
+    for (int n = 0; n < E / 2; n++) taint += total[n / 4][n % 4] * 0;
+    return taint != 0;
+}
+
+__device__ inline float4 load_shared4(unsigned from)
+{
+    float4 x;
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w) : "r"(from) : "memory");
+    return x;
+}
+__device__ inline void store_shared(unsigned to, const float (&x)[4])
+{
+    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};"
+                 ::"r"(to), "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3]) : "memory");
+}
+__device__ inline void store_shared(unsigned to, const float (&x)[2])
+{
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(x[0]), "f"(x[1]) : "memory");
+}
+__device__ inline void store_shared(unsigned to, const float (&x)[1])
+{
+    asm volatile("st.shared.f32 [%0], %1;" ::"r"(to), "f"(x[0]) : "memory");
+}
+
+// Work of a warp on a tile of keys. Its 16 rows lie in 4 x 8 lanes: a thread has rows lane / 8 + 4 r, keys lane % 8 + 8 n,
+// and of every 32 columns the four from lane % 8 * 4 on. Elements are [n][r]; bit 4 n + r of `live` and `hidden` is that
+// of one. Tiles of f32 are swizzled as those of twice as many 16-bit numbers.
+
+// Over the eight lanes that share a row.
+__device__ inline float row_max(float x)
+{
+    x = maximum(x, __shfl_xor_sync(~0u, x, 1));
+    x = maximum(x, __shfl_xor_sync(~0u, x, 2));
+    return maximum(x, __shfl_xor_sync(~0u, x, 4));
+}
+__device__ inline float row_sum(float x)
+{
+    x += __shfl_xor_sync(~0u, x, 1);
+    x += __shfl_xor_sync(~0u, x, 2);
+    return x + __shfl_xor_sync(~0u, x, 4);
+}
+// s += q * k^T; keys without a live bit are left out.
+template <int KEYS, int D>
+__device__ inline void add_products(float (&s)[KEYS / 8][4], unsigned q, unsigned k, unsigned live)
+{
+    constexpr int X = D / 4, STEP = X % 8 ? group<2 * D> : 8; // chunks of a row
+    constexpr unsigned ODD = group<2 * D> / 2 * 16;           // 4 rows further on they lie otherwise
+#pragma unroll 1
+    for (int start = 0; start < X; start += STEP, q += STEP * 16, k += STEP * 16)
+#pragma unroll 2
+        for (int x = 0; x < STEP; x++) {
+            float4 a[4];
+#pragma unroll
+            for (int r = 0; r < 4; r++) a[r] = load_shared4((q ^ x * 16 ^ r % 2 * ODD) + r * 16 * D);
+#pragma unroll
+            for (int n = 0; n < KEYS / 8; n++) {
+                if (!(live >> n * 4 & 0xf)) continue;
+                const float4 b = load_shared4((k ^ x * 16) + n * 32 * D);
+#pragma unroll
+                for (int r = 0; r < 4; r++) {
+                    s[n][r] = fmaf(a[r].x, b.x, s[n][r]);
+                    s[n][r] = fmaf(a[r].y, b.y, s[n][r]);
+                    s[n][r] = fmaf(a[r].z, b.z, s[n][r]);
+                    s[n][r] = fmaf(a[r].w, b.w, s[n][r]);
+                }
+            }
+        }
+}
+// Scores become weights 2^((s - top) * scale), where no score is more than `slack` above top: where one would be, top
+// rises to it, and what was summed before shrinks.
+template <int KEYS, int E>
+__device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[4], float (&sum)[4], float (&total)[E / 8][4],
+                                    float scale, float slack)
+{
+    float greatest[4];
+    bool rises = false;
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+        greatest[r] = top[r];
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++) greatest[r] = maximum(greatest[r], s[n][r]);
+        greatest[r] = row_max(greatest[r]);
+        rises |= !(greatest[r] <= top[r] + slack);
+    }
+    if (__any_sync(~0u, rises)) {
+#pragma unroll
+        for (int r = 0; r < 4; r++) {
+            const float by = top[r] == greatest[r] ? 1 : power_of_2(top[r] * scale - greatest[r] * scale);
+            top[r] = greatest[r], sum[r] *= by;
+#pragma unroll
+            for (int n = 0; n < E / 8; n++) total[n][r] *= by;
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+        const float shift = top[r] == -infinity ? 0 : top[r] * scale;
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n++) {
+            s[n][r] = power_of_2(fmaf(s[n][r], scale, -shift));
+            sum[r] += s[n][r];
+        }
+    }
+}
+// Weights go to the second product through the memory at `p`, V keys of a lane after those of the lane before. All bits
+// of those in `hidden` are set.
+template <int KEYS> constexpr int weights_beside = KEYS < 32 ? KEYS / 8 : 4;
+template <int KEYS> __device__ inline void put_weights(unsigned p, const float (&w)[KEYS / 8][4], unsigned hidden)
+{
+    constexpr int V = weights_beside<KEYS>;
+    constexpr unsigned ODD = group<2 * KEYS> / 2 * 16;
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    p += chunk<2 * KEYS>(warp * 16 + lane / 8, lane % 8 * V / 4) + lane % 8 * V % 4 * 4;
+    __syncwarp();
+#pragma unroll
+    for (int r = 0; r < 4; r++)
+#pragma unroll
+        for (int n = 0; n < KEYS / 8; n += V) {
+            float some[V];
+#pragma unroll
+            for (int y = 0; y < V; y++) some[y] = hidden >> (n + y) * 4 + r & 1 ? __uint_as_float(~0u) : w[n + y][r];
+            store_shared((p ^ r % 2 * ODD) + r * 16 * KEYS + n / V * 128, some);
+        }
+}
+// total += w * v. CAREFUL: without pairs that are hidden, whose values may not be finite.
+template <int KEYS, int E, bool CAREFUL = false>
+__device__ inline void add_values(float (&total)[E / 8][4], unsigned v, unsigned p)
+{
+    constexpr int V = weights_beside<KEYS>, STEP = KEYS < 32 ? KEYS / 4 : 8; // chunks of weights
+    constexpr unsigned ODD = group<2 * KEYS> / 2 * 16;
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    p += chunk<2 * KEYS>(warp * 16 + lane / 8, 0), v += lane % 8 * 16;
+#pragma unroll 1
+    for (int start = 0; start < KEYS / 4; start += STEP, p += STEP * 16, v += 32 * E * 4)
+#pragma unroll(CAREFUL ? 1 : 2)
+        for (int x = 0; x < STEP; x++) {
+            float4 a[4];
+#pragma unroll
+            for (int r = 0; r < 4; r++) a[r] = load_shared4((p ^ x * 16 ^ r % 2 * ODD) + r * 16 * KEYS);
+#pragma unroll
+            for (int y = 0; y < 4; y++) {
+                const int key = (x * 4 + y) / V + (x * 4 + y) % V * 8;
+#pragma unroll
+                for (int n = 0; n < E / 32; n++) {
+                    const float4 b = load_shared4((v ^ key % 8 * 16) + key * E * 4 + n * 128);
+#pragma unroll
+                    for (int r = 0; r < 4; r++) {
+                        const float weight = y == 0 ? a[r].x : y == 1 ? a[r].y : y == 2 ? a[r].z : a[r].w;
+                        if (CAREFUL && __float_as_uint(weight) == ~0u) continue;
+                        total[n * 4][r] = fmaf(weight, b.x, total[n * 4][r]);
+                        total[n * 4 + 1][r] = fmaf(weight, b.y, total[n * 4 + 1][r]);
+                        total[n * 4 + 2][r] = fmaf(weight, b.z, total[n * 4 + 2][r]);
+                        total[n * 4 + 3][r] = fmaf(weight, b.w, total[n * 4 + 3][r]);
+                    }
+                }
+            }
+        }
+}
+// A row of the output, four neighbours at a time.
+template <int E>
+__device__ inline void store_row(float *to, const float (&total)[E / 8][4], int row, int columns, bool chunks,
+                                 int64 stride)
+{
+#pragma unroll
+    for (int n = 0; n < E / 8; n += 4) {
+        const int column = n * 8 + threadIdx.x % 8 * 4;
+        if (chunks && column < columns) // a multiple of 4
+            *(float4 *)(to + column) =
+                make_float4(total[n][row], total[n + 1][row], total[n + 2][row], total[n + 3][row]);
+        else
+#pragma unroll
+            for (int y = 0; y < 4; y++)
+                if (column + y < columns) to[(column + y) * stride] = total[n + y][row];
+    }
+}
+
+#ifndef SIZE_b
+#define SIZE_b size_b
+#endif
+#ifndef SIZE_h
+#define SIZE_h size_h
+#endif
+#ifndef SIZE_i
+#define SIZE_i size_i
+#endif
+#define SIZE_d 64
+#ifndef SIZE_j
+#define SIZE_j size_j
+#endif
+#define SIZE_e 64
+
+// The parameter of every kernel. Strides count elements; so many consecutive heads, the group, share one.
+struct causal_attention_args {
+    const float *q_data; // [b, h, i, d]
+    int64 q_group, q_type, q_strides[4];
+    const float *k_data; // [b, h, j, d]
+    int64 k_group, k_type, k_strides[4];
+    const float *v_data; // [b, h, j, e]
+    int64 v_group, v_type, v_strides[4];
+    float *o_data; // [b, h, i, e]
+    int64 o_group, o_type, o_strides[4];
+    int64 size_b;
+    int64 size_h;
+    int64 size_i;
+    int64 size_d;
+    int64 size_j;
+    int64 size_e;
+    char *workspace, *scratch;
+    int *status; // 0, or 1 + the number of the check that failed
+    int64 tasks;
+};
+
+// With what follows from it.
+struct causal_attention : causal_attention_args {
+    float *total_data; // [e] of this thread; threads are interleaved
+    int64 extent_tile;
+
+    __device__ causal_attention(const causal_attention_args &args) : causal_attention_args(args)
+    {
+        extent_tile = most(extent_i() + 63 >> 6, 0);
+        int64 at = 0; // bytes
+        total_data = (float *)(scratch + at * threads());
+        at += padded((int64)sizeof(float) * extent_e());
+    }
+
+    __device__ int64 extent_b() const { return SIZE_b; }
+    __device__ int64 extent_h() const { return SIZE_h; }
+    __device__ int64 extent_i() const { return SIZE_i; }
+    __device__ int64 extent_d() const { return SIZE_d; }
+    __device__ int64 extent_j() const { return SIZE_j; }
+    __device__ int64 extent_e() const { return SIZE_e; }
+    __device__ float q(int64 b, int64 h, int64 i, int64 d) const
+    {
+        return load(q_data + b * q_strides[0] + h * q_strides[1] + i * q_strides[2] + d * q_strides[3]);
+    }
+    __device__ const float *q_at(int64 b, int64 h, int64 i, int64 d) const
+    {
+        return q_data + b * q_strides[0] + h * q_strides[1] + i * q_strides[2] + d * q_strides[3];
+    }
+    __device__ float k(int64 b, int64 h, int64 j, int64 d) const
+    {
+        return load(k_data + b * k_strides[0] + h * k_strides[1] + j * k_strides[2] + d * k_strides[3]);
+    }
+    __device__ const float *k_at(int64 b, int64 h, int64 j, int64 d) const
+    {
+        return k_data + b * k_strides[0] + h * k_strides[1] + j * k_strides[2] + d * k_strides[3];
+    }
+    __device__ float v(int64 b, int64 h, int64 j, int64 e) const
+    {
+        return load(v_data + b * v_strides[0] + h * v_strides[1] + j * v_strides[2] + e * v_strides[3]);
+    }
+    __device__ const float *v_at(int64 b, int64 h, int64 j, int64 e) const
+    {
+        return v_data + b * v_strides[0] + h * v_strides[1] + j * v_strides[2] + e * v_strides[3];
+    }
+    __device__ float &o(int64 b, int64 h, int64 i, int64 e) const
+    {
+        return o_data[b * o_strides[0] + h * o_strides[1] + i * o_strides[2] + e * o_strides[3]];
+    }
+    __device__ float *o_at(int64 b, int64 h, int64 i, int64 e) const
+    {
+        return o_data + b * o_strides[0] + h * o_strides[1] + i * o_strides[2] + e * o_strides[3];
+    }
+    __device__ float &total(int64 e) const { return total_data[e * threads() + thread()]; }
+};
+
+// pairwise o: 64 queries and 64 keys at a time; a block for every b, h, tile.
+//     o = sum[j](softmax[j](sum[d](q * k) / sqrt(size(d)) where causal(i, j)) * v)
+extern "C" __global__ void __launch_bounds__(128, 1)
+causal_attention_pairwise_o(const causal_attention_args args)
+{
+    if (*(volatile int *)args.status) return;
+    const causal_attention io(args);
+    const int64 size_tile = io.extent_tile;
+    const int64 size_h = io.extent_h();
+    const int64 size_d = io.extent_d();
+    const int64 size_j = io.extent_j();
+    const int64 size_i = io.extent_i();
+    constexpr int D = 64, E = 64, KEYS = 64; // features of a query, of a value; keys of a tile
+    extern __shared__ __align__(128) char shared[];
+    const unsigned q_tile = shared_address(shared), k_tile = q_tile + 16384;
+    const unsigned v_tile = k_tile + KEYS * D * 4;
+    const unsigned p_tile = v_tile + KEYS * E * 4; // weights
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    // Where the first of a lane's rows lies in them.
+    const unsigned q_lane = chunk<2 * D>(warp * 16 + lane / 8, 0);
+    const unsigned k_lane = chunk<2 * D>(lane % 8, 0);
+    const bool q_chunks = in_chunks(io.q_data, io.q_strides);
+    const bool k_chunks = in_chunks(io.k_data, io.k_strides);
+    const bool v_chunks = in_chunks(io.v_data, io.v_strides);
+    const bool o_chunks = in_chunks(io.o_data, io.o_strides);
+    for (int64 task = blockIdx.x; task < io.tasks; task += gridDim.x) {
+        const int64 b = task / size_tile / size_h;
+        const int64 h = task / size_tile % size_h;
+        const int64 tile = task % size_tile;
+        const int64 q_head = h / io.q_group;
+        const int64 k_head = h / io.k_group;
+        const int64 v_head = h / io.v_group;
+        const double root = sqrt((double)size_d);
+        const double value = 1.0 / root;
+        // Keys that some query of the block may see.
+        int64 j_begin = 0;
+        int64 j_end = least(size_j, size_j + least(size_i, tile * 64 + 64) - size_i);
+        const float score_scale = (float)value;
+        const float scale = score_scale * 1.44269504f; // log2(e)
+        const float slack = 8 / scale; // weights up to 2^8
+        const int64 i_begin = tile * 64, i_end = least(i_begin + 64, size_i);
+        stage<64, D>(q_tile, (int)(i_end - i_begin), 64, q_chunks, io.q_strides[3],
+              io.q_at(b, q_head, i_begin, 0), io.q_strides[2]);
+        // A second time, with care, where hidden values may have spoilt a sum.
+        for (bool careful = false;; careful = true) {
+            bool spoilable = false;
+            float total[E / 8][4] = {}, top[4] = {-infinity, -infinity, -infinity, -infinity}, sum[4] = {};
+            int64 next = j_begin, first = 0;
+            bool partial = false;
+            for (bool due = false;; due = true) {
+                // Keys have arrived, and values have been read.
+                copies_wait();
+                __syncthreads();
+                if (due) {
+                    const int left = (int)least(j_end - first, KEYS);
+                    const bool full = !partial && left >= KEYS;
+                    const int rows = left;
+                    stage<KEYS, E>(v_tile, rows, 64, v_chunks, io.v_strides[3],
+                          io.v_at(b, v_head, first, 0), io.v_strides[2]);
+                    unsigned hidden = 0;
+                    if (!full) {
+                        __syncwarp(); // so that full tiles jump
+#pragma unroll
+                        for (int r = 0; r < 4; r++) {
+                            const int64 i = i_begin + warp * 16 + lane / 8 + r * 4;
+#pragma unroll
+                            for (int n = 0; n < KEYS / 8; n++) {
+                                const int key = n * 8 + lane % 8;
+                                const int64 j = first + key;
+                                if (!(key < left && (j <= size_j + i - size_i))) hidden |= 1u << (n * 4 + r);
+                            }
+                        }
+                        spoilable |= partial;
+                    }
+                    float s[KEYS / 8][4] = {};
+                    add_products<KEYS, D>(s, q_tile + q_lane, k_tile + k_lane, ~0u);
+                    if (!full) {
+                        __syncwarp();
+#pragma unroll
+                        for (int x = 0; x < KEYS / 2; x++)
+                            if (hidden >> x & 1) s[x / 4][x % 4] = -infinity;
+                    }
+                    make_weights<KEYS, E>(s, top, sum, total, scale, slack);
+                    put_weights<KEYS>(p_tile, s, careful && partial ? hidden : 0);
+                }
+                // Values have arrived, and keys have been read.
+                copies_wait();
+                __syncthreads();
+                // The next tile with a visible pair.
+                bool some = false, hides = false;
+                for (; next < j_end; next += KEYS) {
+                    some = next <= size_j + least(size_i, tile * 64 + 64) - size_i - 1;
+                    if (some) {
+                        hides = size_j + tile * 64 - size_i < least(j_end, next + 64) - 1;
+                    }
+                    if (some) break;
+                }
+                if (some) {
+                    const int rows = (int)least(j_end - next, KEYS);
+                    stage<KEYS, D>(k_tile, rows, 64, k_chunks, io.k_strides[3],
+                          io.k_at(b, k_head, next, 0), io.k_strides[2]);
+                }
+                if (due) {
+                    if (careful && partial)
+                        add_values<KEYS, E, true>(total, v_tile, p_tile);
+                    else
+                        add_values<KEYS, E>(total, v_tile, p_tile);
+                }
+                if (!some) break;
+                first = next, next += KEYS, partial = hides;
+            }
+            if (__syncthreads_or(!careful && spoilable && is_tainted<E>(total))) continue;
+#pragma unroll
+            for (int row = 0; row < 4; row++) {
+                sum[row] = row_sum(sum[row]);
+                const float inverse = sum[row] == 0 ? 1 : 1 / sum[row];
+#pragma unroll
+                for (int n = 0; n < E / 8; n++) {
+                    float &x = total[n][row];
+                    x *= inverse;
+                }
+            }
+#pragma unroll
+            for (int row = 0; row < 4; row++) {
+                const int64 i = i_begin + warp * 16 + lane / 8 + row * 4;
+                if (!(i < i_end)) continue;
+                float *to = io.o_at(b, h, i, 0);
+                store_row<E>(to, total, row, 64, o_chunks, io.o_strides[3]);
+            }
+            break;
+        }
+        __syncthreads();
+    }
+}
