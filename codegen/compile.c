@@ -26,6 +26,20 @@ static StorageType storage_named(const char *name)
     return STORAGE_FLOAT;
 }
 
+/* A file that the request holds: PipelineOptions.read. */
+static char *read_held(void *context, const char *path, size_t *length)
+{
+    const AttnJitRequest *r = context;
+    for (int32_t k = 0; k < r->n_files; k++) {
+        const AttnSourceFile *f = &r->files[k];
+        if (strcmp(f->path, path)) continue;
+        *length = (size_t)f->length;
+        char *text = malloc(*length + 1);
+        return text ? memcpy(text, f->text, *length + 1) : NULL;
+    }
+    return NULL;
+}
+
 static PipelineOptions read_request(const AttnJitRequest *r)
 {
     return (PipelineOptions){
@@ -45,6 +59,8 @@ static PipelineOptions read_request(const AttnJitRequest *r)
         .f64 = r->real ? !strcmp(r->real, "f64") : r->f64 != 0,
         .real = storage_named(r->real),
         .debug = r->debug != 0,
+        .read = read_held,
+        .read_context = (void *)r,
     };
 }
 

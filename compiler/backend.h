@@ -30,12 +30,18 @@ typedef struct BackendJob {
     bool direct;                 /* also the direct C entries */
     uint64_t source_hash[2];
     const char *source_path;
+    const char *const *definitions; /* `window=64` */
+    unsigned n_definitions;
 } BackendJob;
+/* What `float` is. */
+static inline StorageType job_real(const BackendJob *job)
+{
+    return job->real != STORAGE_FLOAT ? job->real : job->f64 ? STORAGE_F64 : STORAGE_F32;
+}
 /* Of a tensor of the signature. */
 static inline StorageType job_storage(const BackendJob *job, const Tensor *t)
 {
-    if (t->storage != STORAGE_FLOAT) return t->storage;
-    return job->real != STORAGE_FLOAT ? job->real : job->f64 ? STORAGE_F64 : STORAGE_F32;
+    return t->storage != STORAGE_FLOAT ? t->storage : job_real(job);
 }
 typedef struct Backend {
     const char *name;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plan_internal.h"
+#include "reasons.h"
 #include "streams.h"
 #include "tape.h"
 
@@ -121,47 +122,6 @@ static void add_fused(Explain *x, ExplainStage *out, const Tensor *reader)
     if (reader->body) node_visit(x->c, reader->body, note_fused, &f);
 }
 
-static bool has_scratch_rows(const Block *block)
-{
-    for (uint32_t k = 0; k < block->n; k++) {
-        const Statement *s = block->at[k];
-        if (s->kind == S_STORE && s->tensor->role == ROLE_EQUATION && !strcmp(s->tensor->name, "row"))
-            return true;
-        if (has_scratch_rows(&s->body) || has_scratch_rows(&s->otherwise)) return true;
-    }
-    return false;
-}
-
-static const char *how_it_runs(Explain *x, const ExplainStage *out, const Phase *p)
-{
-    if (strstr(p->name, "few queries")) return "keys and channels in lanes, keys split into chunks";
-    if (out->lanes) return format(x->c, "strips of %u queries in lanes", out->lanes);
-    if (out->stage->kind == STAGE_SCAN) return format(x->c, "step by step along %s", out->stage->axis->name);
-    if (has_scratch_rows(&p->body)) return "whole rows in scratch memory";
-    return "plain loops";
-}
-
-static bool stores(const Block *block, const Tensor *t)
-{
-    for (uint32_t k = 0; k < block->n; k++) {
-        const Statement *s = block->at[k];
-        if (s->kind == S_STORE && s->tensor == t) return true;
-        if (stores(&s->body, t) || stores(&s->otherwise, t)) return true;
-    }
-    return false;
-}
-
-/* A stage without a phase of its own: NULL, or the stage whose pass makes its tensor too. */
-static const Stage *host_of(const Explain *x, const Stage *s)
-{
-    for (uint32_t k = 0; s->equation && k < x->kernel->phases.n; k++) {
-        const Phase *p = &x->kernel->phases.at[k];
-        if (p->stage && x->plan->stages.at[p->stage - 1] != s && stores(&p->body, s->equation->tensor))
-            return x->plan->stages.at[p->stage - 1];
-    }
-    return NULL;
-}
-
 /* ---- memory ---- */
 
 static double element_bytes(const Explain *x, const Buffer *b)
@@ -206,7 +166,7 @@ static void add_phase(Explain *x, ExplainStage *out, uint32_t number)
     if (p->complete && p->tasks == 0) return; /* another way was chosen at these sizes */
     double bytes = -out->bytes_read - out->bytes_written, terms[COST_N_TERMS];
     if (p->lanes > out->lanes) out->lanes = p->lanes;
-    out->runs = how_it_runs(x, out, phase);
+    if (phase->how) out->runs = phase->how;
     out->exact = out->exact && p->exact;
     add_memory(x, out, p);
     bytes += out->bytes_read + out->bytes_written;
@@ -263,7 +223,7 @@ static void explain_stage(Explain *x, Explanation *all, uint32_t number, Streams
 {
     ExplainStage out = {.stage = x->plan->stages.at[number], .exact = true, .runs = "not at all"};
     bool counted = false;
-    const Stage *host = host_of(x, out.stage);
+    const Stage *host = stage_host(x->plan, x->kernel, out.stage);
     name_stage(x, &out, out.stage);
     if (host && host->equation) out.runs = format(x->c, "in the pass of %s", host->equation->tensor->name);
     out.pairwise = s->list.n > 0 && !host;

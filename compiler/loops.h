@@ -99,6 +99,9 @@ typedef struct Phase {
     Block body;
     bool data_check;      /* only tests declared ranges of data: may be skipped if the caller vouches for them */
     unsigned stage;       /* number in Plan.stages + 1 of the stage that it belongs to; 0: none */
+    const char *how;      /* it runs, in words; NULL: it only makes ready, or puts together, what others need */
+    Node *when;           /* over SIZE: it has tasks only where this holds; NULL: always */
+    bool hides;           /* hidden keys may hold values that are not finite: a strip that met one runs twice */
     const char *plain;    /* why a pairwise stage does not run in strips or tiles, or NULL */
     const Tile *tile;     /* how tensor cores run it, or NULL */
 } Phase;

@@ -144,6 +144,13 @@ static void choose_tasks(Lower *l, const Stage *s, Phase *phase)
         if (!set_has(&inner, t->dims[k]->id)) phase->tasks[phase->n_tasks++] = t->dims[k];
 }
 
+static const char *how_it_runs(const Lower *l, const Stage *s)
+{
+    if (s->kind == STAGE_SCAN)
+        return format(l->c, "step by step along %s%s", s->axis->name, s->step < 0 ? ", downwards" : "");
+    return l->rows ? "whole rows in scratch memory" : "plain loops";
+}
+
 static void lower_stage(Lower *l, const Stage *s)
 {
     for (uint32_t k = 0; k < l->riders.n; k++)
@@ -152,6 +159,7 @@ static void lower_stage(Lower *l, const Stage *s)
     if (s->kind == STAGE_PAIRWISE && (cuda ? lower_tiles(l, s) : lower_strips(l, s))) return;
     Phase phase = {.name = stage_title(l, s)};
     if (s->kind == STAGE_PAIRWISE) phase.plain = l->plain;
+    l->rows = false;
     choose_tasks(l, s, &phase);
     IndexSet bound = bound_by(phase.n_tasks, phase.tasks);
     Scope root;
@@ -160,6 +168,7 @@ static void lower_stage(Lower *l, const Stage *s)
         lower_scan(l, s);
     else
         lower_equation(l, s->equation, &bound);
+    phase.how = how_it_runs(l, s);
     phase_close(l, &root, phase);
 }
 

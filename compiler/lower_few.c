@@ -306,11 +306,13 @@ static Node *parts(Few *f, Node *whole, unsigned part)
     return few_op(f, N_FLOORDIV, few_op(f, N_ADD, whole, few_int(f, part - 1)), few_int(f, part));
 }
 
-static void chunk_phase(Few *f)
+static void chunk_phase(Few *f, Node *few)
 {
     Lower *l = f->l;
     Scope root;
     Phase phase = {.name = format(l->c, "pairwise %s, few queries: chunks of keys", f->out->name),
+                   .how = "few queries: keys and channels in lanes, keys split into chunks",
+                   .when = few,
                    .tasks = NEW_ARRAY(l->c, Index *, MAX_INDICES + 1)};
     phase.n_tasks = order_tasks(f, phase.tasks);
     phase_open(l, &root, phase.n_tasks, phase.tasks);
@@ -348,6 +350,6 @@ void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, cons
     if (f.n_outer > n_queries) f.head = f.outer[f.n_outer - n_queries - 1];
     if (f.head) f.block = few_index(&f, "block", parts(&f, node_size(l->c, f.head), FEW_HEADS));
     f.chunk = few_index(&f, "chunk", if_few(&f, few, parts(&f, binder_hi(sum, 0), FEW_CHUNK)));
-    chunk_phase(&f);
+    chunk_phase(&f, few);
     merge_phase(&f, few);
 }

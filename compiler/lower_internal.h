@@ -30,6 +30,7 @@ typedef struct Lower {
     Span span;
     Schedule schedule;
     const char *plain;  /* why the last pairwise stage has no strips, or NULL */
+    bool rows;          /* does the stage at hand keep whole rows? */
     Index *lane;        /* while a strip is lowered: what differs between lanes must not steer loops and branches */
     SummaryList summaries; /* of tensors that are complete */
     VEC(const Equation *) riders; /* computed beside another (lower_rider.h) */

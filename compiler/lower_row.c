@@ -435,6 +435,7 @@ static void row_blocks(Row *r)
 
 static Tensor *row_result(Lower *l, Node *n)
 {
+    l->rows = true;
     if (!by_new_index(n)) return scratch_new(l, "row", n, n->n_vars, n->vars);
     Node *at = binder_extra(n);
     if (at->op != N_INDEX) BUG(l->c, "%s is read at something else than its new index", op_name(n->op));

@@ -617,6 +617,20 @@ static const char *obstacle(Tiling *t)
     return sums_fit(t);
 }
 
+static const char *strips_in_words(const Tiling *t)
+{
+    Text out = {.c = t->s.l->c};
+    text_add(&out, "strips of %u queries in lanes, %s ", t->s.l->schedule.lanes,
+             t->n > 1 ? "boxes of" : "along");
+    for (unsigned k = 0; k < t->n; k++) {
+        if (t->n > 1) text_add(&out, "%s%u along ", k ? " by " : "", t->queries[k].lanes);
+        text_add(&out, "%s", t->queries[k].index->name);
+    }
+    if (t->s.n_residues) text_add(&out, ", each of one residue class");
+    if (t->ordered) text_add(&out, ", queries and keys in the order of their labels");
+    return out.at;
+}
+
 bool lower_strips(Lower *l, const Stage *stage)
 {
     Tiling t = {.s = {.l = l}, .stage = stage};
@@ -638,6 +652,9 @@ bool lower_strips(Lower *l, const Stage *stage)
     if (t.ordered) bucket_phases(&t.bucket, few);
     for (uint32_t k = 0; k < t.sums.n; k++) lower_summaries(l, &t.s.lanes, t.sums.at[k]);
     Phase phase = {.name = format(l->c, "pairwise %s, queries in lanes", out->name),
+                   .how = strips_in_words(&t),
+                   .hides = hides_values(&t),
+                   .when = node_is_bool(few, false) ? NULL : node_unary(l->c, N_NOT, few),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
     phase.n_tasks = outer_dims(out, &t.inner, phase.tasks);
     for (unsigned k = 0; k < t.n; k++) phase.tasks[phase.n_tasks - t.n + k] = t.queries[k].tile;

@@ -182,7 +182,7 @@ static const char *match_sum(Tiling *x)
 static const char *check_extents(const Tiling *x)
 {
     const Tile *t = x->t;
-    if (t->d < 1 || t->e < 1) return "the extents of its features are not fixed (--size)";
+    if (t->d < 1 || t->e < 1) return TILE_OPEN;
     if (t->d > MOST_FEATURES || t->e > MOST_FEATURES) return "more than 256 features";
     return NULL;
 }
@@ -421,6 +421,7 @@ static Phase make_tasks(Tiling *x)
     Lower *l = x->l;
     Tile *t = x->t;
     Phase phase = {.name = format(l->c, "pairwise %s", x->stage->equation->tensor->name),
+                   .how = "boxes of queries against tiles of keys",
                    .tasks = NEW_ARRAY(l->c, Index *, x->n_outer),
                    .tile = t};
     IndexSet queries = {{0}};

@@ -4,6 +4,8 @@
 
 #include "lower_internal.h"
 
+/* Why a stage does not fit whose extents of features are open. */
+#define TILE_OPEN "the extents of its features are not fixed (--size)"
 /* False: the stage does not fit (l->plain says why), nothing was emitted. */
 bool lower_tiles(Lower *l, const Stage *stage);
 

@@ -6,7 +6,6 @@
 #include "tape.h"
 
 enum { MOST = HALVING_MOST };
-static const double budget = 3e9; /* instructions */
 
 typedef struct Counting {
     const Halving *halving;
@@ -24,7 +23,7 @@ static void add_box(void *context, const HalvingBox *box, HalvingClass class, co
 
 /* One condition over all of its variables. */
 static bool count_component(Compilation *c, Node *test, unsigned n, Index *const *variables,
-                            const InterpretArguments *arguments, double *count)
+                            const InterpretArguments *arguments, double budget, double *count)
 {
     Halving *h = halving_new(c, test, n, variables, arguments);
     HalvingBox all = {{0}, {0}};
@@ -61,7 +60,7 @@ static unsigned component(const NodeList *tests, bool *taken, unsigned n, Index 
 }
 
 bool pairs_count(Compilation *c, Node *test, unsigned n_variables, Index *const *variables,
-                 const InterpretArguments *arguments, double *count)
+                 const InterpretArguments *arguments, double budget, double *count)
 {
     NodeList tests = {0};
     bool open[MOST];
@@ -81,7 +80,7 @@ bool pairs_count(Compilation *c, Node *test, unsigned n_variables, Index *const 
         for (uint32_t t = 0; t < tests.n; t++)
             if (taken[t] && !before[t]) PUSH(c, &mine, tests.at[t]);
         double part;
-        if (!count_component(c, conjunction(c, &mine), n, members, arguments, &part)) return false;
+        if (!count_component(c, conjunction(c, &mine), n, members, arguments, budget, &part)) return false;
         *count *= part;
     }
     for (uint32_t t = 0; t < tests.n; t++) { /* of no variable at all */

@@ -5,9 +5,11 @@
 
 #include "interpret.h"
 
+#define PAIRS_ENOUGH 3e9
 /* Points of the product of `variables` (whole ranges) at which `test` holds. False: that cannot be told from
- * what is given, or takes longer than a second or so. */
+ * what is given, or takes more than `budget`
+ * instructions. PAIRS_ENOUGH is a second or so. */
 bool pairs_count(Compilation *c, Node *test, unsigned n_variables, Index *const *variables,
-                 const InterpretArguments *arguments, double *count);
+                 const InterpretArguments *arguments, double budget, double *count);
 
 #endif

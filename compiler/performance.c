@@ -266,7 +266,7 @@ static void look_at_buffer(Look *x, const Buffer *b, const InterpretArguments *d
     Diag *d = diag(x->c, P004, t->span, "`%s[%s]` is stored: %.0f bytes%s%s", t->name, dims.at, bytes,
                    x->sized ? "" : " at the example's sizes",
                    grows ? ", and grows faster with the positions than any tensor of the signature" : "");
-    diag_note(x->c, d, (Span){0, 0, 0}, "why it is stored: %s", e->why);
+    diag_note(x->c, d, (Span){0, 0, 0}, "why it is stored: %s", reason_text(e->reason));
     diag_hint(x->c, d, "what one sum alone reads, at its own indices, is never stored");
 }
 

@@ -451,6 +451,8 @@ bool pipeline_job(Pipeline *p, BackendJob *job)
     const PipelineOptions *o = p->options;
     *job = (BackendJob){.c = p->c, .f64 = o->f64, .debug = o->debug, .direct = o->direct};
     job->source_path = o->path;
+    job->definitions = o->definitions;
+    job->n_definitions = o->n_definitions;
     job->target = o->target;
     job->archs = o->archs;
     job->real = o->real;

@@ -13,6 +13,26 @@ static const char *const stage_names[] = {
 
 const char *stage_name(StageKind kind) { return stage_names[kind]; }
 
+const char *reason_text(Reason reason)
+{
+    static const char *const texts[] = {
+#define REASON(name, text, words) text,
+#include "reason_list.h"
+#undef REASON
+    };
+    return texts[reason];
+}
+
+const char *reason_words(Reason reason)
+{
+    static const char *const all[] = {
+#define REASON(name, text, words) words,
+#include "reason_list.h"
+#undef REASON
+    };
+    return all[reason];
+}
+
 Equation *plan_equation(const Plan *p, const Tensor *t)
 {
     return t->id < p->n_by_tensor ? p->by_tensor[t->id] : NULL;
@@ -100,7 +120,7 @@ static void split_output(Plan *p, uint32_t at)
     Replace r = {out, inner};
     for (uint32_t k = 0; k < p->equations.n; k++)
         p->equations.at[k]->body = node_rewrite(c, p->equations.at[k]->body, replace_tensor, &r);
-    plan_add(p, out, read_own(c, inner));
+    plan_add(p, out, read_own(c, inner))->origin = "rounded to its storage type, and for its caller alone";
 }
 
 /* Storage types round and may be strided; what others read is kept in the compute type. An output that is a
@@ -126,6 +146,7 @@ typedef struct Outline {
     Equation *reader;
     IndexSet dims;
     Node *found;
+    const char *why; /* it is taken out */
 } Outline;
 
 typedef struct FreeDims {
@@ -189,6 +210,22 @@ static bool sums_weights(const Plan *p, const Node *n)
     return w.any;
 }
 
+static void add_lacking(Text *out, const Node *n, unsigned count, Index *const *indices)
+{
+    for (unsigned k = 0; k < count; k++)
+        if (!set_has(n->free, indices[k]->id)) text_add(out, "%s%s", out->n ? ", " : "", indices[k]->name);
+}
+
+/* The indices around it that it lacks. */
+static const char *lacking(const Outline *o, const Node *n, const Binding *around)
+{
+    Text out = {.c = o->p->c};
+    add_lacking(&out, n, o->reader->tensor->n_dims, o->reader->tensor->dims);
+    for (const Binding *b = around; b && b->binder; b = b->outer)
+        add_lacking(&out, n, b->binder->n_vars, b->binder->vars);
+    return out.n ? out.at : "";
+}
+
 static void find_outline(void *context, Node *n, const Binding *around)
 {
     Outline *o = context;
@@ -197,7 +234,11 @@ static void find_outline(void *context, Node *n, const Binding *around)
     bool scan = n->op == N_SCAN && n != o->reader->body; /* runs once for all of its positions */
     bool chosen = around->binder && plan_is_selection(around->binder) && n->op == N_REDUCE &&
                   sums_weights(o->p, n); /* what is chosen from is kept as a row anyway */
-    if (scan || chosen || !set_within(&scope, n->free)) o->found = n;
+    if (!scan && !chosen && set_within(&scope, n->free)) return;
+    o->found = n;
+    o->why = scan     ? "a scan in it"
+             : chosen ? "what it chooses from"
+                      : format(o->p->c, "a part of it that does not depend on %s", lacking(o, n, around));
 }
 
 Node *plan_part(Plan *p, uint32_t at, const char *name, Node *part, bool rows_last)
@@ -225,7 +266,9 @@ static bool outline_one(Plan *p, uint32_t at)
     walk(p->c, reader->body, find_outline, &o);
     if (!o.found) return false;
     const char *name = format(p->c, "%s.part%u", reader->tensor->name, ++reader->parts);
-    reader->body = node_replace(p->c, reader->body, o.found, plan_part(p, at, name, o.found, false));
+    Node *read = plan_part(p, at, name, o.found, false);
+    plan_equation(p, read->tensor)->origin = format(p->c, "of %s: %s", reader->tensor->name, o.why);
+    reader->body = node_replace(p->c, reader->body, o.found, read);
     return true;
 }
 
@@ -242,6 +285,7 @@ typedef struct UseWalk {
     Uses *uses;
     const Equation *reader;
     IndexSet dims;
+    bool noted; /* in Equation.readers */
 } UseWalk;
 
 static bool normalises_over(Compilation *c, const Node *n, const IndexSet *bound)
@@ -273,7 +317,10 @@ static void note_use(void *context, Node *n, const Binding *around)
     UseWalk *w = context;
     if (n->op != N_READ || !plan_equation(w->p, n->tensor)) return;
     Uses *u = &w->uses[n->tensor->id];
-    if (u->last != w->reader) u->readers++;
+    if (u->last != w->reader) {
+        u->readers++;
+        if (w->noted) PUSH(w->p->c, &plan_equation(w->p, n->tensor)->readers, w->reader);
+    }
     u->last = w->reader;
     u->own = u->own && read_is_identity(n);
     IndexSet dims = set_of_dims(n->tensor), scope = set_or(&w->dims, &around->bound),
@@ -286,18 +333,20 @@ static void note_use(void *context, Node *n, const Binding *around)
                  normalises_over(w->p->c, plan_equation(w->p, n->tensor)->body, &around->bound);
 }
 
-Uses *plan_uses(const Plan *p)
+static Uses *find_uses(const Plan *p, bool noted)
 {
     Uses *uses = NEW_ARRAY(p->c, Uses, p->c->next_tensor + 1);
     for (uint32_t k = 0; k <= p->c->next_tensor; k++)
         uses[k].own = uses[k].exact = uses[k].streamed = uses[k].sliced = uses[k].weights = true;
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
-        UseWalk w = {(Plan *)p, uses, e, set_of_dims(e->tensor)};
+        UseWalk w = {(Plan *)p, uses, e, set_of_dims(e->tensor), noted};
         walk(p->c, e->body, note_use, &w);
     }
     return uses;
 }
+
+Uses *plan_uses(const Plan *p) { return find_uses(p, false); }
 
 bool plan_is_selection(const Node *n)
 {
@@ -342,29 +391,29 @@ double plan_largest_bound(const Plan *p)
     return largest;
 }
 
-static const char *decide(const Plan *p, Equation *e, const Uses *u, double largest, bool recurrent)
+static Reason decide(const Plan *p, Equation *e, const Uses *u, double largest, bool recurrent)
 {
     e->storing = STORED;
-    if (e->tensor->role == ROLE_OUTPUT) return "an output";
-    if (recurrent && !u->own) return "a state of a recurrence";
-    if (plan_is_selection(e->body)) return "a selection, made once";
-    if (e->body->op == N_SCAN) return "a scan, run once";
+    if (e->tensor->role == ROLE_OUTPUT) return REASON_OUTPUT;
+    if (recurrent && !u->own) return REASON_STATE;
+    if (plan_is_selection(e->body)) return REASON_SELECTION;
+    if (e->body->op == N_SCAN) return REASON_SCAN;
     bool chosen = u->last && plan_is_selection(u->last->body);
-    if (chosen && e->body->op == N_REDUCE && contains_op(p->c, e->body, N_NORMALISE))
-        return "sums of weights, chosen from";
+    if (chosen && e->body->op == N_REDUCE && contains_op(p->c, e->body, N_NORMALISE)) return REASON_CHOSEN;
     e->storing = INLINED;
     bool movable = u->own || !contains_binder(p->c, e->body);
-    if (!recurrent && movable && holds_check(p, e->body)) return "checked where it is used";
-    if (is_cheap(p->c, e->body)) return "cheap";
+    if (!recurrent && movable && holds_check(p, e->body)) return REASON_CHECKED;
+    if (is_cheap(p->c, e->body)) return REASON_CHEAP;
     bool large = plan_example_elements(p, e->tensor) > largest;
-    if (u->exact && (u->readers == 1 || large)) return "used by one reader at its own indices";
-    if (u->weights) return "weights of a sum";
-    if (u->streamed && large) return "larger than any tensor";
+    if (u->exact && u->readers == 1) return REASON_ONE_READER;
+    if (u->exact && large) return REASON_OWN;
+    if (u->weights) return REASON_WEIGHTS;
+    if (u->streamed && large) return REASON_LARGE;
     bool scanned = recurrent || (u->last && u->last->tensor->group != 0);
     if ((u->streamed || (u->sliced && large)) && !scanned && plan_is_spreadable(e->body))
-        return "a softmax that sums read";
+        return REASON_SPREAD;
     e->storing = STORED;
-    return "shared";
+    return !u->own ? REASON_MOVED : u->exact ? REASON_READERS : REASON_REPEATED;
 }
 
 static Node *guard_reads(void *context, Compilation *c, Node *n)
@@ -394,13 +443,14 @@ static Node *inline_read(void *context, Compilation *c, Node *n)
 /* In topological order, so that what is inlined holds stored tensors alone. */
 void plan_decide(Plan *p)
 {
-    Uses *uses = plan_uses(p);
+    Uses *uses = find_uses(p, true);
     double largest = plan_largest_bound(p);
     for (uint32_t k = 0; k < p->equations.n; k++) p->equations.at[k]->storing = STORED;
     for (uint32_t k = 0; k < p->equations.n; k++) {
         Equation *e = p->equations.at[k];
         e->body = simplify(p->c, node_rewrite(p->c, e->body, inline_read, p));
-        e->why = decide(p, e, &uses[e->tensor->id], largest, e->tensor->group != 0);
+        e->reason = decide(p, e, &uses[e->tensor->id], largest, e->tensor->group != 0);
+        if (e->storing == INLINED && !e->readers.n) e->reason = REASON_UNREAD;
     }
 }
 

@@ -17,20 +17,29 @@ typedef enum StageKind {
 #undef STAGE
     STAGES
 } StageKind;
+typedef enum Reason {
+#define REASON(name, text, words) REASON_##name,
+#include "reason_list.h"
+#undef REASON
+    REASONS
+} Reason;
 typedef enum Storing { INLINED, STORED, STATE } Storing;
 
 typedef struct Stage Stage;
 /* What the plan knows of one tensor with a body. */
-typedef struct Equation {
+typedef struct Equation Equation;
+struct Equation {
     Tensor *tensor;
     Node *body;
     Storing storing;
     Tensor *state;          /* STATE: the scratch tensor that holds the last steps: dims without the tasks of its scan */
     unsigned depth;         /* STATE: steps kept */
     Stage *stage;           /* STORED, STATE: where it is computed */
-    const char *why;        /* in words, for explain and dumps */
+    Reason reason;          /* for `storing` */
+    const char *origin;     /* in words: what a pass has made it of; NULL: it is written so */
+    VEC(const Equation *) readers; /* at the time of the decision */
     unsigned parts;         /* equations outlined from it so far */
-} Equation;
+};
 
 struct Stage {
     StageKind kind;
@@ -58,5 +67,7 @@ Equation *plan_equation(const Plan *p, const Tensor *t); /* NULL: an input */
 const char *plan_print(Compilation *c, const Plan *p);
 const char *plan_verify(Compilation *c, const Plan *p);  /* NULL, or what is wrong */
 const char *stage_name(StageKind kind);
+const char *reason_text(Reason reason);  /* in short */
+const char *reason_words(Reason reason); /* "... because it is an output" */
 
 #endif

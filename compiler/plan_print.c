@@ -40,7 +40,7 @@ const char *plan_print(Compilation *c, const Plan *p)
     for (uint32_t k = 0; k < p->equations.n; k++) {
         static const char *const how[] = {[INLINED] = "inlined", [STORED] = "stored", [STATE] = "state"};
         const Equation *e = p->equations.at[k];
-        text_add(&out, "  %s %s: %s\n", e->tensor->name, how[e->storing], e->why);
+        text_add(&out, "  %s %s: %s\n", e->tensor->name, how[e->storing], reason_text(e->reason));
     }
     for (uint32_t k = 0; k < p->stages.n; k++) print_stage(&out, p->stages.at[k], 0);
     return out.at;

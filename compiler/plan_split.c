@@ -63,7 +63,8 @@ static void split_sum(Plan *p, uint32_t at)
     if (n > plan_largest_bound(p)) return;
     Node *read = plan_part(p, at, format(p->c, "%s.heads", e->tensor->name), part, true);
     plan_equation(p, read->tensor)->storing = STORED;
-    plan_equation(p, read->tensor)->why = "a sum for every head";
+    plan_equation(p, read->tensor)->reason = REASON_HEADS;
+    plan_equation(p, read->tensor)->origin = format(p->c, "of %s: its sums for every head", e->tensor->name);
     e->body = sum_over(&s, &s.heads, node_bool(p->c, true), read);
 }
 

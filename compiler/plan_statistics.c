@@ -25,7 +25,8 @@ static Node *statistic(Spread *s, const char *name, Node *body)
     Node *read = plan_part(p, s->at++, name, simplify(p->c, body), true);
     e = plan_equation(p, read->tensor);
     e->storing = STORED;
-    e->why = "of the rows of a softmax that is read element by element";
+    e->reason = REASON_STATISTIC;
+    e->origin = format(p->c, "of %s: a number for every row of its softmax", reader->tensor->name);
     return read;
 }
 

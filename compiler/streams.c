@@ -85,5 +85,5 @@ double streams_visible(Compilation *c, const Stream *s, const InterpretArguments
         if (extent < 0) return NAN;
         others *= (double)extent;
     }
-    return pairs_count(c, s->test, n, own, arguments, &count) ? count * others : NAN;
+    return pairs_count(c, s->test, n, own, arguments, PAIRS_ENOUGH, &count) ? count * others : NAN;
 }

@@ -17,6 +17,7 @@ typedef struct Safety {
     Contexts *of;          /* by Tensor.id */
     const Facts *context;  /* at hand; NULL: none. Its facts come first in a scope */
     uint32_t declared;     /* conditions before any read was proved */
+    const Tensor *reader;  /* the equation at hand */
     NodeMemo guarded;      /* READ nodes that need their conditions */
     NodeMemo reported;
     NodeMemo rebuilt;
@@ -170,6 +171,21 @@ static void out_of_range(Safety *s, const Node *read, unsigned d, const Proof *p
     diag_hint(c, g, "%s", p->hint);
 }
 
+/* For `attnc explain`: once for an equation that is proved under several conditions in the same way. */
+static void note_subscript(Safety *s, const Node *read, unsigned d, const Proof *p, bool guard)
+{
+    Pattern *pattern = s->k->pattern;
+    Subscript new = {s->reader, read->tensor, d, read->args[d], p->rule, p->used, p->condition, guard,
+                     read->span};
+    if (p->result == NOT_PROVED) return;
+    for (uint32_t n = pattern->subscripts.n, most = 64; n-- > 0 && most-- > 0;) {
+        const Subscript *old = &pattern->subscripts.at[n];
+        bool same = old->reader == s->reader && old->tensor == new.tensor && old->dim == d;
+        if (same && old->at == new.at && old->guarded == guard) return;
+    }
+    PUSH(s->k->c, &pattern->subscripts, new);
+}
+
 static void apply(Safety *s, Node *read, unsigned d, const Proof *p)
 {
     Checker *k = s->k;
@@ -180,6 +196,7 @@ static void apply(Safety *s, Node *read, unsigned d, const Proof *p)
         add_condition(k, p->condition, read->span, E201, "subscript `%s` of `%s` must stay in range",
                       read->tensor->dims[d]->name, read->tensor->name);
     if (guard && !node_memo_get(&s->guarded, read)) node_memo_put(c, &s->guarded, read, read);
+    note_subscript(s, read, d, p, guard);
 }
 
 /* Without any condition, else with all of them, else with those of the equation itself: a prover of bounded
@@ -237,7 +254,10 @@ static void check_read(FactWalk *w, Node *read)
     const Tensor *t = read->tensor;
     for (unsigned d = 0; d < t->n_dims; d++) {
         Node *extent = node_size(k->c, t->dims[d]);
-        if (trivially_inside(w, read->args[d], extent)) continue;
+        if (trivially_inside(w, read->args[d], extent)) {
+            k->pattern->plain_subscripts++;
+            continue;
+        }
         Proof p = prove_read(s, w, read->args[d], extent);
         apply(s, read, d, &p);
     }
@@ -310,6 +330,7 @@ void check_safety(Checker *k)
     for (uint32_t n = p->equations.n; n-- > 0;) {
         Tensor *t = p->equations.at[n];
         const Contexts *known = &s.of[t->id];
+        s.reader = t;
         bool everywhere = t->role == ROLE_OUTPUT || t->group || known->list.n == 0;
         if (everywhere) check_under(&s, t, NULL);
         for (uint32_t m = 0; !everywhere && m < known->list.n; m++) check_under(&s, t, &known->list.at[m]);

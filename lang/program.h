@@ -61,6 +61,21 @@ struct Tensor {
 typedef struct Condition { Node *test; const char *text; Span span; } Condition;
 /* An int value that is checked as it runs (Node CHECK). */
 typedef struct RunCheck { const char *text; Span span; } RunCheck;
+/* What a proof (prove.h) came from: facts and conditions of its scope (of the first 64), variables whose ranges were
+ * used. */
+typedef VEC(Node *) ProveNodes;
+typedef struct ProveUsed { ProveNodes facts, conditions, variables; } ProveUsed;
+/* Why a subscript is in range: one dimension of one read, for words. */
+typedef struct Subscript {
+    const Tensor *reader, *tensor; /* the equation that reads, and what is read */
+    unsigned dim;
+    Node *at;
+    const char *rules;      /* of docs/safety.md: "S1 S2"; NULL: it is the range itself that stands around it */
+    ProveUsed used;
+    Node *condition;        /* checked when tensors are bound, or NULL */
+    bool guarded;           /* holds only where facts around the read do */
+    Span span;
+} Subscript;
 typedef struct Example { const char *name; Ast *value; Index *index; Param *param; Tensor *tensor; } Example;
 
 typedef struct Pattern {
@@ -72,6 +87,8 @@ typedef struct Pattern {
     VEC(Tensor *) equations;    /* all tensors with a body, every one after what it reads (recurrences apart) */
     VEC(Condition) conditions;
     VEC(RunCheck) checks;
+    VEC(Subscript) subscripts;  /* those that are more than the index of the dimension itself */
+    unsigned plain_subscripts;  /* how many the others are */
     VEC(Example) examples;
     Node *cost;                 /* real; over SIZE and PARAM; count(mask) is a REDUCE SUM over the mask; or NULL */
     const AstPattern *ast;

@@ -14,7 +14,7 @@ static Prover *begin(Compilation *c, const ProveScope *scope)
     p->rules = p->context = 0;
     p->found.n = 0;
     for (unsigned k = 0; scope && k < scope->conditions.n; k++)
-        assume(p, scope->conditions.at[k], true, (Origin){.rules = BIT(S12)});
+        assume(p, scope->conditions.at[k], true, (Origin){.rules = BIT(S12), .conditions = place_bit(k)});
     return p;
 }
 
@@ -37,7 +37,8 @@ static void assume_facts(Prover *p)
     for (unsigned k = 0; p->scope && k < p->scope->ranges.n; k++)
         (void)poly_of(p, node_index(p->c, p->scope->ranges.at[k].index), &x);
     for (unsigned k = 0; p->scope && k < p->scope->facts.n; k++)
-        assume(p, p->scope->facts.at[k], true, (Origin){.from = FROM_FACT, .rules = BIT(S3)});
+        assume(p, p->scope->facts.at[k], true,
+               (Origin){.from = FROM_FACT, .rules = BIT(S3), .facts = place_bit(k)});
     p->context = 0;
 }
 
@@ -70,7 +71,38 @@ static bool deny(Prover *p, const Claim *claim)
     return true;
 }
 
-typedef struct Answer { ProveResult result; bool used_facts; uint32_t rules; Node *condition; } Answer;
+typedef struct Answer {
+    ProveResult result;
+    bool used_facts;
+    uint32_t rules;
+    Node *condition;
+    ProveUsed used;
+} Answer;
+
+static void add_used(Compilation *c, ProveNodes *to, Node *n)
+{
+    for (uint32_t k = 0; k < to->n; k++)
+        if (to->at[k] == n) return;
+    PUSH(c, to, n);
+}
+
+static void join_used(Compilation *c, ProveNodes *to, const ProveNodes *from)
+{
+    for (uint32_t k = 0; k < from->n; k++) add_used(c, to, from->at[k]);
+}
+
+static ProveUsed used_of(Prover *p, const Origin *o)
+{
+    ProveUsed used = {0};
+    for (unsigned k = 0; p->scope && k < p->scope->facts.n; k++)
+        if (o->facts & place_bit(k)) add_used(p->c, &used.facts, p->scope->facts.at[k]);
+    for (unsigned k = 0; p->scope && k < p->scope->conditions.n; k++)
+        if (o->conditions & place_bit(k)) add_used(p->c, &used.conditions, p->scope->conditions.at[k]);
+    for (unsigned k = 0; k < p->n_symbols; k++)
+        if (o->variables & place_bit(k) && p->symbols[k].op == N_INDEX)
+            add_used(p->c, &used.variables, p->symbols[k].node);
+    return used;
+}
 
 static Node *all_found(Prover *p)
 {
@@ -95,7 +127,7 @@ static Answer settle(Compilation *c, const ProveScope *scope, const Claim *claim
         const bool by_facts = used.from & FROM_FACT;
         Node *condition = all_found(p);
         return (Answer){condition ? PROVED_IF : by_facts ? PROVED_BY_FACTS : PROVED, by_facts,
-                        used.rules | translated, condition};
+                        used.rules | translated, condition, used_of(p, &used)};
     }
     return (Answer){.result = NOT_PROVED};
 }
@@ -203,6 +235,10 @@ static Proof join_answers(Compilation *c, const Answer *low, const Answer *high)
     if (high->condition) proof.condition = add_part(c, N_AND, low->condition, high->condition);
     proof.result = proof.condition ? PROVED_IF : proof.used_facts ? PROVED_BY_FACTS : PROVED;
     proof.rule = rule_names(c, low->rules | high->rules);
+    proof.used = low->used;
+    join_used(c, &proof.used.facts, &high->used.facts);
+    join_used(c, &proof.used.conditions, &high->used.conditions);
+    join_used(c, &proof.used.variables, &high->used.variables);
     return proof;
 }
 

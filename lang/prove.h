@@ -30,6 +30,7 @@ typedef struct Proof {
     const char *range;       /* NOT_PROVED: in words */
     const char *hint;        /* NOT_PROVED: how to mend it */
     const char *rule;        /* the rules that were used, e.g. "S1 S2 S6"; NULL if not proved */
+    ProveUsed used;
 } Proof;
 /* 0 <= coordinate < extent ? */
 Proof prove_in_range(Compilation *c, const ProveScope *scope, Node *coordinate, Node *extent);

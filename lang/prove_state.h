@@ -35,9 +35,11 @@ typedef struct Symbol {
 } Symbol;
 
 /* What something was derived from. from: FROM_FACT, and the case distinctions (a bit for each level);
- * ranges: the variables whose ranges were used, by symbol. */
+ * ranges: the variables whose ranges, all of their extents, were used, by symbol. For words alone: variables, of any
+ * range, by symbol; facts and conditions by their place in the scope (place_bit). */
 enum { FROM_FACT = 1u << 31 };
-typedef struct Origin { uint32_t from, rules; uint64_t ranges; } Origin;
+typedef struct Origin { uint32_t from, rules; uint64_t ranges, variables, facts, conditions; } Origin;
+static inline uint64_t place_bit(unsigned k) { return k < 64 ? (uint64_t)1 << k : 0; }
 /* p >= 0. start: the denied claim. */
 typedef struct Known { Poly p; Origin origin; bool start; } Known;
 
@@ -138,7 +140,8 @@ Node *add_part(Compilation *c, Op op, Node *all, Node *part);
 Node *find_bound(Prover *p, const Poly *x, bool upper);
 
 static inline Origin origin_join(Origin a, Origin b) {
-    return (Origin){a.from | b.from, a.rules | b.rules, a.ranges | b.ranges};
+    return (Origin){a.from | b.from, a.rules | b.rules, a.ranges | b.ranges, a.variables | b.variables,
+                    a.facts | b.facts, a.conditions | b.conditions};
 }
 
 #endif

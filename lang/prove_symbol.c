@@ -23,6 +23,7 @@ static void know_index(Prover *p, unsigned symbol, const Poly *s)
 {
     Node *lo, *hi;
     Origin origin = by(p, BIT(S1));
+    origin.variables = place_bit(symbol);
     if (prove_range(p, p->symbols[symbol].node->index, &lo, &hi)) origin.ranges = (uint64_t)1 << symbol;
     know_between(p, s, lo, hi, origin);
 }

@@ -60,6 +60,8 @@ struct Parser {
     Bracket partner;       /* of the closing bracket that the parser just got; kind 0: there is none */
     Span brace;            /* the open {, to == 0: none */
     bool brace_reported;
+    uint32_t declaration;  /* place of the last one that the parser did not want */
+    unsigned declarations; /* how often it was given */
     uint32_t statement_column;
     uint32_t statement_diags; /* how many there were where the statement began */
     unsigned errors;

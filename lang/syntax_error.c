@@ -154,14 +154,24 @@ static const char *hint_for(Parser *p, const Expected *e)
     return NULL;
 }
 
+/* A declaration begins where the parser wants none: it is looked at again. If that did not help, a `}` was passed over
+ * with a mistake, and is made up; if that does not help either, this declaration is passed over. */
+static void begin_declaration(Parser *p, const Token *found)
+{
+    bool again = p->declarations && p->declaration == found->span.from;
+    p->declarations = again ? p->declarations + 1 : 1;
+    p->declaration = found->span.from;
+    if (p->declarations > 2) return;
+    if (again) p->brace = found->span, p->brace_reported = true;
+    token_push_back(p, *found);
+    p->signature = false;
+}
+
 /* After an error outside of bodies: what belongs to the declaration that failed is not one itself. */
 static void give_up_declaration(Parser *p)
 {
     const Token *found = &p->previous;
-    if (is_declaration(found->kind) && found->first) {
-        token_push_back(p, *found);
-        p->signature = false;
-    }
+    if (is_declaration(found->kind) && found->first) begin_declaration(p, found);
     if (p->signature_before || p->brace_before) return;
     if (found->kind == T_LBRACE) p->brace = (Span){0};
     if (found->kind == T_NEWLINE) p->skip_declaration = true;
@@ -172,7 +182,8 @@ void syntax_error(Parser *p, const Expected *e)
     p->panic = true;
     syntax_forget_parts(p);
     give_up_declaration(p);
-    if (p->previous.reported || reserved_word(p, e) || wrong_bracket(p) || dangling_operator(p, e)) return;
+    bool again = is_declaration(p->previous.kind) && p->previous.first && p->declarations > 1;
+    if (again || p->previous.reported || reserved_word(p, e) || wrong_bracket(p) || dangling_operator(p, e)) return;
     const Token *found = &p->previous, *before = &p->before;
     bool begins = before->kind == T_END || before->kind == T_NEWLINE;
     bool line_ended = found->first && (found->kind == T_RBRACE || is_declaration(found->kind))

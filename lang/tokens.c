@@ -184,6 +184,7 @@ void tokens_start(Parser *p)
 
 void token_push_back(Parser *p, Token token)
 {
+    if (p->n_pushed == sizeof p->pushed / sizeof *p->pushed) BUG(p->c, "tokens: too many are given back");
     p->pushed[p->n_pushed++] = p->ahead;
     p->ahead = token;
 }

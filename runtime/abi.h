@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#define ATTN_ABI_VERSION 2
+#define ATTN_ABI_VERSION 3
 #define ATTN_MODULE_SYMBOL "attn_module"
 #define ATTN_NOTE_NAME "attnc"      /* ELF note, type 1, in section .note.attnc */
 #define ATTN_NOTE_TYPE 1
@@ -132,7 +132,24 @@ typedef struct AttnCuda {
     const AttnCudaKernel *kernels;
     const char *source;      /* CUDA C that includes nothing. Extents that this variant leaves open may be
                                 fixed by options of NVRTC, -DSIZE_d=64, by the names of AttnPattern.indices */
+    const int32_t *features; /* numbers of the indices whose extents would give better kernels if they were
+                                constants, -1 at the end; NULL: none. AttnOrigin makes such a variant */
 } AttnCuda;
+
+/* A file of source text. */
+typedef struct AttnSourceFile {
+    const char *path;        /* as it was opened */
+    const char *text;        /* ends with a zero byte that is not counted */
+    uint64_t length;
+} AttnSourceFile;
+/* What compiles a module for CUDA once more, for the extents of a call. */
+typedef struct AttnOrigin {
+    const AttnSourceFile *files;    /* the source, then what it uses */
+    const char *const *definitions; /* `window=64`; NULL at the end */
+    const char *real;               /* storage type of float tensors */
+    int32_t n_files;
+    int32_t debug;
+} AttnOrigin;
 
 /* One pattern. Variants (fixed extents, CPUs) of a pattern stand one after the other, the most special
  * first; the first whose CPU features the machine has and whose fixed extents match the call is used. */
@@ -167,6 +184,7 @@ typedef struct AttnModule {
     const char *compiler;    /* `attnc 0.1.0, LLVM 19.1.7` */
     const char *source;      /* path as given */
     uint64_t source_hash[2];
+    const AttnOrigin *origin; /* NULL for code for CPUs */
 } AttnModule;
 
 /* libattn_jit: opened by libattn and by the command when something must be compiled. Strings are
@@ -193,6 +211,8 @@ typedef struct AttnJitRequest {
     const char *archs;              /* cuda: `sm_80,sm_90`, or NULL: sm_80. PTX of the lowest is added */
     const char *real;               /* storage type of float tensors: `f32`, `f64`, `f16`, `bf16` (the last
                                        two for cuda alone), or NULL: as `f64` says */
+    const AttnSourceFile *files;    /* stand for the files of these paths */
+    int32_t n_files;
 } AttnJitRequest;
 
 /* A file that `use` looked for. What the result holds is in memory of malloc; the caller frees it. */

@@ -68,6 +68,19 @@ static AttnStatus find_pattern(const AttnLibrary *l, const char *pattern, const 
     return rt_fail(error, ATTN_STATUS_NAME, "%s has %d patterns: say which", l->path, l->n_kernels);
 }
 
+bool rt_task_room(AttnBinding *b, size_t phases)
+{
+    if (phases <= b->task_room && b->plan.tasks)
+        return true;
+    int64_t *tasks = rt_alloc(phases, sizeof *tasks);
+    if (!tasks)
+        return false;
+    rt_free(b->plan.tasks);
+    b->plan.tasks = tasks;
+    b->task_room = phases;
+    return true;
+}
+
 static bool allocate(AttnBinding *b)
 {
     const AttnPattern *p = b->kernel->variants;
@@ -80,15 +93,14 @@ static bool allocate(AttnBinding *b)
     b->tensors = rt_alloc(tensors, sizeof *b->tensors);
     b->views = rt_alloc(tensors, sizeof *b->views);
     b->is_set = rt_alloc((size_t)p->n_params, sizeof *b->is_set);
-    b->numbers = rt_alloc(2 * indices + (size_t)p->n_params + 3 * ranks + phases, sizeof *b->numbers);
-    if (!b->tensors || !b->views || !b->is_set || !b->numbers)
+    b->numbers = rt_alloc(2 * indices + (size_t)p->n_params + 3 * ranks, sizeof *b->numbers);
+    if (!b->tensors || !b->views || !b->is_set || !b->numbers || !rt_task_room(b, phases))
         return false;
     int64_t *n = b->numbers;
     b->stated = n, n += indices;
     b->extents = n, n += indices;
     b->params = n, n += p->n_params;
     b->view_strides = n, n += ranks;
-    b->plan.tasks = n, n += phases;
     for (size_t i = 0; i < tensors; i++) {
         b->tensors[i].shape = n, n += p->tensors[i].rank;
         b->tensors[i].strides = n, n += p->tensors[i].rank;
@@ -140,6 +152,7 @@ void attn_binding_free(AttnBinding *b)
     rt_free(b->views);
     rt_free(b->is_set);
     rt_free(b->numbers);
+    rt_free(b->plan.tasks);
     attn_close(b->library);
     rt_free(b);
 }

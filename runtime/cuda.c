@@ -1,7 +1,5 @@
 /* Device code: which context a call belongs to, and the images that are loaded into it, once for every
- * variant and context. Images are cubins of some architectures and PTX, which the driver compiles. (Where the
- * variant's extents are not fixed, AttnCuda.source could be compiled for them here, if NVRTC is there: images
- * of the embedded code are what load_module is handed.) */
+ * variant and context. Images are cubins of some architectures and PTX, which the driver compiles. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -75,7 +73,7 @@ static AttnStatus find_context(const AttnBinding *b, RtCuda *c, CuStream stream,
 
 /* ---- images ---- */
 
-static AttnStatus capability(const RtDriver *d, CuDevice device, uint32_t *arch, AttnError *error)
+AttnStatus rt_cuda_arch(const RtDriver *d, CuDevice device, uint32_t *arch, AttnError *error)
 {
     int major = 0, minor = 0;
     AttnStatus status = rt_driver(d, error, cuDeviceGetAttribute, &major, CU_CAPABILITY_MAJOR, device);
@@ -135,7 +133,7 @@ static AttnStatus load_module(const AttnBinding *b, const RtDriver *d, CuDevice 
                               AttnError *error)
 {
     uint32_t arch;
-    AttnStatus status = capability(d, device, &arch, error);
+    AttnStatus status = rt_cuda_arch(d, device, &arch, error);
     if (status) return status;
     const AttnCudaImage *cubin = choose_image(b->variant->cuda, ATTN_CUDA_CUBIN, arch);
     const AttnCudaImage *ptx = choose_image(b->variant->cuda, ATTN_CUDA_PTX, arch);
@@ -243,7 +241,8 @@ static AttnStatus enter(AttnBinding *b, RtCuda *c, CuStream stream, const RtCuda
     if (!status) status = find_context(b, c, stream, &context, error);
     if (!status) status = rt_driver_enter(&c->driver, context, pushed, error);
     if (status) return status;
-    status = find_code(b, c, context, code, error);
+    status = rt_cuda_specialise(b, c, error);
+    if (!status) status = find_code(b, c, context, code, error);
     if (status) rt_driver_leave(&c->driver, *pushed);
     return status;
 }
@@ -270,6 +269,7 @@ void rt_cuda_unload(RtCuda *c)
         }
         free_code(code);
     }
+    rt_cuda_unload_specials(c);
     for (RtCudaPrimary *p = c->primaries, *next; p; p = next) {
         next = p->next;
         c->driver.cuDevicePrimaryCtxRelease(p->device);

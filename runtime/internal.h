@@ -53,17 +53,34 @@ typedef struct RtCudaCode {
     bool pools;            /* memory can be had in the order of a stream */
 } RtCudaCode;
 typedef struct RtCudaPrimary RtCudaPrimary;
+typedef struct RtCudaSpecial RtCudaSpecial;
 typedef struct RtCuda {
     pthread_mutex_t lock; /* of all below; what the lists hold stays as it is until the library goes */
     RtDriver driver;
     RtCudaCode *codes;
     RtCudaPrimary *primaries; /* contexts that we keep */
+    RtCudaSpecial *specials;
 } RtCuda;
 /* The binding's variant in the context of `stream`, else in the current one if it is of the tensors' device,
  * else in that device's primary one. The context is entered; leave it by rt_driver_leave. */
 AttnStatus rt_cuda_enter(AttnBinding *b, void *stream, const RtCudaCode **code, bool *pushed,
                          AttnError *error);
 void rt_cuda_unload(RtCuda *cuda);
+AttnStatus rt_cuda_arch(const RtDriver *d, CuDevice device, uint32_t *arch, AttnError *error);
+
+/* ---- cuda_special.c: variants made as the program runs, for the extents of a call ---- */
+/* Gives the binding one in place of its variant, which leaves features open, where that helps and there are
+ * libattn_jit and NVRTC; else all stays as it is. The current context is that of the call; RtCuda.lock is
+ * held. */
+AttnStatus rt_cuda_specialise(AttnBinding *b, RtCuda *cuda, AttnError *error);
+void rt_cuda_unload_specials(RtCuda *cuda);
+
+/* ---- jit.c ---- */
+/* attn_compile_string with files that stand for those of their paths. `identity`: what tells them apart from
+ * others in the cache's key. */
+AttnStatus rt_compile(const char *text, const char *path, const AttnCompileOptions *options,
+                      const AttnSourceFile *files, int32_t n_files, const uint64_t identity[2],
+                      AttnLibrary **library, AttnError *error);
 
 /* ---- library.c ---- */
 typedef struct RtKernel {
@@ -121,6 +138,7 @@ struct AttnBinding {
     int64_t *extents;
     AttnTensor *views;
     AttnPlan plan;
+    size_t task_room; /* of plan.tasks */
     int64_t *numbers; /* memory of all arrays of numbers above */
     int64_t *view_strides;
     int device; /* that the tensors lie on; -1: none is bound */
@@ -131,6 +149,7 @@ static inline bool rt_on_cuda(const AttnBinding *b) { return b->kernel->variants
 /* rt_fail with the pattern's name in front. */
 #define rt_wrong(b, error, status, format, ...) \
     rt_fail(error, ATTN_STATUS_##status, "%s: " format, rt_name(b), ##__VA_ARGS__)
+bool rt_task_room(AttnBinding *b, size_t phases); /* for plan.tasks; false: no memory */
 size_t rt_type_bytes(AttnType type);
 const char *rt_type_name(AttnType type);
 void rt_type_limits(AttnType type, int64_t *low, int64_t *high);  /* of integers; uint64 up to INT64_MAX */
@@ -139,6 +158,8 @@ void rt_type_limits(AttnType type, int64_t *low, int64_t *high);  /* of integers
 AttnStatus rt_unify(AttnBinding *b, AttnError *error); /* extents of all indices; -1: unknown */
 AttnStatus rt_prepare(AttnBinding *b, bool to_run, AttnError *error);
 int rt_index_find(const AttnBinding *b, const char *name, size_t length);
+/* Asks the variant's `prepare` again. */
+AttnStatus rt_plan(AttnBinding *b, AttnError *error);
 int rt_param_find(const AttnBinding *b, const char *name, size_t length);
 
 /* ---- overlap.c ---- */

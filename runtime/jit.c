@@ -127,7 +127,7 @@ static bool any_relative(const char *path, const AttnCompileOptions *o)
 }
 
 static void make_key(RtText *key, const char *compiler, const char *text, const char *path,
-                     const AttnCompileOptions *o)
+                     const AttnCompileOptions *o, const uint64_t identity[2])
 {
     char folder[PATH_MAX];
     RtText cpu = {0};
@@ -153,6 +153,9 @@ static void make_key(RtText *key, const char *compiler, const char *text, const 
     if (any_relative(path, o))
         add_text(key, "folder", getcwd(folder, sizeof folder));
     add_text(key, "path", path);
+    if (identity)
+        rt_text_add(key, "files %llx %llx\n", (unsigned long long)identity[0],
+                    (unsigned long long)identity[1]);
     add_text(key, "source", text);
 }
 
@@ -286,7 +289,8 @@ static AttnStatus compile(const RtCache *cache, const RtText *key, const char *p
 }
 
 static AttnStatus find_or_compile(const RtCache *cache, const char *text, const char *path,
-                                  const AttnCompileOptions *o, AttnLibrary **library, AttnError *error)
+                                  const AttnCompileOptions *o, const AttnSourceFile *files, int32_t n_files,
+                                  const uint64_t identity[2], AttnLibrary **library, AttnError *error)
 {
     char compiler[PATH_MAX];
     RtText key = {0};
@@ -304,12 +308,14 @@ static AttnStatus find_or_compile(const RtCache *cache, const char *text, const 
                               .n_includes = count(o->includes),
                               .sizes = o->sizes,
                               .n_sizes = count(o->sizes),
-                              .real = o->real};
+                              .real = o->real,
+                              .files = files,
+                              .n_files = n_files};
     const char *archs = cuda_archs(o->target);
     request.target = archs ? "cuda" : NULL;
     request.archs = archs && *archs ? archs : NULL;
     find_compiler(compiler);
-    make_key(&key, compiler, text, path, o);
+    make_key(&key, compiler, text, path, o, identity);
     AttnStatus status = key.failed ? rt_no_memory(error) : ATTN_OK;
     AttnLibrary *found = !status && cache->folder >= 0 ? rt_cache_find(cache, &key) : NULL;
     if (found)
@@ -320,8 +326,9 @@ static AttnStatus find_or_compile(const RtCache *cache, const char *text, const 
     return status;
 }
 
-AttnStatus attn_compile_string(const char *text, const char *path, const AttnCompileOptions *options,
-                               AttnLibrary **library, AttnError *error)
+AttnStatus rt_compile(const char *text, const char *path, const AttnCompileOptions *options,
+                      const AttnSourceFile *files, int32_t n_files, const uint64_t identity[2],
+                      AttnLibrary **library, AttnError *error)
 {
     static const AttnCompileOptions defaults;
     if (!text || !library)
@@ -335,9 +342,16 @@ AttnStatus attn_compile_string(const char *text, const char *path, const AttnCom
         rt_cache_close(&cache);
         return rt_no_memory(error);
     }
-    status = find_or_compile(&cache, text, path ? path : "<string>", o, library, error);
+    status = find_or_compile(&cache, text, path ? path : "<string>", o, files, n_files, identity, library,
+                             error);
     rt_cache_close(&cache);
     return status;
+}
+
+AttnStatus attn_compile_string(const char *text, const char *path, const AttnCompileOptions *options,
+                               AttnLibrary **library, AttnError *error)
+{
+    return rt_compile(text, path, options, NULL, 0, NULL, library, error);
 }
 
 AttnStatus attn_compile_file(const char *path, const AttnCompileOptions *options, AttnLibrary **library,

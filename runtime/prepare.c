@@ -241,7 +241,7 @@ static void make_views(AttnBinding *b)
 
 /* ---- conditions and overlap ---- */
 
-static AttnStatus check_conditions(AttnBinding *b, AttnError *error)
+AttnStatus rt_plan(AttnBinding *b, AttnError *error)
 {
     int32_t failed = 0;
     AttnCall call = {.tensors = b->views, .extents = b->extents, .params = b->params, .status = &failed};
@@ -319,7 +319,7 @@ AttnStatus rt_prepare(AttnBinding *b, bool to_run, AttnError *error)
     if (status)
         return status;
     make_views(b);
-    status = check_conditions(b, error);
+    status = rt_plan(b, error);
     if (!status && to_run)
         status = check_overlap(b, error);
     if (!status)

@@ -51,9 +51,9 @@ static void work(void *data, int n)
     int64_t first, last;
     if (n < 0 || n >= job->workers)
         return;
+    char *scratch = job->scratch_bytes ? job->scratch + (size_t)n * job->scratch_bytes : NULL;
     while (!failed(job) && take(job, &first, &last)) {
-        job->pattern->phase(job->call, job->number, first, last,
-                            job->scratch + (size_t)n * job->scratch_bytes);
+        job->pattern->phase(job->call, job->number, first, last, scratch);
         atomic_fetch_add_explicit(&job->done, last - first, memory_order_release);
     }
 }

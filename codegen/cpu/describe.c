@@ -145,8 +145,15 @@ static LLVMValueRef cuda_info(Emitter *e, const AttnCuda *cuda)
     unsigned n_images = (unsigned)cuda->n_images, n_kernels = (unsigned)cuda->n_kernels;
     TABLE(images, n_images, image_info(e, &cuda->images[k]));
     TABLE(kernels, n_kernels, cuda_kernel_info(e, &cuda->kernels[k]));
+    LLVMValueRef features = LLVMConstNull(e->ptr);
+    if (cuda->features) {
+        unsigned n = 0;
+        while (cuda->features[n++] >= 0) continue;
+        TABLE(numbers, n, emit_i32(e, cuda->features[k]));
+        features = array(e, numbers, n);
+    }
     LLVMValueRef fields[] = {emit_i32(e, n_images), emit_i32(e, n_kernels), array(e, images, n_images),
-                             array(e, kernels, n_kernels), text(e, cuda->source)};
+                             array(e, kernels, n_kernels), text(e, cuda->source), features};
     return private_constant(e, record(e, fields, sizeof fields / sizeof *fields));
 }
 
@@ -200,6 +207,35 @@ static void add_note(Emitter *e)
     LLVMSetSection(used, "llvm.metadata");
 }
 
+static LLVMValueRef file_info(Emitter *e, const Source *s)
+{
+    return record(e, (LLVMValueRef[]){text(e, s->path), text(e, s->text), emit_int(e, s->length)}, 3);
+}
+
+static const char *real_name(const BackendJob *job)
+{
+    static const char *const names[] = {
+#define STORAGE(NAME, text) [STORAGE_##NAME] = text,
+#include "lang/storage_list.h"
+#undef STORAGE
+    };
+    return names[job_real(job)];
+}
+
+static LLVMValueRef origin_info(Emitter *e)
+{
+    const BackendJob *job = e->job;
+    if (job->target != TARGET_CUDA) return LLVMConstNull(e->ptr);
+    unsigned n_files = e->c->sources.n, n_definitions = job->n_definitions;
+    TABLE(files, n_files, file_info(e, &e->c->sources.at[k]));
+    TABLE(definitions, n_definitions, text(e, job->definitions[k]));
+    definitions[n_definitions] = LLVMConstNull(e->ptr);
+    LLVMValueRef fields[] = {array(e, files, n_files), array(e, definitions, n_definitions + 1),
+                             text(e, real_name(job)), emit_i32(e, n_files),
+                             emit_i32(e, job->debug)};
+    return private_constant(e, record(e, fields, sizeof fields / sizeof *fields));
+}
+
 void describe_module(Emitter *e, const Described *variants, unsigned n)
 {
     TABLE(patterns, n, pattern_info(e, &variants[k]));
@@ -208,7 +244,7 @@ void describe_module(Emitter *e, const Described *variants, unsigned n)
     LLVMValueRef fields[] = {
         emit_i32(e, ATTN_ABI_VERSION), emit_i32(e, n), array(e, patterns, n),
         text(e, "attnc " ATTN_VERSION ", LLVM " LLVM_VERSION_STRING),
-        text(e, e->job->source_path), LLVMConstArray2(e->i64, hash, 2)};
+        text(e, e->job->source_path), LLVMConstArray2(e->i64, hash, 2), origin_info(e)};
     LLVMValueRef module = record(e, fields, sizeof fields / sizeof *fields);
     LLVMValueRef g = LLVMAddGlobal(e->module, LLVMTypeOf(module), ATTN_MODULE_SYMBOL);
     LLVMSetInitializer(g, module);

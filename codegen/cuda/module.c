@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "codegen/cuda/nvrtc.h"
+#include "compiler/gpu.h"
+#include "compiler/lower_tile.h"
 
 /* ---- architectures ---- */
 
@@ -72,6 +74,20 @@ static const char *add_image(const BackendJob *job, const Nvrtc *nvrtc, const Cu
     return NULL;
 }
 
+/* Features, where they would give some stage tiles if they were fixed; else NULL. */
+static const int32_t *open_features(const BackendJob *job, const Kernel *kernel)
+{
+    const Pattern *p = kernel->pattern;
+    int32_t *list = NEW_ARRAY(job->c, int32_t, p->indices.n + 1), n = 0;
+    bool wanted = false;
+    for (uint32_t k = 0; k < kernel->phases.n; k++)
+        wanted = wanted || (kernel->phases.at[k].plain && !strcmp(kernel->phases.at[k].plain, TILE_OPEN));
+    for (uint32_t k = 0; k < p->indices.n; k++)
+        if (gpu_is_feature(p, p->indices.at[k])) list[n++] = (int32_t)k;
+    list[n] = -1;
+    return wanted && n ? list : NULL;
+}
+
 const char *cuda_embed(const BackendJob *job, const Variant *variant, const AttnCuda **cuda)
 {
     Archs archs = {0};
@@ -84,8 +100,12 @@ const char *cuda_embed(const BackendJob *job, const Variant *variant, const Attn
     if (!error) error = add_image(job, nvrtc, &program, archs.ptx, true, &images);
     if (error) return error;
     AttnCuda *made = NEW(job->c, AttnCuda);
-    *made =
-        (AttnCuda){(int32_t)images.n, (int32_t)program.n_kernels, images.at, program.kernels, program.source};
+    *made = (AttnCuda){.n_images = (int32_t)images.n,
+                       .n_kernels = (int32_t)program.n_kernels,
+                       .images = images.at,
+                       .kernels = program.kernels,
+                       .source = program.source,
+                       .features = open_features(job, variant->kernel)};
     *cuda = made;
     return NULL;
 }

@@ -8,6 +8,7 @@
 #include "compiler/command/case.h"
 #include "compiler/command/profile.h"
 #include "compiler/performance.h"
+#include "compiler/reasons.h"
 
 enum { MOST_REALS = 1 << 18 }; /* of a tensor that a condition may read */
 
@@ -17,7 +18,8 @@ typedef struct Show {
     Pattern *pattern;
     Call call;
     Plan *plan;
-    Explanation *all;
+    Explanation *all; /* NULL: no figures are wanted */
+    Reasons *reasons;
     Profile host;
     Text out;
 } Show;
@@ -90,7 +92,7 @@ static void json_equations(Show *x)
         text_add(&x->out, "%s\n  {\"name\": ", k ? "," : "");
         text_add_json(&x->out, e->tensor->name);
         text_add(&x->out, ", \"storing\": \"%s\", \"why\": ", storing_names[e->storing]);
-        text_add_json(&x->out, e->why);
+        text_add_json(&x->out, reason_text(e->reason));
         text_add(&x->out, "}");
     }
     text_add(&x->out, "]");
@@ -137,6 +139,7 @@ static void show_json(Show *x)
         json_stage(&x->out, &all->stages.at[k]);
     }
     json_equations(x);
+    reasons_json(&x->out, x->c, x->reasons);
     json_diagnostics(x);
     json_numbers(&x->out,
                  (const char *const[]){"flops", "bytes_read", "bytes_written", "workspace", "visible_pairs",
@@ -186,20 +189,16 @@ static void show_stage(Text *out, const ExplainStage *s, uint32_t number)
     text_add(out, "\n");
 }
 
-static void show_text(Show *x)
+static void show_figures(Show *x)
 {
     Text *out = &x->out;
     const Explanation *all = x->all;
-    text_add(out, "%s, %s, %lld thread%s\n  ", x->pattern->name, x->o->f64 ? "f64" : "f32",
+    text_add(out, "\n%s, %s, %lld thread%s\n  ", x->pattern->name, x->o->f64 ? "f64" : "f32",
              (long long)x->o->threads, x->o->threads == 1 ? "" : "s");
     case_print(out, &x->call);
     text_add(out, "\n  on %s: peak %.4g GFLOP/s, reads %.3g GB/s a thread; caches %.0fK %.0fK %.0fK\n",
              x->host.cpu, x->host.peak / 1e9, x->host.read / 1e9, x->host.caches[0] / 1024,
              x->host.caches[1] / 1024, x->host.caches[2] / 1024);
-    for (uint32_t k = 0; k < x->plan->equations.n; k++) {
-        const Equation *e = x->plan->equations.at[k];
-        text_add(out, "  %s %s: %s\n", e->tensor->name, storing_names[e->storing], e->why);
-    }
     for (uint32_t k = 0; k < all->stages.n; k++) show_stage(out, &all->stages.at[k], k + 1);
     text_add(out, "\nall stages:");
     show_number(out, "flops", all->flops);
@@ -208,11 +207,22 @@ static void show_text(Show *x)
     text_add(out, "\n");
 }
 
+static void explain_figures(Show *x, const Kernel *kernel)
+{
+    const Options *o = x->o;
+    x->host = profile_of_host(x->c);
+    ExplainOptions how = {.f64 = o->f64,
+                          .threads = (int)o->threads,
+                          .machine = {x->host.peak, x->host.read, x->host.caches[PROFILE_CACHES - 1]}};
+    x->all = explain(x->c, x->plan, kernel, call_arguments(&x->call), &how);
+}
+
 int command_explain(Compilation *c, const Options *o, const char *file)
 {
     PipelineOptions options = pipeline_options(o, file);
     Pipeline p;
     Show *x = NEW(c, Show);
+    bool sized = o->sizes.n || o->inputs.n;
     *x = (Show){.c = c, .o = o, .out = {.c = c}};
     pipeline_init(&p, c, &options);
     if (!pipeline_check(&p)) return pipeline_report(&p, o);
@@ -222,21 +232,18 @@ int command_explain(Compilation *c, const Options *o, const char *file)
     x->call.most_reals = MOST_REALS;
     wrong = case_sizes(&x->call, o);
     if (!wrong) wrong = case_inputs(&x->call, o);
-    if (!wrong) wrong = call_complete(&x->call, (uint64_t)o->seed, false);
+    if (!wrong && (sized || o->json)) wrong = call_complete(&x->call, (uint64_t)o->seed, false);
     if (wrong) return complain("%s", wrong);
-    x->host = profile_of_host(c);
     x->plan = pipeline_plan(&p, x->pattern);
     Kernel *kernel = pipeline_lower(&p, x->plan, NULL);
-    ExplainOptions how = {.f64 = o->f64,
-                          .threads = (int)o->threads,
-                          .machine = {x->host.peak, x->host.read, x->host.caches[PROFILE_CACHES - 1]}};
-    const InterpretArguments *arguments = call_arguments(&x->call);
-    x->all = explain(c, x->plan, kernel, arguments, &how);
-    performance(c, x->plan, kernel, arguments);
+    x->reasons = reasons(c, x->plan, kernel);
+    if (sized || o->json) explain_figures(x, kernel);
+    performance(c, x->plan, kernel, sized ? call_arguments(&x->call) : NULL);
     if (o->json)
         show_json(x);
     else
-        show_text(x);
+        reasons_print(&x->out, c, x->reasons);
+    if (sized && !o->json) show_figures(x);
     fputs(x->out.at, stdout);
     return pipeline_report(&p, o);
 }

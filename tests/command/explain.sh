@@ -76,14 +76,22 @@ pairs "$cases/clusters_causal.attn" "h * 10 * 100 * 101 // 2" --size h=3 -i clus
 # The first needs a measured machine, later ones read it from the cache folder.
 [ -s "$work/cache/attnc/machine.txt" ] || fail "no machine.txt"
 cp "$work/cache/attnc/machine.txt" first.txt
-"$ATTNC" explain "$cases/dense.attn" >out.txt
+"$ATTNC" explain "$cases/dense.attn" --size i=64 >out.txt
 cmp first.txt "$work/cache/attnc/machine.txt" || fail "the machine is measured again"
 grep -q "strips of .* queries in lanes" out.txt || fail "no strips in the text"
 for at in $(seq 0 20 200); do # a damaged file is as none
     head -c "$at" first.txt >"$work/cache/attnc/machine.txt"
-    "$ATTNC" explain "$cases/dense.attn" >/dev/null || fail "a damaged machine.txt"
+    "$ATTNC" explain "$cases/dense.attn" --size i=64 >/dev/null || fail "a damaged machine.txt"
     [ "$at" -lt 40 ] || break
 done
+
+# Without sizes: no figures, and nothing is measured.
+rm "$work/cache/attnc/machine.txt"
+"$ATTNC" explain "$cases/dense.attn" >out.txt
+grep -q "GFLOP/s\|predicted" out.txt && fail "figures that nobody asked for"
+[ ! -e "$work/cache/attnc/machine.txt" ] || fail "the machine is measured for no figures"
+grep -q "strips of .* queries in lanes" out.txt || fail "no reasons"
+"$ATTNC" explain "$cases/dense.attn" --size i=64 | grep -q "predicted ms" || fail "no figures"
 
 # bench: one object with these numbers.
 "$ATTNC" bench "$cases/causal.attn" $(line 256 256) --json --repeat 3 --no-cache >bench.json

@@ -21,7 +21,7 @@
 
 typedef enum Mode {
     MODE_DEFAULT, MODE_SYNTAX, MODE_CHECK, MODE_AST, MODE_TOKENS,
-    MODE_PROGRAM, MODE_GRAPH, MODE_PLAN, MODE_LOOPS, MODE_PERFORMANCE, /* of a checked source */
+    MODE_PROGRAM, MODE_GRAPH, MODE_PLAN, MODE_LOOPS, MODE_PERFORMANCE, MODE_EXPLAIN, /* of a checked source */
     MODES
 } Mode;
 extern const char *const mode_names[MODES];

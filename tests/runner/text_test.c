@@ -7,11 +7,12 @@
 
 #include "compiler/lower.h"
 #include "compiler/performance.h"
+#include "compiler/reasons.h"
 
 enum { TEST_LANES = 16 }; /* whatever the machine has */
 
 const char *const mode_names[MODES] = {"default", "syntax", "check", "ast", "tokens", "program",
-                                        "graph", "plan", "loops", "performance"};
+                                        "graph", "plan", "loops", "performance", "explain"};
 
 const char *read_file(Compilation *c, const char *path, size_t *length)
 {
@@ -35,7 +36,8 @@ static const char *base_name(const char *path)
 
 static Mode default_mode(const char *path)
 {
-    if (strstr(path, "plans/")) return MODE_PLAN;
+    bool explains = !strncmp(base_name(path), "explain-", 8);
+    if (strstr(path, "plans/")) return explains ? MODE_EXPLAIN : MODE_PLAN;
     if (!strstr(path, "errors/")) return MODE_AST;
     if (!strncmp(base_name(path), "performance-", 12)) return MODE_PERFORMANCE;
     return strncmp(base_name(path), "syntax-", 7) ? MODE_CHECK : MODE_SYNTAX;
@@ -139,6 +141,8 @@ static void print_pattern(TextTest *t, Pattern *pattern, Text *out)
     if (t->mode == MODE_GRAPH) text_add(out, "%s", graph_print(c, graph));
     if (t->mode == MODE_PLAN) text_add(out, "%s", plan_print(c, plan));
     if (t->mode == MODE_LOOPS) loops_print(out, lower(c, plan, (Schedule){0}));
+    if (t->mode == MODE_EXPLAIN)
+        reasons_print(out, c, reasons(c, plan, lower(c, plan, (Schedule){.lanes = TEST_LANES})));
     if (t->mode == MODE_PERFORMANCE) performance(c, plan, lower(c, plan, (Schedule){.lanes = TEST_LANES}), NULL);
 }
 

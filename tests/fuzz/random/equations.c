@@ -411,7 +411,7 @@ static void small_state(Gen *g, const Signature *s)
 
 void equations(Gen *g, const Signature *s)
 {
-    unsigned n = 1 + below(g, 4);
+    unsigned n = g->small ? 1 : 1 + below(g, 4);
     for (unsigned k = 0; k < n; k++) {
         if (g->n_tensors > G_TENSORS - 6 || g->n_indices > G_INDICES - 4) return;
         unsigned kind = below(g, 19);

@@ -11,7 +11,14 @@ uint64_t random_bits(Random *r)
     return z ^ z >> 31;
 }
 
-unsigned random_below(Random *r, unsigned n) { return (unsigned)(random_bits(r) >> 33) % n; }
+unsigned random_below(Random *r, unsigned n)
+{
+    unsigned wanted = n <= 256 ? 1 : 2, value = 0;
+    if (r->end - r->bytes < wanted) return (unsigned)(random_bits(r) >> 33) % n;
+    for (; wanted; wanted--) value = value << 8 | *r->bytes++;
+    return value % n;
+}
+
 bool chance(Random *r, unsigned percent) { return random_below(r, 100) < percent; }
 
 const char *new_name(Gen *g, const char *stem) { return format(g->c, "%s%u", stem, g->n_names++); }
@@ -164,7 +171,7 @@ static void capture(Gen *g, Signature *s, bool first)
 
 static void outputs(Gen *g, Signature *s)
 {
-    s->n_outputs = 1 + below(g, 2);
+    s->n_outputs = g->small ? 1 : 1 + below(g, 2);
     for (unsigned k = 0; k < s->n_outputs; k++) {
         s->n_output_dims[k] = some_base(g, s, 3, s->output_dims[k]);
         s->output_name[k] = new_name(g, "o");
@@ -205,7 +212,7 @@ static void output_equations(Gen *g, const Signature *s)
         for (unsigned d = 0; d < s->n_output_dims[k]; d++) scope |= BIT(s->output_dims[k][d]);
         for (unsigned d = 0; d < g->n_indices; d++)
             g->work *= scope & BIT(d) && g->index[d].extent ? g->index[d].extent : 1;
-        Expr e = s->output_int[k] ? gen_int(g, scope, 3) : gen_real(g, scope, 4);
+        Expr e = s->output_int[k] ? gen_int(g, scope, 3) : gen_real(g, scope, g->small ? 3 : 4);
         text_add(&g->body, "    %s = %s\n", s->output_name[k], e.text);
     }
 }
@@ -291,7 +298,7 @@ static const char *pattern(Gen *g, const char *name, Signature *s, const Callee 
     s->over.n = 0;
     text_add(&s->over, "%s", s->inputs_text.at);
     outputs(g, s);
-    unsigned declarations = below(g, 4);
+    unsigned declarations = below(g, g->small ? 2 : 4);
     for (unsigned k = 0; k < declarations; k++) declare(g, s);
     if (callee) call(g, s, callee);
     equations(g, s);
@@ -319,17 +326,23 @@ static void functions(Gen *g, Text *out)
 
 RandomProgram random_program(Compilation *c, uint64_t seed, unsigned number, bool smooth)
 {
+    Random r = {.state = seed * 0x9e3779b97f4a7c15u + number};
+    random_bits(&r);
+    return random_program_from(c, r, number, smooth);
+}
+
+RandomProgram random_program_from(Compilation *c, Random r, unsigned number, bool smooth)
+{
     Gen *g = NEW(c, Gen);
-    *g = (Gen){
-        .c = c, .r = {seed * 0x9e3779b97f4a7c15u + number}, .number = number, .smooth = smooth, .work = 1};
+    *g = (Gen){.c = c, .r = r, .number = number, .smooth = smooth, .work = 1};
+    g->small = maybe(g, 90);
     g->body.c = c;
     text_add(&g->body, "%s", "");
-    random_bits(&g->r);
     Text text = {.c = c};
     functions(g, &text);
     const char *name = format(c, "p%u", number);
     Signature *s = signature(g);
-    if (maybe(g, 25)) {
+    if (!g->small && maybe(g, 50)) {
         Gen *inner = NEW(c, Gen);
         Signature *of = NEW(c, Signature);
         Callee callee = {format(c, "callee%u", number), of, {{0}}, 0};

@@ -6,12 +6,13 @@
 
 #include "lang/base.h"
 
-/* SplitMix64. */
+/* SplitMix64, after the bytes if there are any: a fuzzer steers by them. */
 typedef struct Random {
     uint64_t state;
+    const uint8_t *bytes, *end;
 } Random;
-uint64_t random_bits(Random *r);
-unsigned random_below(Random *r, unsigned n); /* 0 .. n - 1; n > 0 */
+uint64_t random_bits(Random *r); /* never of the bytes */
+unsigned random_below(Random *r, unsigned n); /* 0 .. n - 1; n > 0; of one byte up to 256, else of two */
 bool chance(Random *r, unsigned percent);
 
 typedef struct RandomProgram {
@@ -23,5 +24,6 @@ typedef struct RandomProgram {
 /* smooth: nothing in it jumps (comparisons, selections and roundings of computed floats), so that f32 may be
  * compared as well. */
 RandomProgram random_program(Compilation *c, uint64_t seed, unsigned number, bool smooth);
+RandomProgram random_program_from(Compilation *c, Random r, unsigned number, bool smooth);
 
 #endif

@@ -44,6 +44,7 @@ typedef struct Gen {
     Random r;
     unsigned number;
     bool smooth;
+    bool small;    /* little of everything: compiled several times as fast */
     GIndex index[G_INDICES];
     unsigned n_indices;
     GTensor tensor[G_TENSORS];

@@ -110,7 +110,7 @@ static void compare(Outcome *o, const Call *call, const CallResult *result, cons
 
 static void random_sizes(Trial *t, Call *call, const TrialOptions *options, unsigned size)
 {
-    Random r = {options->seed + 977 * size};
+    Random r = {.state = options->seed + 977 * size};
     for (uint32_t k = 0; size && k < t->pattern->indices.n; k++)
         call_set_size(call, t->pattern->indices.at[k]->name,
                       random_below(&r, 12) ? 1 + random_below(&r, random_below(&r, 4) ? 6 : 44) : 0);
@@ -119,7 +119,7 @@ static void random_sizes(Trial *t, Call *call, const TrialOptions *options, unsi
 /* Some float inputs once for all batches, or once for a group of heads. */
 static void broadcast(Trial *t, Call *call, const TrialOptions *options, unsigned size)
 {
-    Random r = {options->seed + 131 * size};
+    Random r = {.state = options->seed + 131 * size};
     for (uint32_t k = 0; k < t->pattern->tensors.n; k++) {
         const Tensor *tensor = t->pattern->tensors.at[k];
         unsigned rank = tensor->n_dims;
@@ -143,8 +143,8 @@ static void broadcast(Trial *t, Call *call, const TrialOptions *options, unsigne
 
 static bool too_long(const char *wrong) { return strstr(wrong, "more operations") || strstr(wrong, "limit"); }
 
-/* A checked equation that is stored for all elements is also checked at those that no output needs, where the oracle
- * looks at none: known, and let pass. */
+/* A checked equation that is stored for all elements is also checked at those that no output needs, where the
+ * oracle looks at none: known, and let pass. */
 static bool needless_check(const char *wrong) { return !strncmp(wrong, "check failed", 12); }
 
 /* What is counted without running must be what ran, and everything else that explain does must work. */
@@ -311,22 +311,22 @@ static const char *some_size(Compilation *c, Trial *trials, unsigned n, const Ou
 }
 
 /* Machine code of all that are fine so far. False: some cannot be compiled together. */
-static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, const TrialOptions *options,
-                     Shared *s)
+static bool compile_and_run(Compilation *c, Trial *trials, const RandomProgram *programs, unsigned n,
+                            const TrialOptions *options, Shared *s)
 {
-    Compilation c;
-    compilation_init(&c);
-    if (setjmp(c.escape)) return false;
-    AttnError *error = NEW(&c, AttnError);
-    Text text = {.c = &c};
+    AttnError *error = NEW(c, AttnError);
+    Text text = {.c = c};
     text_add(&text, "%s", "");
     add_text(&text, programs, n, s->outcomes);
     const char *definitions[] = {NULL, NULL}, *sizes[] = {NULL, NULL};
     if (options->definition && has_definition(text.at, options->definition))
         definitions[0] = options->definition;
-    if (options->seed % 3 == 0) sizes[0] = some_size(&c, trials, n, s->outcomes);
-    AttnCompileOptions compile = {
-        .target = options->target, .f64 = options->f64, .no_cache = 1, .definitions = definitions, .sizes = sizes};
+    if (options->variants) sizes[0] = some_size(c, trials, n, s->outcomes);
+    AttnCompileOptions compile = {.target = options->target,
+                                  .f64 = options->f64,
+                                  .no_cache = 1,
+                                  .definitions = definitions,
+                                  .sizes = sizes};
     AttnLibrary *library;
     bool none = true;
     for (unsigned k = 0; k < n; k++) none &= s->outcomes[k].verdict != FINE;
@@ -345,15 +345,34 @@ static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, c
     return true;
 }
 
+static bool run_code(Trial *trials, const RandomProgram *programs, unsigned n, const TrialOptions *options,
+                     Shared *s)
+{
+    Compilation c;
+    volatile bool good = false;
+    compilation_init(&c);
+    if (!setjmp(c.escape)) good = compile_and_run(&c, trials, programs, n, options, s);
+    compilation_free(&c);
+    return good;
+}
+
 static bool child(const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
 {
     static Trial trials[BATCH_MAX];
-    alarm((options->target ? 4 : 1) * (SECONDS_MAX + n)); /* NVRTC takes its time */
     for (unsigned k = 0; k < n; k++) {
         s->at = k;
         run_program(&trials[k], &programs[k], options, &s->outcomes[k], s);
     }
-    return !options->generate_code || run_code(trials, programs, n, options, s);
+    bool good = !options->generate_code || run_code(trials, programs, n, options, s);
+    for (unsigned k = 0; k < n; k++) compilation_free(&trials[k].c);
+    return good;
+}
+
+void try_program(const RandomProgram *program, const TrialOptions *options, Outcome *outcome)
+{
+    Shared s = {0};
+    child(program, 1, options, &s);
+    *outcome = s.outcomes[0];
 }
 
 static bool in_child(const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
@@ -361,7 +380,10 @@ static bool in_child(const RandomProgram *programs, unsigned n, const TrialOptio
     memset(s, 0, sizeof *s);
     fflush(NULL);
     pid_t pid = fork();
-    if (!pid) _exit(child(programs, n, options, s) ? 0 : 3);
+    if (!pid) {
+        alarm((options->target ? 4 : 1) * (SECONDS_MAX + n)); /* NVRTC takes its time */
+        _exit(child(programs, n, options, s) ? 0 : 3);
+    }
     int status = 0;
     waitpid(pid, &status, 0);
     if (WIFEXITED(status) && !WEXITSTATUS(status)) return true;

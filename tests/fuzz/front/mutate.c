@@ -1,5 +1,6 @@
-/* fuzz_parser N [SEED] PATH...   feeds N changed .attn files to LLVMFuzzerTestOneInput; the same N and SEED
- * give the same texts. Where one fails, the text is in fuzz_parser.input in the working folder. */
+/* fuzz_front N [SEED] PATH...   feeds all files of the paths, then N changed .attn files, to
+ * LLVMFuzzerTestOneInput; the same N and SEED give the same texts. Where one fails, the text is in
+ * fuzz_front.input in the working folder. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,17 +10,58 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILES = 1000, LARGEST = 1 << 16 };
-typedef struct Input { size_t n; char at[2 * LARGEST]; } Input;
+typedef struct Input {
+    size_t n;
+    char at[2 * LARGEST];
+} Input;
 static const char *const words[] = {
-    "pattern ", "mask ", "fn ", "use ", "over ", "with ", "example ", "cost ", "require ", "carry ", "index ",
-    "block ", " of ", " like ", " from ", " by ", " into ", " in ", " where ", "if ", " then ", " else ", " and ",
-    " or ", "not ", "true", "(", ")", "[", "]", "{", "}", ",", ":", ".", "..", "->", "=", "==", "!=", "<", "<=",
-    "|", "^", "&", "<<", "+", "-", "*", "/", "//", "%", "**", "\n", "\n    ", "\t", "\r\n", "# c\n", "\"s\"",
-    "\"", "1", "1.5", ".5", "9e99", "x", "j", "sum[j](", "j -> r", "j | c", "&&", "!", "\xE2\x89\xA4", "\xFF",
-    "flatten(a, b)", "join(", "int", "size(j)",
+    "pattern ", "mask ",
+    "fn ",      "use ",
+    "over ",    "with ",
+    "example ", "cost ",
+    "require ", "carry ",
+    "index ",   "block ",
+    " of ",     " like ",
+    " from ",   " by ",
+    " into ",   " in ",
+    " where ",  "if ",
+    " then ",   " else ",
+    " and ",    " or ",
+    "not ",     "true",
+    "(",        ")",
+    "[",        "]",
+    "{",        "}",
+    ",",        ":",
+    ".",        "..",
+    "->",       "=",
+    "==",       "!=",
+    "<",        "<=",
+    "|",        "^",
+    "&",        "<<",
+    "+",        "-",
+    "*",        "/",
+    "//",       "%",
+    "**",       "\n",
+    "\n    ",   "\t",
+    "\r\n",     "# c\n",
+    "\"s\"",    "\"",
+    "1",        "1.5",
+    ".5",       "9e99",
+    "x",        "j",
+    "sum[j](",  "j -> r",
+    "j | c",    "&&",
+    "!",        "\xE2\x89\xA4",
+    "\xFF",     "flatten(a, b)",
+    "join(",    "int",
+    "size(j)",
 };
 
-typedef struct Fuzz { uint64_t state; char *texts[FILES]; size_t n_texts; Input input; } Fuzz;
+typedef struct Fuzz {
+    uint64_t state;
+    char *texts[FILES];
+    size_t sizes[FILES], n_texts;
+    Input input;
+} Fuzz;
 
 static size_t below(Fuzz *f, size_t n) /* xorshift64* */
 {
@@ -38,8 +80,8 @@ static void load(Fuzz *f, const char *path)
         int n = scandir(path, &entries, NULL, alphasort);
         for (int i = 0; i < n; i++) {
             char name[1000];
-            if (entries[i]->d_name[0] != '.'
-                && snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) < 1000)
+            if (entries[i]->d_name[0] != '.' &&
+                snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) < 1000)
                 load(f, name);
             free(entries[i]);
         }
@@ -50,8 +92,11 @@ static void load(Fuzz *f, const char *path)
     FILE *file = end > 5 && !strcmp(path + end - 5, ".attn") && f->n_texts < FILES ? fopen(path, "rb") : NULL;
     if (!file) return;
     char *text = calloc(1, LARGEST);
-    if (text && fread(text, 1, LARGEST - 1, file) > 0) f->texts[f->n_texts++] = text;
-    else free(text);
+    f->sizes[f->n_texts] = text ? fread(text, 1, LARGEST - 1, file) : 0;
+    if (f->sizes[f->n_texts])
+        f->texts[f->n_texts++] = text;
+    else
+        free(text);
     fclose(file);
 }
 
@@ -83,10 +128,16 @@ static void mutate(Fuzz *f)
 
 static void save(const Input *in)
 {
-    FILE *file = fopen("fuzz_parser.input", "wb");
+    FILE *file = fopen("fuzz_front.input", "wb");
     if (!file) return;
     fwrite(in->at, 1, in->n, file);
     fclose(file);
+}
+
+static void feed(const Input *in)
+{
+    save(in);
+    LLVMFuzzerTestOneInput((const uint8_t *)in->at, in->n);
 }
 
 int main(int argc, char **argv)
@@ -96,18 +147,21 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     if (seed) first = 3;
     for (int i = (int)first; i < argc; i++) load(&f, argv[i]);
-    if (!f.n_texts) return fprintf(stderr, "usage: fuzz_parser N [SEED] PATH...\n"), 2;
+    if (!f.n_texts) return fprintf(stderr, "usage: fuzz_front N [SEED] PATH...\n"), 2;
     f.state = seed + 0x9E3779B97F4A7C15ULL;
-    for (size_t i = 0; i < times; i++) {
-        const char *text = f.texts[below(&f, f.n_texts)];
-        f.input.n = strlen(text);
-        memcpy(f.input.at, text, f.input.n);
+    for (size_t i = 0; i < f.n_texts + times; i++) {
+        size_t which = i < f.n_texts ? i : below(&f, f.n_texts);
+        f.input.n = f.sizes[which];
+        memcpy(f.input.at, f.texts[which], f.input.n);
+        if (i < f.n_texts) {
+            feed(&f.input);
+            continue;
+        }
         for (size_t n = below(&f, 6) + 1; n > 0; n--) mutate(&f);
-        save(&f.input);
-        LLVMFuzzerTestOneInput((const uint8_t *)f.input.at, f.input.n);
+        feed(&f.input);
     }
-    remove("fuzz_parser.input");
+    remove("fuzz_front.input");
     for (size_t i = 0; i < f.n_texts; i++) free(f.texts[i]);
-    printf("%zu texts\n", times);
+    printf("%zu texts\n", f.n_texts + times);
     return 0;
 }
