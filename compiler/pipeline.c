@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,10 +36,14 @@ static bool fail(Pipeline *p, PipelineStatus status, const char *text)
 /* --- reading --- */
 
 /* A file in memory of malloc, at most one byte more than `most`; or NULL and errno. */
-static char *slurp(const char *path, size_t most, size_t *length)
+static char *slurp(const char *path, int flags, size_t most, size_t *length)
 {
-    FILE *file = fopen(path, "rbe");
-    if (!file) return NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+    if (!file) {
+        if (fd >= 0) close(fd);
+        return NULL;
+    }
     size_t capacity = 16 * 1024, n = 0;
     char *bytes = malloc(capacity + 1);
     while (bytes) {
@@ -70,7 +75,7 @@ bool pipeline_read(Pipeline *p)
     if (p->source != UINT32_MAX) return true;
     if (o->text) return p->source = compilation_add_source(p->c, o->path, o->text, o->length), true;
     size_t length;
-    char *text = slurp(o->path, SOURCE_MAX, &length);
+    char *text = slurp(o->path, 0, SOURCE_MAX, &length);
     if (!text) return fail(p, PIPELINE_SOURCE, format(p->c, "cannot read %s: %s", o->path, strerror(errno)));
     p->source = compilation_take_source(p->c, o->path, text, length);
     return true;
@@ -91,7 +96,7 @@ static char *read_used(void *context, const char *path, size_t *length)
     const PipelineOptions *o = p->options;
     char *text = o->read ? o->read(o->read_context, path, length) : NULL;
     struct stat info; /* what is no file might never end, or be the stdin of a server */
-    if (!text && !stat(path, &info) && S_ISREG(info.st_mode)) text = slurp(path, SOURCE_MAX, length);
+    if (!text && !stat(path, &info) && S_ISREG(info.st_mode)) text = slurp(path, O_NONBLOCK, SOURCE_MAX, length);
     if (!text) return NULL;
     file->found = true;
     hash_bytes(text, *length, file->hash);

@@ -46,17 +46,20 @@ void compilation_free(Compilation *c)
     *c = (Compilation){0};
 }
 
-static uint32_t *count_lines(Compilation *c, const char *text, uint32_t length)
+static void mark_lines(Compilation *c, Source *s)
 {
-    uint32_t *lines = NEW_ARRAY(c, uint32_t, length / SOURCE_STRIDE + 1), n = 0;
-    for (const char *at = text, *end = text + length; (at = memchr(at, '\n', (size_t)(end - at))); at++)
-        lines[(at - text) / SOURCE_STRIDE]++;
-    for (uint32_t k = 0; k <= length / SOURCE_STRIDE; k++) {
-        uint32_t here = lines[k];
-        lines[k] = n;
-        n += here;
+    uint32_t marks = s->length / SOURCE_STRIDE + 1, n = 0, start = 0, mark = 0;
+    s->lines = NEW_ARRAY(c, uint32_t, marks);
+    s->starts = NEW_ARRAY(c, uint32_t, marks);
+    const char *end = s->text + s->length;
+    for (const char *at = s->text;; at++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        uint32_t next = at ? (uint32_t)(at - s->text) + 1 : UINT32_MAX;
+        for (; mark < marks && mark * SOURCE_STRIDE < next; mark++) s->lines[mark] = n, s->starts[mark] = start;
+        if (!at) return;
+        n++;
+        start = next;
     }
-    return lines;
 }
 
 uint32_t compilation_add_source(Compilation *c, const char *path, const char *text, size_t length)
@@ -69,8 +72,8 @@ uint32_t compilation_add_source(Compilation *c, const char *path, const char *te
         own = arena_alloc(c, length + 1);
         if (length) memcpy(own, text, length);
     }
-    Source s = {own_path, own ? own : "", own ? (uint32_t)length : 0, !own, NULL};
-    s.lines = count_lines(c, s.text, s.length);
+    Source s = {.path = own_path, .text = own ? own : "", .length = own ? (uint32_t)length : 0, .too_large = !own};
+    mark_lines(c, &s);
     PUSH(c, &c->sources, s);
     return c->sources.n - 1;
 }

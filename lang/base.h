@@ -16,8 +16,11 @@ typedef struct Source {
     const char *path;
     const char *text; /* ends with a zero byte that is not counted */
     uint32_t length;
+    bool known;           /* `file` is set: */
+    uint64_t file[2];     /* device and number of the file, or zeros */
     bool too_large; /* more than SOURCE_MAX bytes: not kept, ast_parse reports it */
-    uint32_t *lines; /* [k]: line breaks before byte k * SOURCE_STRIDE */
+    uint32_t *lines;  /* [k]: line breaks before byte k * SOURCE_STRIDE */
+    uint32_t *starts; /* [k]: where the line of that byte begins */
 } Source;
 enum { SOURCE_MAX = 16 << 20, SOURCE_STRIDE = 4096 };
 
@@ -50,6 +53,7 @@ typedef struct Compilation {
     InternTable *names;
     VEC(Source) sources;
     VEC(Diag *) diags;
+    struct DiagSet *told;    /* what is in them, by code and place */
     unsigned errors;
     jmp_buf escape;          /* armed by entry points: if (setjmp(c->escape)) { c->fatal says why } */
     const char *fatal;       /* out of memory, or an internal error with file and line */
@@ -84,6 +88,7 @@ void text_add_bytes(Text *t, const char *bytes, size_t n); /* `at` ends with an 
 Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_note(Compilation *c, Diag *d, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_hint(Compilation *c, Diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool diag_told(const Compilation *c, DiagCode code, Span span); /* is there one of this code and place? */
 /* For people; `path:line:col: error[E012]: text`; one JSON object a line. */
 typedef enum DiagFormat { DIAG_CARETS, DIAG_LINES, DIAG_JSON } DiagFormat;
 const char *diag_render(Compilation *c, DiagFormat format); /* all of them, in the order of their places */

@@ -23,6 +23,8 @@ static void begin_pattern(Checker *k, const AstPattern *ast)
     *k->pattern = (Pattern){.name = ast->name.name, .doc = ast->doc, .span = ast->name.span, .ast = ast};
 }
 
+enum { EQUATIONS_MAX = 2000 /* that outputs need: some passes keep a bit for every two */ };
+
 /* Outputs take the equations that define them; int inputs get their ranges. */
 static void finish_tensors(Checker *k)
 {
@@ -52,6 +54,11 @@ static void check_pattern(Checker *k, const AstPattern *ast, FileScope *file)
     if (c->errors == errors) {
         resolve_cost(in);
         finish_tensors(k);
+        if (k->pattern->equations.n > EQUATIONS_MAX)
+            report(c, E118, ast->name.span, "`%s` has more than %d equations that its outputs need", ast->name.name,
+                   EQUATIONS_MAX);
+    }
+    if (c->errors == errors) {
         check_recurrences(k);
         if (c->errors == errors) check_safety(k);
     }

@@ -290,6 +290,7 @@ void elaborate_requires(Instance *in);
 /* `test` must hold when tensors are bound; dropped if known, an error if it cannot. */
 void add_condition(Checker *k, Node *test, Span span, DiagCode code, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+void add_extent_condition(Checker *k, const Index *index, Span span);
 
 /* ---- check_safety.c ---- */
 void check_safety(Checker *k);

@@ -72,11 +72,12 @@ Bound bind(const Env *e, const Ast *a, bool keeps)
         b.index[k] = find_index(e, binder->name, binder->span);
         if (!b.index[k]) { b.failed = true; continue; }
         resolve_index(e->k, b.index[k]);
-        for (unsigned m = 0; m < k; m++)
-            if (b.index[m] == b.index[k]) {
-                fail(e, NULL, E106, binder->span, "`%s` is bound twice", binder->name);
-                b.failed = true;
-            }
+        for (unsigned m = 0; m < k; m++) {
+            if (b.index[m] != b.index[k]) continue;
+            fail(e, NULL, E106, binder->span, "`%s` is bound twice", binder->name);
+            b.failed = true;
+            break;
+        }
         inner.map = b.map = map_bind(&inner, b.index[k], &b.var[k]);
         if (binder->block && !bind_block(e, binder, &b, k, keeps)) b.failed = true;
     }

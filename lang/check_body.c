@@ -20,6 +20,7 @@ static void twice(Instance *in, const AstStatement *s, const AstStatement *first
 static void declare_one(Instance *in, const AstStatement *s)
 {
     Index *index = find_or_declare(in, s->name);
+    if (in->k->too_large) return;
     IndexInfo *info = &in->k->info[index->id];
     bool from = s->kind == AST_INDEX && s->index_kind == AST_INDEX_FROM;
     const AstStatement **place = from ? &info->origin : &info->extent;

@@ -14,6 +14,23 @@ static ProveScope known_conditions(Checker *k)
     return s;
 }
 
+static void state_condition(Checker *k, Node *test, Span span, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void state_condition(Checker *k, Node *test, Span span, const char *fmt, ...)
+{
+    for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
+        if (k->pattern->conditions.at[n].test == test) return;
+    Text stated = {.c = k->c};
+    node_print_short(&stated, test);
+    va_list args;
+    va_start(args, fmt);
+    text_add(&stated, " (");
+    text_add_v(&stated, fmt, args);
+    text_add(&stated, ")");
+    va_end(args);
+    PUSH(k->c, &k->pattern->conditions, (Condition){test, stated.at, span});
+}
+
 void add_condition(Checker *k, Node *test, Span span, DiagCode code, const char *fmt, ...)
 {
     va_list args;
@@ -34,12 +51,15 @@ void add_condition(Checker *k, Node *test, Span span, DiagCode code, const char 
         add_condition(k, test->args[1], span, code, "%s", text.at);
         return;
     }
-    for (uint32_t n = 0; n < k->pattern->conditions.n; n++)
-        if (k->pattern->conditions.at[n].test == test) return;
-    Text stated = {.c = k->c};
-    node_print_short(&stated, test);
-    text_add(&stated, " (%s)", text.at);
-    PUSH(k->c, &k->pattern->conditions, (Condition){test, stated.at, span});
+    state_condition(k, test, span, "%s", text.at);
+}
+
+/* Sizes for which an extent would leave 64 bits are refused: conditions are evaluated with overflow checks. */
+void add_extent_condition(Checker *k, const Index *index, Span span)
+{
+    Node *test = node_binary(k->c, N_LE, node_int(k->c, 0), index->extent);
+    if (test->op == N_BOOL || !int_may_wrap(k->c, index->extent)) return;
+    state_condition(k, test, span, "the extent of `%s` must fit 64 bits", index->name);
 }
 
 static void require(Instance *in, const AstStatement *s)

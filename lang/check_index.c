@@ -176,6 +176,7 @@ static void resolve_extent(Checker *k, Index *index)
     else if (s->index_kind == AST_INDEX_EXTENT) extent_given(k, index, s->value);
     else if (s->index_kind == AST_INDEX_LIKE) extent_like(k, index, s);
     else extent_parts(k, index, s);
+    if (index->extent) add_extent_condition(k, index, s ? s->span : index->span);
     if (s && info->outer && info->outer->id < index->id) {
         Node *size = node_size(k->c, info->outer);
         add_condition(k, node_binary(k->c, N_EQ, index->extent, size), index->span, E403,

@@ -509,7 +509,8 @@ static void elaborate_alone(Entity *t)
 
 /* ---- cycles of names ---- */
 
-typedef struct Search { Instance *in; int visits; VEC(Entity *) stack; } Search;
+enum { CHAIN_MAX = 4000 /* equations that read each other one by one */ };
+typedef struct Search { Instance *in; int visits, depth; VEC(Entity *) stack; } Search;
 
 static void close_component(Search *s, Entity *t)
 {
@@ -537,11 +538,17 @@ static void search(Search *s, Entity *t)
     t->visit = t->low = ++s->visits;
     t->on_stack = true;
     PUSH(s->in->k->c, &s->stack, t);
-    for (uint32_t n = 0; n < t->mentions.n; n++) {
+    if (++s->depth > CHAIN_MAX && !s->in->k->too_large) {
+        report(s->in->k->c, E118, t->equation->span, "equations of `%s` read each other through more than %d steps",
+               s->in->k->pattern->name, CHAIN_MAX);
+        s->in->k->too_large = true;
+    }
+    for (uint32_t n = 0; n < t->mentions.n && !s->in->k->too_large; n++) {
         Entity *other = t->mentions.at[n];
         if (!other->visit) search(s, other);
         if (other->on_stack && other->low < t->low) t->low = other->low;
     }
+    s->depth--;
     if (t->low == t->visit) close_component(s, t);
 }
 

@@ -80,8 +80,11 @@ static const char *const function_names[] = {
 #undef FUNCTION
 };
 
+enum { HINTS_MAX = 200 /* errors for which names are compared */ };
+
 void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions)
 {
+    if (k->c->errors > HINTS_MAX) return;
     const char *file = functions ? library_file(k, s->file, name) : NULL;
     if (file) {
         diag_hint(k->c, d, "it is in the library: `use \"%s\"`", file);

@@ -13,17 +13,12 @@ Value value_make(Checker *k, Node *n)
 
 Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
 {
+    if (diag_told(c, code, span)) return NEW(c, Diag); /* a function is inlined several times */
     va_list args;
     va_start(args, fmt);
     Text text = {.c = c};
     text_add_v(&text, fmt, args);
     va_end(args);
-    for (uint32_t n = 0; n < c->diags.n; n++) {
-        const Diag *old = c->diags.at[n];
-        bool same = old->code == code && old->span.source == span.source && old->span.from == span.from;
-        if (same && old->span.to == span.to)
-            return NEW(c, Diag); /* told already: a function is inlined several times */
-    }
     return diag(c, code, span, "%s", text.at);
 }
 

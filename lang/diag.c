@@ -17,7 +17,42 @@ static const DiagInfo diag_info[] = {
 };
 static const char *const severity_names[] = {"error", "warning", "performance"};
 
-enum { TAB = 4, EXCERPT = 110 /* columns of a source line that are shown */ };
+enum { TAB = 4, EXCERPT = 110 /* columns of a source line that are shown */, CUT = 1024 };
+
+/* Open addressing; NULL: free. The capacity is a power of two. */
+typedef struct DiagSet { const Diag **slots; uint32_t n, capacity; } DiagSet;
+
+static const Diag **told_slot(const DiagSet *set, DiagCode code, Span span)
+{
+    uint64_t hash = ((uint64_t)span.from << 32 | span.to) * 0x9E3779B97F4A7C15u;
+    hash = (hash ^ (uint64_t)span.source << 16 ^ (uint64_t)code) * 0x9E3779B97F4A7C15u;
+    for (uint32_t i = (uint32_t)(hash >> 32);; i++) {
+        const Diag **slot = &set->slots[i & (set->capacity - 1)], *d = *slot;
+        if (!d || (d->code == code && d->span.source == span.source && d->span.from == span.from
+                   && d->span.to == span.to))
+            return slot;
+    }
+}
+
+bool diag_told(const Compilation *c, DiagCode code, Span span)
+{
+    return c->told && *told_slot(c->told, code, span);
+}
+
+static void remember(Compilation *c, const Diag *d)
+{
+    if (!c->told) c->told = NEW(c, DiagSet);
+    if (c->told->n >= c->told->capacity / 2) {
+        DiagSet old = *c->told, grown = {.n = old.n, .capacity = old.capacity ? 2 * old.capacity : 64};
+        grown.slots = NEW_ARRAY(c, const Diag *, grown.capacity);
+        for (uint32_t i = 0; i < old.capacity; i++)
+            if (old.slots[i]) *told_slot(&grown, old.slots[i]->code, old.slots[i]->span) = old.slots[i];
+        *c->told = grown;
+    }
+    const Diag **slot = told_slot(c->told, d->code, d->span);
+    c->told->n += !*slot;
+    *slot = d;
+}
 
 Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
 {
@@ -30,6 +65,7 @@ Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
     d->text = format_v(c, fmt, args);
     va_end(args);
     PUSH(c, &c->diags, d);
+    remember(c, d);
     if (d->severity == SEVERITY_ERROR) c->errors++;
     return d;
 }
@@ -58,16 +94,19 @@ const char *diag_severity_name(Severity severity) { return severity_names[severi
 
 static uint32_t line_start(const Source *s, uint32_t at)
 {
-    while (at > 0 && s->text[at - 1] != '\n') at--;
-    return at;
+    uint32_t mark = at / SOURCE_STRIDE, least = s->starts[mark];
+    if (mark * SOURCE_STRIDE > least) least = mark * SOURCE_STRIDE;
+    while (at > least && s->text[at - 1] != '\n') at--;
+    return at == mark * SOURCE_STRIDE ? s->starts[mark] : at;
 }
 
-/* The end of the line without its line break. */
-static uint32_t line_end(const Source *s, uint32_t at)
+/* The end of the line without its line break, or `most` bytes on. */
+static uint32_t line_end(const Source *s, uint32_t at, uint32_t most)
 {
-    const char *end = memchr(s->text + at, '\n', s->length - at);
-    uint32_t to = end ? (uint32_t)(end - s->text) : s->length;
-    return to > at && s->text[to - 1] == '\r' ? to - 1 : to;
+    if (most > s->length - at) most = s->length - at;
+    const char *end = memchr(s->text + at, '\n', most);
+    uint32_t to = end ? (uint32_t)(end - s->text) : at + most;
+    return to > 0 && s->text[to - 1] == '\r' ? to - 1 : to;
 }
 
 static Span clip(const Source *s, Span span)
@@ -158,11 +197,14 @@ static void add_cut(Text *out, bool cut) { text_add(out, "%s", cut ? "..." : "")
  * shown. */
 static void show_line(Text *out, const Source *s, unsigned line, unsigned gutter, uint32_t from, uint32_t to)
 {
-    uint32_t start = line_start(s, from), end = line_end(s, start);
+    uint32_t start = line_start(s, from), end = line_end(s, from, to - from + CUT), far = start;
+    bool cut = from - start > CUT; /* not measured from its beginning */
+    if (cut) start = from - CUT / 4;
+    while (start > far && ((unsigned char)s->text[start] & 0xC0) == 0x80) start--;
     unsigned a = column_of(s, start, from), b = to > from ? column_of(s, start, to) : a + 1;
     unsigned skip = a > EXCERPT - 20 ? a - 20 : 0, column = 0;
     text_add(out, "%*u | ", (int)gutter, line);
-    add_cut(out, skip > 0);
+    add_cut(out, skip > 0 || cut);
     uint32_t at = start;
     while (at < end && column < skip) at += show_character(NULL, s->text + at, s->length - at, &column);
     unsigned shown = column;
@@ -170,7 +212,7 @@ static void show_line(Text *out, const Source *s, unsigned line, unsigned gutter
         at += show_character(out, s->text + at, s->length - at, &column);
     add_cut(out, at < end);
     if (b > column + 1) b = column + 1;
-    text_add(out, "\n%*s | %*s", (int)gutter, "", (int)(a - shown) + (skip ? 3 : 0), "");
+    text_add(out, "\n%*s | %*s", (int)gutter, "", (int)(a - shown) + (skip || cut ? 3 : 0), "");
     for (unsigned i = a; i < (b > a ? b : a + 1); i++) text_add(out, "^");
     while (out->n && out->at[out->n - 1] == ' ') out->at[--out->n] = 0;
     text_add(out, "\n");
@@ -189,7 +231,7 @@ static void show_span(Text *out, const Compilation *c, Span span, unsigned gutte
         show_line(out, s, line, gutter, span.from, span.to);
         return;
     }
-    show_line(out, s, line, gutter, span.from, line_end(s, span.from));
+    show_line(out, s, line, gutter, span.from, line_end(s, span.from, UINT32_MAX));
     if (last > line + 1) text_add(out, "%*s ...\n", (int)gutter, "");
     uint32_t from = line_start(s, end);
     while (from < end && (s->text[from] == ' ' || s->text[from] == '\t')) from++;

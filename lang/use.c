@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char *read_file(void *context, const char *path, size_t *length)
 {
@@ -42,6 +43,24 @@ static const char *beside(Compilation *c, const char *path, const char *name)
     return slash ? format(c, "%.*s/%s", (int)(slash - path), path, name) : name;
 }
 
+/* The same file may be found by several names: `./x`, a link to it. */
+static const uint64_t *file_of(Source *s)
+{
+    struct stat info;
+    if (!s->known && !stat(s->path, &info)) s->file[0] = info.st_dev, s->file[1] = info.st_ino;
+    s->known = true;
+    return s->file;
+}
+
+static bool find_other_name(Compilation *c, const char *path, uint32_t *source)
+{
+    Source one = {.path = path};
+    const uint64_t *file = file_of(&one);
+    for (uint32_t n = 0; file[1] && n < c->sources.n; n++)
+        if (!memcmp(file_of(&c->sources.at[n]), file, sizeof one.file)) return *source = n, true;
+    return false;
+}
+
 static bool open_one(Compilation *c, const LangOptions *o, const char *path, uint32_t *source)
 {
     for (uint32_t n = 0; n < c->sources.n; n++)
@@ -49,6 +68,7 @@ static bool open_one(Compilation *c, const LangOptions *o, const char *path, uin
     size_t length = 0;
     char *text = o && o->read ? o->read(o->read_context, path, &length) : read_file(NULL, path, &length);
     if (!text) return false;
+    if (find_other_name(c, path, source)) return free(text), true;
     *source = compilation_take_source(c, path, text, length);
     return true;
 }

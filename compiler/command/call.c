@@ -210,6 +210,8 @@ static const char *full_shape(Call *call, CallTensor *t)
         if (!index->extent) extent = (double)call->extents[index->number];
         else if (!example_evaluate(index->extent, call->extents, (const int64_t *)call->params, &extent))
             return format(call->c, "the extent of '%s' cannot be evaluated", index->name);
+        if (extent > INT32_MAX)
+            return format(call->c, "'%s' would be too large along '%s'", tensor->name, index->name);
         t->full[d] = extent > 0 ? (int64_t)extent : 0;
     }
     if (call_elements(t->full, tensor->n_dims) > SIZE_MAX / 64)
