@@ -1,4 +1,4 @@
-# Install rules: attnc, libattn, libattn_jit, headers, patterns, CMake and pkg-config files.
+# Install rules: attnc, libattn, libattn_jit, headers, patterns, manual pages, completions, CMake and pkg-config files.
 include(CMakePackageConfigHelpers)
 
 set(targets)
@@ -11,6 +11,12 @@ install(TARGETS attn attn_static EXPORT attncTargets)
 install(EXPORT attncTargets NAMESPACE attnc:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc)
 install(FILES runtime/attn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} OPTIONAL)
 install(DIRECTORY patterns/ DESTINATION ${ATTN_PATTERN_INSTALL} FILES_MATCHING PATTERN "*.attn")
+
+set(share ${CMAKE_BINARY_DIR}/share)    # made by attnc itself (compiler/command)
+install(DIRECTORY ${share}/man/man1/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${share}/completions/attnc.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME attnc)
+install(FILES ${share}/completions/attnc.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _attnc)
+install(FILES ${share}/completions/attnc.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
 configure_package_config_file(cmake/attncConfig.cmake.in ${CMAKE_BINARY_DIR}/attncConfig.cmake
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/attnc

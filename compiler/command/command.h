@@ -8,10 +8,43 @@
 enum { EXIT_FINE = 0, EXIT_INPUT = 1, EXIT_USAGE = 2 };
 
 /* Commands, as bits for the table of options. */
+enum {
+#define COMMAND(id, name, usage, summary, text, examples) NUMBER_OF_##id,
+#include "compiler/command/command_list.h"
+#undef COMMAND
+    COMMANDS
+};
 typedef enum Command {
-    COMMAND_CHECK = 1, COMMAND_COMPILE = 2, COMMAND_RUN = 4, COMMAND_LIST = 8, COMMAND_BENCH = 16,
-    COMMAND_EXPLAIN = 32, COMMAND_SHOW = 64, COMMAND_FMT = 128, COMMAND_LSP = 256
+#define COMMAND(id, name, usage, summary, text, examples) COMMAND_##id = 1 << NUMBER_OF_##id,
+#include "compiler/command/command_list.h"
+#undef COMMAND
 } Command;
+typedef struct CommandInfo {
+    Command command;
+    const char *name, *usage, *summary, *text, *examples;
+} CommandInfo;
+extern const CommandInfo command_table[COMMANDS]; /* in help.c */
+
+typedef enum OptionId {
+    OPTION_PATTERN, OPTION_DEFINE, OPTION_INCLUDE, OPTION_OUTPUT, OPTION_INPUT, OPTION_HEADER, OPTION_SIZE, OPTION_DTYPE,
+    OPTION_CPU, OPTION_DEBUG, OPTION_EMIT, OPTION_DUMP, OPTION_TIMES, OPTION_DIAGNOSTICS, OPTION_BACKEND, OPTION_THREADS,
+    OPTION_SEED, OPTION_VERIFY, OPTION_REPEAT, OPTION_JSON, OPTION_HELP, OPTION_STATES, OPTION_NO_CACHE,
+    OPTION_PERFORMANCE, OPTION_REQUIRE_FAST, OPTION_TARGET, OPTION_ARCH, OPTION_STAGE, OPTION_HEAD, OPTION_QUERY, OPTION_AT,
+    OPTION_HTML, OPTION_IN_PLACE, OPTION_STDIO, OPTION_NO_WARNINGS, OPTION_WARNING_ERRORS, OPTION_NAMES, OPTION_MAN,
+    OPTION_COMPLETION
+} OptionId;
+/* What the value of an option is, for shells: names (of the file's patterns, ...), files, folders, words of a list. */
+typedef enum ValueKind {
+    VALUE_NOTHING, VALUE_PATTERNS, VALUE_PARAMETERS, VALUE_INDICES, VALUE_INPUTS, VALUE_OUTPUTS, VALUE_FILES,
+    VALUE_FOLDERS, VALUE_WORDS
+} ValueKind;
+typedef struct OptionInfo {
+    OptionId id;
+    const char *brief, *name, *value; /* `-p`, `--pattern`, `NAME`; brief and value may be NULL */
+    unsigned commands;
+    ValueKind kind;
+    const char *words, *text;
+} OptionInfo;
 
 typedef VEC(const char *) Strings;
 typedef struct Options {
@@ -19,12 +52,13 @@ typedef struct Options {
     Command command;
     const char *name;               /* of the command */
     Strings files, definitions, includes, sizes, inputs, outputs, places;
-    const char *pattern, *header, *cpus, *emit, *dump_after, *backend, *stage, *head, *query, *html;
+    const char *pattern, *header, *cpus, *emit, *dump_after, *backend, *stage, *head, *query, *html, *names,
+        *shell;
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
     bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, no_warnings,
-        warnings_are_errors, in_place;
+        warnings_are_errors, in_place, man;
     DiagFormat format;
     int64_t threads, repeat;
     int64_t seed;
@@ -36,8 +70,18 @@ const char *options_read(Options *o, int argc, char **argv);
 PipelineOptions pipeline_options(const Options *o, const char *file);
 const char *options_dtype(const Options *o); /* what `float` is */
 
-/* ---- help.c ---- */
-void help_print(Command command); /* 0: of all */
+/* The next option of a command behind `after` (NULL: the first), in the order of the help texts; NULL: no more. */
+const OptionInfo *option_next(const OptionInfo *after, Command command);
+
+/* ---- help.c, help_man.c, help_shell.c ---- */
+void help_text(Text *out, const CommandInfo *command); /* NULL: of all */
+void help_man(Text *out, const CommandInfo *command);  /* a manual page, in man(7) */
+void help_bash(Text *out);
+void help_zsh(Text *out);
+void help_fish(Text *out);
+const CommandInfo *command_find(const char *name); /* NULL: there is none */
+int command_help(Options *o);                      /* attnc help */
+int help_print(Compilation *c, const CommandInfo *command); /* its text on stdout */
 
 /* ---- One file each; they return an exit code. The escape of `c` is armed. ---- */
 typedef int CommandRun(Compilation *c, const Options *o, const char *file);

@@ -4,13 +4,21 @@
 
 #include "compiler/command/command.h"
 
-static const struct { const char *name; Command command; CommandRun *run; } commands[] = {
-    {"check", COMMAND_CHECK, command_check},       {"compile", COMMAND_COMPILE, command_compile},
-    {"run", COMMAND_RUN, command_run},             {"list", COMMAND_LIST, command_list},
-    {"bench", COMMAND_BENCH, command_measure},     {"explain", COMMAND_EXPLAIN, command_explain},
-    {"show", COMMAND_SHOW, command_show},          {"fmt", COMMAND_FMT, command_fmt},
-    {"lsp", COMMAND_LSP, NULL},
-};
+static CommandRun *run_of(Command command)
+{
+    switch (command) {
+    case COMMAND_CHECK: return command_check;
+    case COMMAND_COMPILE: return command_compile;
+    case COMMAND_RUN: return command_run;
+    case COMMAND_LIST: return command_list;
+    case COMMAND_BENCH: return command_measure;
+    case COMMAND_EXPLAIN: return command_explain;
+    case COMMAND_SHOW: return command_show;
+    case COMMAND_FMT: return command_fmt;
+    case COMMAND_LSP: case COMMAND_HELP: break;
+    }
+    return NULL;
+}
 
 static int usage(const char *what)
 {
@@ -50,19 +58,23 @@ static int run_command(Options *o, int argc, char **argv)
     if (argc < 2) return usage("which command?");
     const char *name = argv[1];
     if (!strcmp(name, "--version")) return puts("attnc " ATTN_VERSION), EXIT_FINE;
-    if (!strcmp(name, "--help") || !strcmp(name, "-h")) return help_print(0), EXIT_FINE;
-    for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
-        if (strcmp(name, commands[k].name)) continue;
-        o->name = name;
-        o->command = commands[k].command;
-        const char *wrong = options_read(o, argc - 2, argv + 2);
-        if (wrong) return usage(wrong);
-        if (o->help) return help_print(o->command), EXIT_FINE;
-        if (o->command == COMMAND_LSP) return o->files.n ? usage("lsp takes no files") : command_lsp(o);
-        bool compiler = o->command == COMMAND_BENCH && o->files.n && !strcmp(o->files.at[0], "compile");
-        return compiler ? command_bench(o) : run_files(commands[k].run, o);
+    if (!strcmp(name, "--help") || !strcmp(name, "-h")) return help_print(o->c, NULL);
+    const CommandInfo *command = command_find(name);
+    if (!command) return usage(format(o->c, "unknown command '%s'", name));
+    o->name = name;
+    o->command = command->command;
+    const char *wrong = options_read(o, argc - 2, argv + 2);
+    if (wrong) return usage(wrong);
+    if (o->help) return help_print(o->c, command);
+    if (o->command == COMMAND_HELP) {
+        if (o->files.n > 1) return usage("help takes one command");
+        if (o->files.n && !command_find(o->files.at[0]))
+            return usage(format(o->c, "unknown command '%s'", o->files.at[0]));
+        return command_help(o);
     }
-    return usage(format(o->c, "unknown command '%s'", name));
+    if (o->command == COMMAND_LSP) return o->files.n ? usage("lsp takes no files") : command_lsp(o);
+    bool compiler = o->command == COMMAND_BENCH && o->files.n && !strcmp(o->files.at[0], "compile");
+    return compiler ? command_bench(o) : run_files(run_of(o->command), o);
 }
 
 int main(int argc, char **argv)

@@ -4,65 +4,25 @@
 #include <string.h>
 
 enum {
-    CHECK = COMMAND_CHECK, COMPILE = COMMAND_COMPILE, RUN = COMMAND_RUN, LIST = COMMAND_LIST,
-    BENCH = COMMAND_BENCH, EXPLAIN = COMMAND_EXPLAIN, SHOW = COMMAND_SHOW,
-    FMT = COMMAND_FMT, LSP = COMMAND_LSP
+#define COMMAND(id, name, usage, summary, text, examples) id = COMMAND_##id,
+#include "compiler/command/command_list.h"
+#undef COMMAND
 };
 
-typedef enum Id {
-    PATTERN, DEFINE, INCLUDE, OUTPUT, INPUT, HEADER, SIZE, DTYPE, CPU, DEBUG, EMIT, DUMP, TIMES, DIAGNOSTICS,
-    BACKEND, THREADS, SEED, VERIFY, REPEAT, JSON, HELP, STATES, NO_CACHE,
-    PERFORMANCE, REQUIRE_FAST, TARGET, ARCH, STAGE, HEAD, QUERY, AT, HTML, IN_PLACE, STDIO,
-    NO_WARNINGS, WARNING_ERRORS
-} Id;
-
-typedef struct Option {
-    Id id;
-    const char *brief, *name; /* `-p`, `--pattern` */
-    bool value;
-    unsigned commands;
-} Option;
-
-enum { ALL = CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN | SHOW };
-static const Option table[] = {
-    {PATTERN, "-p", "--pattern", true, ALL},
-    {DEFINE, "-D", "--define", true, ALL},
-    {INCLUDE, "-I", "--include", true, ALL | LSP},
-    {OUTPUT, "-o", "--output", true, COMPILE | RUN | SHOW},
-    {INPUT, "-i", "--input", true, RUN | BENCH | EXPLAIN | SHOW},
-    {HEADER, NULL, "--header", true, COMPILE},
-    {SIZE, NULL, "--size", true, COMPILE | RUN | BENCH | EXPLAIN | SHOW},
-    {DTYPE, NULL, "--dtype", true, COMPILE | RUN | BENCH | EXPLAIN},
-    {CPU, NULL, "--cpu", true, COMPILE | RUN},
-    {TARGET, NULL, "--target", true, COMPILE | RUN | BENCH},
-    {ARCH, NULL, "--arch", true, COMPILE | RUN | BENCH},
-    {DEBUG, "-g", "--debug", false, COMPILE | RUN},
-    {EMIT, NULL, "--emit", true, COMPILE},
-    {DUMP, NULL, "--dump-after", true, CHECK | COMPILE},
-    {TIMES, NULL, "--time-passes", false, CHECK | COMPILE},
-    {DIAGNOSTICS, NULL, "--diagnostics", true, ALL | FMT},
-    {PERFORMANCE, NULL, "--performance", false, CHECK | COMPILE},
-    {REQUIRE_FAST, NULL, "--require-fast", false, COMPILE | RUN | BENCH},
-    {NO_WARNINGS, "-w", "--no-warnings", false, CHECK | COMPILE},
-    {WARNING_ERRORS, NULL, "--warnings-as-errors", false, CHECK | COMPILE},
-    {WARNING_ERRORS, NULL, "-Werror", false, CHECK | COMPILE},
-    {BACKEND, NULL, "--backend", true, RUN},
-    {THREADS, NULL, "--threads", true, RUN | BENCH | EXPLAIN},
-    {SEED, NULL, "--seed", true, RUN | BENCH | EXPLAIN | SHOW},
-    {VERIFY, NULL, "--check", false, RUN | FMT},
-    {STATES, NULL, "--states", false, RUN},
-    {NO_CACHE, NULL, "--no-cache", false, RUN | BENCH},
-    {REPEAT, NULL, "--repeat", true, RUN | BENCH},
-    {JSON, NULL, "--json", false, BENCH | EXPLAIN | SHOW},
-    {STAGE, NULL, "--stage", true, SHOW},
-    {HEAD, NULL, "--head", true, SHOW},
-    {QUERY, NULL, "--query", true, SHOW},
-    {AT, NULL, "--at", true, SHOW},
-    {HTML, NULL, "--html", true, SHOW},
-    {IN_PLACE, "-i", "--in-place", false, FMT},
-    {STDIO, NULL, "--stdio", false, LSP}, /* editors say so; there is nothing else */
-    {HELP, "-h", "--help", false, ALL | FMT | LSP},
+static const OptionInfo table[] = {
+#define OPTION(id, brief, name, value, commands, kind, words, text) \
+    {OPTION_##id, brief, name, value, commands, VALUE_##kind, words, text},
+#include "compiler/command/option_list.h"
+#undef OPTION
 };
+static const OptionInfo *const table_end = table + sizeof table / sizeof *table;
+
+const OptionInfo *option_next(const OptionInfo *after, Command command)
+{
+    for (const OptionInfo *o = after ? after + 1 : table; o < table_end; o++)
+        if (o->commands & command) return o;
+    return NULL;
+}
 
 /* --- values --- */
 
@@ -85,14 +45,14 @@ static const char *read_word(const Options *o, const char *name, const char *tex
 static const char *read_format(Options *o, const char *text)
 {
     o->format = !strcmp(text, "lines") ? DIAG_LINES : !strcmp(text, "json") ? DIAG_JSON : DIAG_CARETS;
-    return read_word(o, "--diagnostics", text, "lines json carets");
+    return NULL;
 }
 
 static const char *read_dtype(Options *o, const char *text)
 {
     o->f64 = !strcmp(text, "f64");
     o->real = !strcmp(text, "f16") ? STORAGE_F16 : !strcmp(text, "bf16") ? STORAGE_BF16 : STORAGE_FLOAT;
-    return read_word(o, "--dtype", text, "f32 f64 f16 bf16");
+    return NULL;
 }
 
 const char *options_dtype(const Options *o)
@@ -109,49 +69,54 @@ static const char *read_target(Options *o, const char *text)
     return named ? NULL : read_word(o, "--target", text, "cpu cuda cuda:sm_80");
 }
 
-#define EMIT_NAMES "tokens ast program graph plan loops llvm asm cuda ptx obj"
-
-static const char *apply(Options *o, const Option *option, const char *value)
+static const char *apply(Options *o, const OptionInfo *option, const char *value)
 {
     Compilation *c = o->c;
     const char *name = option->name;
+    if (option->words && option->id != OPTION_TARGET) {
+        const char *wrong = read_word(o, name, value, option->words);
+        if (wrong) return wrong;
+    }
     switch (option->id) {
-    case PATTERN: o->pattern = value; return NULL;
-    case DEFINE: PUSH(c, &o->definitions, value); return NULL;
-    case INCLUDE: PUSH(c, &o->includes, value); return NULL;
-    case OUTPUT: PUSH(c, &o->outputs, value); return NULL;
-    case INPUT: PUSH(c, &o->inputs, value); return NULL;
-    case SIZE: PUSH(c, &o->sizes, value); return NULL;
-    case HEADER: o->header = value; return NULL;
-    case DTYPE: return read_dtype(o, value);
-    case CPU: o->cpus = value; return NULL;
-    case TARGET: return read_target(o, value);
-    case ARCH: o->archs = value; return NULL;
-    case DEBUG: o->debug = true; return NULL;
-    case EMIT: o->emit = value; return read_word(o, name, value, EMIT_NAMES);
-    case DUMP: o->dump_after = value; return read_word(o, name, value, PASS_NAMES " all");
-    case TIMES: o->time_passes = true; return NULL;
-    case DIAGNOSTICS: return read_format(o, value);
-    case BACKEND: o->backend = value; return read_word(o, name, value, "cpu cuda loops interpreter");
-    case THREADS: return read_number(o, name, value, 1, &o->threads);
-    case SEED: return read_number(o, name, value, INT64_MIN, &o->seed);
-    case VERIFY: o->check = true; return NULL;
-    case STATES: o->states = true; return NULL;
-    case NO_CACHE: o->no_cache = true; return NULL;
-    case REPEAT: return read_number(o, name, value, 1, &o->repeat);
-    case JSON: o->json = true; return NULL;
-    case STAGE: o->stage = value; return NULL;
-    case HEAD: o->head = value; return NULL;
-    case QUERY: o->query = value; return NULL;
-    case AT: PUSH(c, &o->places, value); return NULL;
-    case HTML: o->html = value; return NULL;
-    case PERFORMANCE: o->performance = true; return NULL;
-    case REQUIRE_FAST: o->require_fast = true; return NULL;
-    case IN_PLACE: o->in_place = true; return NULL;
-    case STDIO: return NULL;
-    case NO_WARNINGS: o->no_warnings = true; return NULL;
-    case WARNING_ERRORS: o->warnings_are_errors = true; return NULL;
-    case HELP: o->help = true; return NULL;
+    case OPTION_PATTERN: o->pattern = value; return NULL;
+    case OPTION_DEFINE: PUSH(c, &o->definitions, value); return NULL;
+    case OPTION_INCLUDE: PUSH(c, &o->includes, value); return NULL;
+    case OPTION_OUTPUT: PUSH(c, &o->outputs, value); return NULL;
+    case OPTION_INPUT: PUSH(c, &o->inputs, value); return NULL;
+    case OPTION_SIZE: PUSH(c, &o->sizes, value); return NULL;
+    case OPTION_HEADER: o->header = value; return NULL;
+    case OPTION_DTYPE: return read_dtype(o, value);
+    case OPTION_CPU: o->cpus = value; return NULL;
+    case OPTION_TARGET: return read_target(o, value);
+    case OPTION_ARCH: o->archs = value; return NULL;
+    case OPTION_DEBUG: o->debug = true; return NULL;
+    case OPTION_EMIT: o->emit = value; return NULL;
+    case OPTION_DUMP: o->dump_after = value; return NULL;
+    case OPTION_TIMES: o->time_passes = true; return NULL;
+    case OPTION_DIAGNOSTICS: return read_format(o, value);
+    case OPTION_BACKEND: o->backend = value; return NULL;
+    case OPTION_THREADS: return read_number(o, name, value, 1, &o->threads);
+    case OPTION_SEED: return read_number(o, name, value, INT64_MIN, &o->seed);
+    case OPTION_VERIFY: o->check = true; return NULL;
+    case OPTION_STATES: o->states = true; return NULL;
+    case OPTION_NO_CACHE: o->no_cache = true; return NULL;
+    case OPTION_REPEAT: return read_number(o, name, value, 1, &o->repeat);
+    case OPTION_JSON: o->json = true; return NULL;
+    case OPTION_STAGE: o->stage = value; return NULL;
+    case OPTION_HEAD: o->head = value; return NULL;
+    case OPTION_QUERY: o->query = value; return NULL;
+    case OPTION_AT: PUSH(c, &o->places, value); return NULL;
+    case OPTION_HTML: o->html = value; return NULL;
+    case OPTION_PERFORMANCE: o->performance = true; return NULL;
+    case OPTION_REQUIRE_FAST: o->require_fast = true; return NULL;
+    case OPTION_IN_PLACE: o->in_place = true; return NULL;
+    case OPTION_STDIO: return NULL;
+    case OPTION_NO_WARNINGS: o->no_warnings = true; return NULL;
+    case OPTION_WARNING_ERRORS: o->warnings_are_errors = true; return NULL;
+    case OPTION_NAMES: o->names = value; return NULL;
+    case OPTION_MAN: o->man = true; return NULL;
+    case OPTION_COMPLETION: o->shell = value; return NULL;
+    case OPTION_HELP: o->help = true; return NULL;
     }
     return NULL;
 }
@@ -159,7 +124,7 @@ static const char *apply(Options *o, const Option *option, const char *value)
 /* --- words --- */
 
 /* Does `word` spell the option? *value: what is joined to it (`-Dx=1`, `--size=d=64`), or NULL. */
-static bool matches(const Option *option, const char *word, const char **value)
+static bool matches(const OptionInfo *option, const char *word, const char **value)
 {
     size_t n = strlen(option->name);
     *value = NULL;
@@ -173,9 +138,9 @@ static bool matches(const Option *option, const char *word, const char **value)
 }
 
 /* An option of the command; else one of another command, so that it can be named; or NULL. */
-static const Option *find(const Options *o, const char *word, const char **value)
+static const OptionInfo *find(const Options *o, const char *word, const char **value)
 {
-    const Option *other = NULL;
+    const OptionInfo *other = NULL;
     for (size_t k = 0; k < sizeof table / sizeof *table; k++) {
         if (!matches(&table[k], word, value)) continue;
         if (table[k].commands & o->command) return &table[k];
@@ -197,7 +162,7 @@ static const char *read_words(Options *o, int argc, char **argv)
             only_files = true;
             continue;
         }
-        const Option *option = find(o, word, &value);
+        const OptionInfo *option = find(o, word, &value);
         if (!option) return format(o->c, "unknown option %s", word);
         if (!(option->commands & o->command))
             return format(o->c, "%s has no option %s", o->name, option->name);
@@ -242,7 +207,7 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .debug = o->debug,
         .dump_after = o->dump_after,
         .time_passes = o->time_passes,
-        .warnings = (o->command & (CHECK | COMPILE)) && !o->no_warnings,
+        .warnings = (o->command & (COMMAND_CHECK | COMMAND_COMPILE)) && !o->no_warnings,
         .warnings_are_errors = o->warnings_are_errors,
         .performance = o->performance,
         .require_fast = o->require_fast,

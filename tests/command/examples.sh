@@ -22,7 +22,7 @@ run_examples() {
     [ "$count" -gt 0 ] || { echo "no examples found"; exit 1; }
 }
 
-for command in "" check compile run list bench explain show fmt lsp; do
+for command in "" check compile run list bench explain show fmt lsp help; do
     attnc $command --help >help.txt
     run_examples "  " <help.txt
 done
