@@ -150,7 +150,7 @@ void execute_store(Executor *x, const Tensor *t, Node *const *subscripts, Scalar
 static bool special(Op op)
 {
     switch (op) {
-    case N_EXP: case N_EXP2: case N_EXPM1: case N_EXP_DOWN: case N_LOG: case N_LOG2: case N_LOG1P: case N_TANH: case N_SIN:
+    case N_EXP: case N_EXP2: case N_EXPM1: case N_EXP_DOWN: case N_EXP2_DOWN: case N_LOG: case N_LOG2: case N_LOG1P: case N_TANH: case N_SIN:
     case N_COS: case N_ATAN: case N_ERF: case N_POW: case N_RAND: return true;
     default: return false;
     }

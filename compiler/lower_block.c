@@ -151,12 +151,12 @@ static Local *normalise_block(Strip *s, Term *t)
     set_local(l, t->shift, node_if(c, binary(s, N_EQ, top, real(s, -INFINITY)), real(s, 0), top));
     Local *scale = local_new(l, "scale", t->weight), *weight = local_new(l, "weight", t->weight);
     Node *same = binary(s, N_EQ, get(s, t->max), get(s, t->shift)); /* inf, from a sink, too */
-    Node *less = node_unary(c, N_EXP_DOWN, binary(s, N_SUB, get(s, t->max), get(s, t->shift)));
+    Node *less = node_unary(c, t->exp, binary(s, N_SUB, get(s, t->max), get(s, t->shift)));
     set_local(l, scale, node_if(c, same, real(s, 1), less));
     set_local(l, t->sum, binary(s, N_MUL, get(s, t->sum), get(s, scale)));
     Loop loop;
     strip_keys_open(s, &loop, LOOP_SERIAL);
-    set_local(l, weight, node_unary(c, N_EXP_DOWN, binary(s, N_SUB, read_at(l, t->tile), get(s, t->shift))));
+    set_local(l, weight, node_unary(c, t->exp, binary(s, N_SUB, read_at(l, t->tile), get(s, t->shift))));
     set_local(l, t->sum, binary(s, N_ADD, get(s, t->sum), get(s, weight)));
     if (t->factor) store_at(l, t->tile, get(s, weight));
     loop_close(l, &loop);

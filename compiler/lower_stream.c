@@ -275,9 +275,9 @@ static bool is_size_of(const Node *n, const Node *sum)
     return false;
 }
 
-/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (1 / sqrt(size(d))) * b): the scale is applied
+/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (unit / sqrt(size(d))) * b): the scale is applied
  * once per strip, and an empty sum is still divided. */
-static Node *scale_inside(Strip *s, Node *n)
+static Node *scale_inside(Strip *s, Node *n, double unit)
 {
     Node *sum = n->op == N_DIV ? n->args[0] : NULL;
     if (!sum || sum->op != N_REDUCE || sum->kind != REDUCE_SUM || binder_body(sum)->op != N_MUL ||
@@ -286,7 +286,7 @@ static Node *scale_inside(Strip *s, Node *n)
     Node *body = binder_body(sum);
     unsigned side = varies(s, body->args[0]) ? 0 : 1;
     Node *scaled =
-        binary(s, N_MUL, binary(s, N_MUL, body->args[side], binary(s, N_DIV, real(s, 1), n->args[1])),
+        binary(s, N_MUL, binary(s, N_MUL, body->args[side], binary(s, N_DIV, real(s, unit), n->args[1])),
                body->args[!side]);
     Node *lo[16], *hi[16];
     for (unsigned k = 0; k < sum->n_vars; k++) {
@@ -298,13 +298,17 @@ static Node *scale_inside(Strip *s, Node *n)
     return binary(s, N_ADD, binary(s, N_DIV, real(s, 0), n->args[1]), inside);
 }
 
+/* Scores that nothing but their weights needs are scaled to powers of two. */
 static void stage_terms(Strip *s)
 {
     Staging g = {.s = s, .streamed = set_of_vars(s->sum)};
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
         if (t->softmax) t->weight = simplify_assuming(comp(s), t->weight, s->where);
-        t->weight = stage_in(&g, scale_inside(s, t->weight), NULL);
+        bool alone = t->softmax && t->factor && !s->row_max && !is_sparse(t) && !binder_extra(t->softmax);
+        Node *scaled = scale_inside(s, t->weight, alone ? 1 / log(2) : 1);
+        t->exp = alone && scaled != t->weight ? N_EXP2_DOWN : N_EXP_DOWN;
+        t->weight = stage_in(&g, scaled, NULL);
     }
 }
 

@@ -26,6 +26,7 @@ typedef struct Term {
     Node *softmax, *weight, *factor; /* weight: the score, or what does not depend on the dims of the accumulators */
     Reduction extreme;               /* no factor: REDUCE_MAX or REDUCE_MIN */
     Local *max, *sum, *top, *shift;
+    Op exp;                          /* of scores: N_EXP_DOWN, or N_EXP2_DOWN of scores in units of ln 2 */
     Tensor *total, *tile;
 } Term;
 

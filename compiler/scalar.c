@@ -61,7 +61,8 @@ static double unary_real(Op op, double a)
     case N_NEG: return -a;
     case N_EXP:
     case N_EXP_DOWN: return exp(a);
-    case N_EXP2: return exp2(a);
+    case N_EXP2:
+    case N_EXP2_DOWN: return exp2(a);
     case N_EXPM1: return expm1(a);
     case N_LOG: return log(a);
     case N_LOG2: return log2(a);

@@ -200,6 +200,7 @@ bool is_transcendental(Op op)
     case N_EXP2:
     case N_EXPM1:
     case N_EXP_DOWN:
+    case N_EXP2_DOWN:
     case N_LOG:
     case N_LOG2:
     case N_LOG1P:

@@ -41,6 +41,7 @@ NODE(EXP, "exp", UNARY)
 NODE(EXP2, "exp2", UNARY)
 NODE(EXPM1, "expm1", UNARY)
 NODE(EXP_DOWN, "exp_down", UNARY) /* e^x for an x known to be at most 0, or NaN: the weights of softmaxes; only in Plan and Loops */
+NODE(EXP2_DOWN, "exp2_down", UNARY) /* 2^x likewise */
 NODE(LOG, "log", UNARY)
 NODE(LOG2, "log2", UNARY)
 NODE(LOG1P, "log1p", UNARY)

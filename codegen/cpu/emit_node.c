@@ -21,6 +21,7 @@ static unsigned op_cost(const Node *n)
     case N_EXP2:
     case N_EXPM1:
     case N_EXP_DOWN:
+    case N_EXP2_DOWN:
     case N_LOG:
     case N_LOG2:
     case N_LOG1P:
@@ -436,6 +437,7 @@ static int math_of(Op op)
         CASE(EXP2)
         CASE(EXPM1)
         CASE(EXP_DOWN)
+        CASE(EXP2_DOWN)
         CASE(LOG)
         CASE(LOG2) CASE(LOG1P) CASE(SQRT) CASE(RSQRT) CASE(TANH) CASE(SIN) CASE(COS) CASE(ATAN) CASE(ERF)
             CASE(POW) CASE(ABS) CASE(FLOOR) CASE(CEIL) CASE(ROUND) CASE(MIN) CASE(MAX)

@@ -46,16 +46,23 @@ static V emit_exp(const Emit *e, V x)
 }
 
 /* The same for x <= 0, in f32 with what matters alone. Nothing overflows; the shifter holds the exponent's bias, so that
- * its low bits are those of 2^n, which is 0 for n = -127: there x stops. r lacks n ln2_lo, which is below a tenth of half
- * an ulp of x. */
+ * its low bits are those of 2^n, which is 0 for n = -127: there x stops. */
+static V biased_shifter(const Emit *e) { return real(e, shifter(e) + exponent_bias(e)); }
+
+/* (1 + r p(r)) 2^n */
+static V finish_down(const Emit *e, V r, V p, V shifted)
+{
+    V power = LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), "");
+    return mul(e, fma3(e, r, p, real(e, 1)), as_real(e, power));
+}
+
+/* r lacks n ln2_lo, which is below a tenth of half an ulp of x. */
 static V emit_exp_down(const Emit *e, V x)
 {
     if (e->f64) return emit_exp(e, x);
-    V biased = real(e, shifter(e) + exponent_bias(e)), stopped = at_least(e, x, -88);
-    V shifted = fma3(e, stopped, real(e, log2e), biased);
-    V r = fnma(e, sub(e, shifted, biased), ln2_hi(e), stopped);
-    V y = fma3(e, r, polynomial(e, r, exp_down_f32, COUNT(exp_down_f32)), real(e, 1));
-    return mul(e, y, as_real(e, LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), "")));
+    V stopped = at_least(e, x, -88), shifted = fma3(e, stopped, real(e, log2e), biased_shifter(e));
+    V r = fnma(e, sub(e, shifted, biased_shifter(e)), ln2_hi(e), stopped);
+    return finish_down(e, r, polynomial(e, r, exp_down_f32, COUNT(exp_down_f32)), shifted);
 }
 
 V math_exp2_reduced(const Emit *e, V r) { return fma3(e, r, TABLE(e, exp2, r), real(e, 1)); }
@@ -65,6 +72,14 @@ static V emit_exp2(const Emit *e, V x)
     Nearest n = nearest(e, x, 1);
     V y = times_power_of_two(e, math_exp2_reduced(e, sub(e, x, n.real)), n.bits);
     return exp_range(e, x, y, by_format(e, -126, -1022), by_format(e, 128, 1024));
+}
+
+static V emit_exp2_down(const Emit *e, V x)
+{
+    if (e->f64) return emit_exp2(e, x);
+    V stopped = at_least(e, x, -127), shifted = add(e, stopped, biased_shifter(e));
+    V r = sub(e, stopped, sub(e, shifted, biased_shifter(e)));
+    return finish_down(e, r, polynomial(e, r, exp2_down_f32, COUNT(exp2_down_f32)), shifted);
 }
 
 /* (e^x - 1) / 2 = (2^(n-1) - 1/2) + 2^(n-1) r + 2^(n-1) c, c = e^r - 1 - r. The first sum is exact, as a
@@ -199,6 +214,7 @@ static V emit_body(const Emit *e, MathFn fn, V x, V y)
     case MATH_EXP: return emit_exp(e, x);
     case MATH_EXP2: return emit_exp2(e, x);
     case MATH_EXP_DOWN: return emit_exp_down(e, x);
+    case MATH_EXP2_DOWN: return emit_exp2_down(e, x);
     case MATH_EXPM1: return emit_expm1(e, x);
     case MATH_LOG: return emit_log(e, x);
     case MATH_LOG2: return math_log2(e, x);

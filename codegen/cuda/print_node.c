@@ -443,7 +443,7 @@ static const char *function_of(Op op)
 {
     switch (op) {
     case N_EXP: case N_EXP_DOWN: return "exp";
-    case N_EXP2: return "exp2";
+    case N_EXP2: case N_EXP2_DOWN: return "exp2";
     case N_EXPM1: return "expm1";
     case N_LOG: return "log";
     case N_LOG2: return "log2";

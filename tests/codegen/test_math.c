@@ -185,7 +185,7 @@ static long double minimum_of(long double x, long double y)
 static long double reference(MathFn fn, bool f64, long double x, long double y)
 {
     switch (fn) {
-    UNARY(EXP, exp) UNARY(EXP_DOWN, exp) UNARY(EXP2, exp2) UNARY(EXPM1, expm1)
+    UNARY(EXP, exp) UNARY(EXP_DOWN, exp) UNARY(EXP2, exp2) UNARY(EXP2_DOWN, exp2) UNARY(EXPM1, expm1)
     UNARY(LOG, log) UNARY(LOG2, log2) UNARY(LOG1P, log1p)
     UNARY(TANH, tanh) UNARY(ERF, erf) UNARY(SIN, sin) UNARY(COS, cos) UNARY(ATAN, atan)
     UNARY(SQRT, sqrt) UNARY(ABS, fabs) UNARY(FLOOR, floor) UNARY(CEIL, ceil) UNARY(ROUND, rint)
@@ -214,7 +214,7 @@ static long double spacing(long double x, bool f64)
 /* exp and exp2 give 0 below the normal range. */
 static bool may_flush(MathFn fn, long double want, bool f64)
 {
-    return (fn == MATH_EXP || fn == MATH_EXP2 || fn == MATH_EXP_DOWN) && want < (f64 ? 0x1p-1022L : 0x1p-126L);
+    return (fn == MATH_EXP || fn == MATH_EXP2 || fn == MATH_EXP_DOWN || fn == MATH_EXP2_DOWN) && want < (f64 ? 0x1p-1022L : 0x1p-126L);
 }
 
 /* The error of `got` in ulp; infinite where the kind or sign of the result is wrong. */
@@ -270,7 +270,7 @@ static void flush(Trial *t)
 
 static void put(Trial *t, double x, double y)
 {
-    if (t->fn == MATH_EXP_DOWN)
+    if (t->fn == MATH_EXP_DOWN || t->fn == MATH_EXP2_DOWN)
         x = -fabs(x);
     if (t->f64)
         t->x.f64[t->fill] = x, t->y.f64[t->fill] = y;
