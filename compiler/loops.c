@@ -255,14 +255,15 @@ static void check_tile(Verify *v, const Tile *t)
     check_block(v, &t->judge);
     for (unsigned k = 0; k < t->n_queries; k++) set_add(&v->bound, t->query[k]->id);
     for (unsigned k = 0; k < t->n_keys; k++) set_add(&v->bound, t->key[k]->id);
-    v->assigned[t->dot->id] = v->assigned[t->total->id] = true;
-    if (t->max) v->assigned[t->max->id] = v->assigned[t->sum->id] = true;
+    const Local *kept[] = {t->dot, t->total, t->max, t->sum};
+    for (unsigned k = 0; k < sizeof kept / sizeof *kept; k++)
+        if (kept[k]) v->assigned[kept[k]->id] = true;
     check_node(v, t->where);
     check_node(v, t->score);
     if (t->sink) check_node(v, t->sink);
     for (unsigned k = 0; k < t->n_riders; k++) check_node(v, t->riders[k].value);
-    set_add(&v->bound, t->column->id);
-    check_node(v, t->value);
+    if (t->column) set_add(&v->bound, t->column->id);
+    if (t->value) check_node(v, t->value);
     v->bound = outside;
 }
 

@@ -74,7 +74,7 @@ typedef struct Tile {
     unsigned queries, keys;
     bool mma;                    /* on tensor cores: rows of 16 bits; else of f32 */
     int64_t d, e;                /* features of q and k, of v */
-    Node *q, *k, *v;
+    Node *q, *k, *v;             /* v NULL: sums of weights or greatest scores alone; no column, out, total and value */
     Block range;                 /* sets begin, end, count and total: keys outside are hidden from the whole block */
     Local *begin[TILE_DIMS], *end[TILE_DIMS], *count[TILE_DIMS], *total_keys; /* count, total: of several indices */
     Block judge;                 /* sets for the tile of keys: may a pair in it be visible (some), hidden (partial)? */
@@ -84,10 +84,10 @@ typedef struct Tile {
     Node *score;                 /* of dot, query, key; without a softmax (max NULL) the weight itself */
     Node *scale;                 /* score = dot * scale with scale > 0; NULL: it is more than that */
     Node *sink;                  /* a score without a value, or NULL */
-    Local *max, *sum, *total;    /* of the scores; of exp(score - max); the weighted sum */
+    Local *max, *sum, *total;    /* of the scores; of exp(score - max), or of weights, or NULL; the weighted sum */
     Tensor *out;
     Node *value;                 /* of an element of it, of total */
-    TileRider *riders;           /* computed beside it, of max and sum: one value a query */
+    TileRider *riders;           /* of max and sum: one value a query */
     unsigned n_riders;
 } Tile;
 

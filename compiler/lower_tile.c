@@ -22,8 +22,9 @@ typedef struct Tiling {
     const Stage *stage;
     Tile *t;
     IndexSet inner;
-    NodeList binders; /* outermost ones of the body */
-    Node *sum, *softmax, *weight, *factor, *product;
+    NodeList binders;                                /* outermost ones of the body */
+    Node *sum, *softmax, *weight, *factor, *product; /* factor NULL: there are no values */
+    bool greatest;                                   /* of the scores, no sum */
     Index *outer[MAX_INDICES];
     unsigned n_outer;
     Riders riders;
@@ -114,7 +115,7 @@ static const char *match_product(Tiling *x)
 static bool is_query(const Tiling *x, const Index *i)
 {
     return !i->ambient && node_depends_on(x->t->q, i) && !node_depends_on(x->t->k, i) &&
-           !node_depends_on(x->factor, i);
+           (!x->factor || !node_depends_on(x->factor, i));
 }
 
 /* The last index of the output that tells queries apart, but not keys or values; with keys of several indices
@@ -142,7 +143,8 @@ static Node *sink_of(const Tiling *x) { return x->softmax ? binder_extra(x->soft
 
 static bool is_plain(Tiling *x, const Node *n) { return !n || !contains_binder(x->l->c, n); }
 
-/* The features of the values are the output's innermost index. */
+/* The features of the values are the output's innermost index; without one the output is a number for every
+ * query. */
 static const char *match_column(Tiling *x)
 {
     const Tensor *out = x->stage->equation->tensor;
@@ -152,37 +154,55 @@ static const char *match_column(Tiling *x)
             x->t->column = out->dims[k], n_inner++;
         else
             x->outer[x->n_outer++] = out->dims[k];
+    if (!n_inner) return NULL;
     if (n_inner != 1 || x->t->column != out->dims[out->n_dims - 1])
         return "its output has no single index of features, which is its last";
     x->t->e = fixed_extent(x, node_size(x->l->c, x->t->column));
     return NULL;
 }
 
-/* Weights of one softmax, or as they are. */
-static const char *match_sum(Tiling *x)
+/* Weights of one softmax, or as they are, with values or without. */
+static const char *match_weights(Tiling *x)
 {
     Lower *l = x->l;
     Softmaxes found;
-    x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
-    if (!x->sum || x->sum->op != N_REDUCE || x->sum->kind != REDUCE_SUM || x->sum->type != TYPE_REAL ||
-        x->sum->n_vars > TILE_DIMS)
-        return "it is not made of one sum over up to three indices";
     bool softmaxes = find_softmaxes(l->c, x->sum, &found);
-    if (softmaxes ? found.n != 1 : found.any) return "its weights are not those of one softmax";
+    if (softmaxes ? found.n != 1 || !x->t->column : found.any)
+        return "its weights are not those of one softmax";
     x->softmax = softmaxes ? found.softmax[0] : NULL;
     x->factor = softmaxes ? found.factor[0] : node_real(l->c, 1);
-    Node *weight = softmaxes ? binder_body(x->softmax) : node_real(l->c, 1);
-    if (!softmaxes) split_product(l, binder_body(x->sum), 1, &x->t->column, &weight, &x->factor);
-    x->weight = simplify_assuming(l->c, weight, binder_where(x->sum));
-    if (!is_row(x, x->factor, x->t->column)) return "what is weighted is no row in memory";
+    x->weight = softmaxes ? binder_body(x->softmax) : node_real(l->c, 1);
+    if (!softmaxes)
+        split_product(l, binder_body(x->sum), x->t->column != NULL, &x->t->column, &x->weight, &x->factor);
+    if (!x->t->column)
+        x->factor = NULL;
+    else if (!is_row(x, x->factor, x->t->column))
+        return "what is weighted is no row in memory";
     x->t->v = x->factor;
     return NULL;
+}
+
+/* A weighted sum, or the greatest score. */
+static const char *match_sum(Tiling *x)
+{
+    const char *why = NULL;
+    x->sum = x->binders.n == 1 ? x->binders.at[0] : NULL;
+    bool one = x->sum && x->sum->op == N_REDUCE && x->sum->type == TYPE_REAL && x->sum->n_vars <= TILE_DIMS;
+    x->greatest = one && x->sum->kind == REDUCE_MAX && !x->t->column;
+    if (!one || (x->sum->kind != REDUCE_SUM && !x->greatest))
+        return "it is not made of one sum over up to three indices";
+    if (x->greatest)
+        x->weight = binder_body(x->sum);
+    else
+        why = match_weights(x);
+    if (!why) x->weight = simplify_assuming(x->l->c, x->weight, binder_where(x->sum));
+    return why;
 }
 
 static const char *check_extents(const Tiling *x)
 {
     const Tile *t = x->t;
-    if (t->d < 1 || t->e < 1) return TILE_OPEN;
+    if (t->d < 1 || (t->column && t->e < 1)) return TILE_OPEN;
     if (t->d > MOST_FEATURES || t->e > MOST_FEATURES) return "more than 256 features";
     return NULL;
 }
@@ -209,8 +229,9 @@ static const char *obstacle(Tiling *x)
     if (!is_plain(x, rest) || !is_plain(x, binder_where(x->sum)) || !is_plain(x, sink_of(x)) ||
         !is_plain(x, node_replace(l->c, e->body, x->sum, node_real(l->c, 0))))
         return "scores or conditions hold further reductions";
+    const Index *column = x->t->column;
     bool fits =
-        !node_depends_on(binder_where(x->sum), x->t->column) && !node_depends_on(x->weight, x->t->column);
+        !column || (!node_depends_on(binder_where(x->sum), column) && !node_depends_on(x->weight, column));
     for (unsigned k = 0; k < x->sum->n_vars && fits; k++) {
         Node *lo = binder_lo(x->sum, k), *hi = binder_hi(x->sum, k);
         fits = is_plain(x, lo) && is_plain(x, hi) && !depends_on_keys(x, lo) && !depends_on_keys(x, hi);
@@ -355,25 +376,42 @@ static void judge(Tiling *x, Box box)
     scope_close(l, &scope);
 }
 
+static void add_rider(Tiling *x, const Equation *e, Node *value)
+{
+    x->t->riders[x->t->n_riders++] = (TileRider){e->tensor, value};
+}
+
+/* What a thread keeps of a row: its greatest score, the sum of exponentials or of plain weights, and that of
+ * values. */
+static void make_sums(Tiling *x)
+{
+    Lower *l = x->l;
+    Tile *t = x->t;
+    const Equation *e = x->stage->equation;
+    if (x->softmax || x->greatest) t->max = local_new(l, "max", x->weight);
+    if (x->softmax || x->riders.equations.n || (!t->v && !x->greatest))
+        t->sum = local_new(l, "sum", x->weight);
+    t->riders = NEW_ARRAY(l->c, TileRider, x->riders.equations.n + 2);
+    if (t->v) {
+        t->out = e->tensor;
+        t->total = local_new(l, "total", x->sum);
+        t->value = node_replace(l->c, e->body, x->sum, local_get(l, t->total));
+    } else
+        add_rider(x, e, node_replace(l->c, e->body, x->sum, local_get(l, x->greatest ? t->max : t->sum)));
+}
+
 static void make_values(Tiling *x)
 {
     Lower *l = x->l;
-    Compilation *c = l->c;
     Tile *t = x->t;
-    const Equation *e = x->stage->equation;
-    t->out = e->tensor;
     t->dot = local_new(l, "score", x->product);
-    t->total = local_new(l, "total", x->sum);
-    if (x->softmax) t->max = local_new(l, "max", x->weight), t->sum = local_new(l, "sum", x->weight);
     t->sink = sink_of(x);
     t->scale = scale_of(x);
-    t->score = node_replace(c, x->weight, x->product, local_get(l, t->dot));
-    t->value = node_replace(c, e->body, x->sum, local_get(l, t->total));
-    t->riders = NEW_ARRAY(c, TileRider, x->riders.equations.n + 1);
+    t->score = node_replace(l->c, x->weight, x->product, local_get(l, t->dot));
+    make_sums(x);
     for (uint32_t k = 0; k < x->riders.equations.n; k++) {
         const Equation *r = x->riders.equations.at[k];
-        Node *value = rider_value(&x->riders, r->body, local_get(l, t->max), local_get(l, t->sum));
-        t->riders[t->n_riders++] = (TileRider){r->tensor, value};
+        add_rider(x, r, rider_value(&x->riders, r->body, local_get(l, t->max), local_get(l, t->sum)));
     }
 }
 

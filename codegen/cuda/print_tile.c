@@ -6,6 +6,8 @@
  * leaves them in (PTX ISA, m16n8k16): a thread has rows lane / 4 and lane / 4 + 8, of every 8 columns the two
  * from lane % 4 * 2 on.
  *
+ * Sums of weights or greatest scores alone have no values, and no output but a number for every query.
+ *
  * Rows of f32 are twice as wide, and the products take much longer. So they have one buffer: values come
  * while scores are worked out, the next keys while values are summed. A thread has 4 rows, and a column of
  * every 8.
@@ -74,19 +76,20 @@ static unsigned query_bytes(const Tile *t)
     return t->queries * (most > keys ? most : keys) + (t->d > IN_REGISTERS ? t->queries * keys : 0);
 }
 
-static unsigned buffers(const Tile *t) { return t->mma ? 2 : 1; }
+static bool is_doubled(const Tile *t) { return t->mma || !t->v; }
+static unsigned buffers(const Tile *t) { return is_doubled(t) ? 2 : 1; }
 static unsigned tiles_bytes(const Tile *t) { return buffers(t) * t->keys * (row_q(t) + row_v(t)); }
-static unsigned weight_bytes(const Tile *t) { return t->mma ? 0 : t->queries * t->keys * 4; }
+static unsigned weight_bytes(const Tile *t) { return is_doubled(t) ? 0 : t->queries * t->keys * 4; }
 
 /* Coordinates of keys. */
 static unsigned list_bytes(const Tile *t) { return t->n_keys > 1 ? buffers(t) * t->n_keys * t->keys * 4 : 0; }
 
 static bool is_score_long(Printer *p, const Tile *t) { return !t->scale && tile_is_long(p, t->score); }
 
-/* Scores, for long expressions; in f32 where weights will be. */
+/* Scores, for long expressions; where weights will be, if there are any. */
 static unsigned score_bytes(Printer *p, const Tile *t)
 {
-    return t->mma && is_score_long(p, t) ? t->queries * t->keys * 4 : 0;
+    return is_doubled(t) && is_score_long(p, t) ? t->queries * t->keys * 4 : 0;
 }
 
 unsigned print_tile_shared(Printer *p, const Tile *t)
@@ -184,17 +187,18 @@ static void print_work(TilePrinter *x)
     tile_mask(x);
     if (x->boxes) LINES(p, "const unsigned live = __reduce_or_sync(~0u, ~hidden);\nif (live) {");
     LINES(p, "float s[KEYS / 8][4] = {};");
-    tile_scores(x, x->t->d <= IN_REGISTERS ? "q" : "q_tile + q_lane", "k_now");
+    tile_scores(x, x->t->mma && x->t->d <= IN_REGISTERS ? "q" : "q_tile + q_lane", "k_now");
     tile_hide(x);
-    if (!x->plain) LINES(p, "make_weights<KEYS, E>(s, top, sum, total, scale, slack);");
-    print_values(x);
+    tile_weigh(x);
+    if (x->t->v) print_values(x);
     if (x->boxes) LINES(p, "}");
 }
 
-static void print_mma_tiles(TilePrinter *x)
+static void print_doubled_tiles(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
+    const char *bytes = t->mma ? "tile_bytes<KEYS, D>" : "KEYS * D * 4";
     LINES(p, "bool due = false;");
     print_tiles_open(x, "int buffer = 0", "buffer ^= 1");
     print_judge(x);
@@ -202,11 +206,11 @@ static void print_mma_tiles(TilePrinter *x)
           "// It is on its way while the one before, which has arrived, is worked on.\n"
           "copies_wait();\n__syncthreads();\nif (some) {\nconst int rows = (int)least(%s - %s, KEYS);",
           x->end, x->next);
-    tile_stage_keys(x, "k_tile + buffer * tile_bytes<KEYS, D>", x->next);
-    tile_stage_values(x, "v_tile + buffer * tile_bytes<KEYS, E>", x->next);
+    tile_stage_keys(x, format(p->c, "k_tile + buffer * %s", bytes), x->next);
+    if (t->v) tile_stage_values(x, "v_tile + buffer * tile_bytes<KEYS, E>", x->next);
     if (x->boxes) tile_stage_list(x, format(p->c, "list + buffer * %u", list_bytes(t) / 2));
-    LINES(p, "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane;\n"
-             "const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;");
+    LINES(p, "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * %s + k_lane;", bytes);
+    if (t->v) LINES(p, "const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;");
     print_left(x);
     if (x->boxes) LINES(p, "const unsigned list_now = list + (buffer ^ 1) * %u;", list_bytes(t) / 2);
     print_work(x);
@@ -228,7 +232,7 @@ static void print_f32_weights(TilePrinter *x)
     LINES(p, "float s[KEYS / 8][4] = {};");
     tile_scores(x, "q_tile + q_lane", "k_tile + k_lane");
     tile_hide(x);
-    if (!x->plain) LINES(p, "make_weights<KEYS, E>(s, top, sum, total, scale, slack);");
+    tile_weigh(x);
     LINES(p, "put_weights<KEYS>(p_tile, s, %s);", x->careful ? "careful && partial ? hidden : 0" : "0");
     LINES(p, x->boxes ? "}\n}" : "}");
 }
@@ -265,14 +269,14 @@ static void print_mma_places(TilePrinter *x)
     LINES(p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
              "// Where a lane's rows of matrices lie in them.\n"
              "const unsigned q_lane = chunk<D>(warp * 16 + lane %% 16, lane / 16);\n"
-             "const unsigned k_lane = chunk<D>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2);\n"
-             "const unsigned v_lane = chunk<E>(lane %% 16, lane / 16);");
+             "const unsigned k_lane = chunk<D>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2);");
+    if (t->v) LINES(p, "const unsigned v_lane = chunk<E>(lane %% 16, lane / 16);");
 }
 
 static void print_f32_places(TilePrinter *x)
 {
-    LINES(x->p, "const unsigned p_tile = v_tile + KEYS * E * 4; // weights\n"
-                "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
+    if (x->t->v) LINES(x->p, "const unsigned p_tile = v_tile + KEYS * E * 4; // weights");
+    LINES(x->p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
                 "// Where the first of a lane's rows lies in them.\n"
                 "const unsigned q_lane = chunk<2 * D>(warp * 16 + lane / 8, 0);\n"
                 "const unsigned k_lane = chunk<2 * D>(lane %% 8, 0);");
@@ -283,23 +287,29 @@ static void print_constants(TilePrinter *x)
     Printer *p = x->p;
     const Tile *t = x->t;
     unsigned list = query_bytes(t) + tiles_bytes(t) + weight_bytes(t);
-    LINES(p, "constexpr int D = %u, E = %u, KEYS = %u; // features of a query, of a value; keys of a tile",
-          padded(t->d, x->layout->features), padded(t->e, x->layout->columns), t->keys);
+    unsigned d = padded(t->d, x->layout->features), e = padded(t->e, x->layout->columns);
+    if (t->v)
+        LINES(p,
+              "constexpr int D = %u, E = %u, KEYS = %u; // features of a query, of a value; keys of a tile",
+              d, e, t->keys);
+    else
+        LINES(p, "constexpr int D = %u, KEYS = %u; // features of a query; keys of a tile", d, t->keys);
     LINES(p,
           "extern __shared__ __align__(128) char shared[];\n"
-          "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u;\n"
-          "const unsigned v_tile = k_tile + %s;",
-          query_bytes(t), t->mma ? "2 * tile_bytes<KEYS, D>" : "KEYS * D * 4");
-    if (x->boxes) LINES(p, "const unsigned list%s = q_tile + %u;", t->mma ? "" : "_now", list);
+          "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u;",
+          query_bytes(t));
+    if (t->v)
+        LINES(p, "const unsigned v_tile = k_tile + %s;", t->mma ? "2 * tile_bytes<KEYS, D>" : "KEYS * D * 4");
+    if (x->boxes) LINES(p, "const unsigned list%s = q_tile + %u;", x->doubled ? "" : "_now", list);
     if (t->mma)
         print_mma_places(x);
     else
         print_f32_places(x);
     if (is_score_long(p, t))
         LINES(p, "const unsigned s_own = %s + warp * KEYS * 64 + lane * 4;",
-              t->mma ? format(p->c, "q_tile + %u", list + list_bytes(t)) : "p_tile");
-    const Tensor *rows[] = {t->q->tensor, t->k->tensor, t->v->tensor, t->out};
-    for (unsigned k = 0; k < 4; k++) {
+              x->doubled ? format(p->c, "q_tile + %u", list + list_bytes(t)) : "p_tile");
+    const Tensor *rows[] = {t->q->tensor, t->k->tensor, t->v ? t->v->tensor : NULL, t->out};
+    for (unsigned k = 0; k < (t->v ? 4 : 2); k++) {
         bool known = false;
         for (unsigned other = 0; other < k; other++) known = known || rows[other] == rows[k];
         if (!known) tile_chunks(x, rows[k]);
@@ -313,13 +323,11 @@ static void print_scale(TilePrinter *x)
         if (x->t->scale) tile_value(p, "const float scale = ", x->t->scale, "float", ";");
         return;
     }
-    if (!x->t->scale) {
-        LINES(p, "const float scale = 1.44269504f; // log2(e)");
-    } else {
-        tile_value(p, "const float score_scale = ", x->t->scale, "float", ";");
-        LINES(p, "const float scale = score_scale * 1.44269504f; // log2(e)");
-    }
-    LINES(p, "const float slack = %s", x->t->n_riders ? "0;" : "8 / scale; // weights up to 2^8");
+    if (x->t->scale) tile_value(p, "const float score_scale = ", x->t->scale, "float", ";");
+    if (x->t->sum)
+        LINES(p, "const float scale = %s1.44269504f; // log2(e)", x->t->scale ? "score_scale * " : "");
+    if (x->t->sum)
+        LINES(p, "const float slack = %s", x->t->n_riders ? "0;" : "8 / scale; // weights up to 2^8");
 }
 
 static void print_queries(TilePrinter *x)
@@ -331,9 +339,9 @@ static void print_queries(TilePrinter *x)
               p->indices[t->block[k]->id], t->shape[k], x->to[k], x->from[k], t->shape[k],
               print_extent(p, t->query[k]));
     tile_stage_queries(x);
-    if (!t->mma) return;
+    if (!x->doubled) return;
     LINES(p, "copies_wait();\n__syncthreads();");
-    if (t->d <= IN_REGISTERS) LINES(p, "unsigned q[D / 16][4];\nload_rows<D>(q, q_tile + q_lane);");
+    if (t->mma && t->d <= IN_REGISTERS) LINES(p, "unsigned q[D / 16][4];\nload_rows<D>(q, q_tile + q_lane);");
 }
 
 static void name_all(TilePrinter *x)
@@ -356,7 +364,7 @@ static void name_all(TilePrinter *x)
         x->to[k] = name_new(p->c, &p->own, format(p->c, "%s_end", name));
     }
     for (unsigned k = 0; k < t->n_keys; k++) x->j[k] = name_new(p->c, &p->own, t->key[k]->name);
-    x->e = name_new(p->c, &p->own, t->column->name);
+    if (t->v) x->e = name_new(p->c, &p->own, t->column->name);
     x->next = name_new(p->c, &p->own, "next");
     x->first = name_new(p->c, &p->own, "first");
     p->locals[t->dot->id] = "score";
@@ -384,8 +392,8 @@ static void print_block_work(TilePrinter *x)
               x->large ? "weights too large for 16 bits or hidden values" : "hidden values");
     if (x->careful && !x->large) LINES(p, "bool spoilable = false;");
     tile_start(x);
-    if (x->t->mma)
-        print_mma_tiles(x);
+    if (x->doubled)
+        print_doubled_tiles(x);
     else
         print_f32_tiles(x);
     if (x->careful)
@@ -394,7 +402,7 @@ static void print_block_work(TilePrinter *x)
     else
         LINES(p, "__syncthreads();");
     tile_finish(x);
-    tile_store(x);
+    if (x->t->v) tile_store(x);
     if (x->careful) LINES(p, "break;\n}");
 }
 
@@ -405,25 +413,27 @@ static void want_helpers(TilePrinter *x, const char *element)
     print_want(p, HELP_MAX_F32);
     print_want(p, HELP_LEAST);
     print_want(p, !x->t->mma ? HELP_TILE_F32 : strcmp(element, "f16") ? HELP_TILE_BF16 : HELP_TILE_F16);
+    if (!x->t->v) print_want(p, HELP_TILE_ROWS);
     if (!x->t->mma) return;
     print_want(p, HELP_TILE_MATRICES);
     print_want(p, HELP_TILE_STEPS);
-    print_want(p, x->wide ? HELP_TILE_FLOATS : HELP_TILE_CHUNKS);
+    if (x->t->v) print_want(p, x->wide ? HELP_TILE_FLOATS : HELP_TILE_CHUNKS);
 }
 
 static TilePrinter printer_for(Printer *p, const Tile *t)
 {
     const char *element = p->buffers[p->buffer_of[t->q->tensor->id] - 1].element;
-    const char *out = p->buffers[p->buffer_of[t->out->id] - 1].element;
+    const char *out = t->v ? p->buffers[p->buffer_of[t->out->id] - 1].element : "float";
     TilePrinter x = {.p = p,
                      .t = t,
                      .layout = layout_of(t),
                      .masks = !node_is_bool(t->where, true),
                      .boxes = t->n_keys > 1,
                      .plain = !t->max,
-                     .large = !t->max && t->mma,
+                     .large = !t->max && t->mma && t->v,
+                     .doubled = is_doubled(t),
                      .wide = strcmp(element, out) != 0};
-    x.careful = x.masks || x.large;
+    x.careful = t->v && (x.masks || x.large);
     x.parts = x.large && strcmp(element, "f16") ? 2 : 1;
     want_helpers(&x, element);
     return x;
@@ -443,7 +453,7 @@ void print_tile_body(Printer *p, const Phase *phase)
     print_range(&x);
     for (unsigned k = 0; k < t->n_queries; k++) bind(p, t->query[k], x.i[k]);
     for (unsigned k = 0; k < t->n_keys; k++) bind(p, t->key[k], x.j[k]);
-    bind(p, t->column, x.e);
+    if (t->v) bind(p, t->column, x.e);
     bind(p, t->first, x.next);
     print_block_work(&x);
     LINES(p, "__syncthreads();\n}");

@@ -35,6 +35,7 @@ typedef struct TilePrinter {
     bool plain, large;                           /* no softmax: weights may be too large for 16 bits */
     bool careful;                                /* work may have to be done again, with care */
     bool wide;                                   /* the output is f32, rows are not */
+    bool doubled;                                /* tiles of keys have two buffers */
 } TilePrinter;
 
 /* ---- print_tile.c ---- */
@@ -63,6 +64,7 @@ const char *tile_row(const TilePrinter *x, const char *r); /* number of query r 
 void tile_mask(TilePrinter *x);      /* sets what is hidden, and full */
 void tile_scores(TilePrinter *x, const char *q, const char *k);
 void tile_hide(TilePrinter *x);
+void tile_weigh(TilePrinter *x);     /* scores become weights */
 void tile_start(TilePrinter *x);     /* of the sums */
 void tile_finish(TilePrinter *x);    /* sums become elements of the output */
 

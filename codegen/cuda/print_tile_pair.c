@@ -96,7 +96,7 @@ void tile_mask(TilePrinter *x)
         tile_value(p, "if (!(key < left && ", x->t->where, NULL, format(p->c, ")%s", set));
     else
         LINES(p, "if (key >= left%s", set);
-    LINES(p, "}\n}%s\n}", x->masks && !x->large ? "\nspoilable |= partial;" : "");
+    LINES(p, "}\n}%s\n}", x->masks && x->careful && !x->large ? "\nspoilable |= partial;" : "");
 }
 
 void tile_hide(TilePrinter *x)
@@ -112,17 +112,29 @@ void tile_hide(TilePrinter *x)
 void tile_start(TilePrinter *x)
 {
     Printer *p = x->p;
+    const Tile *t = x->t;
     unsigned rows = x->layout->rows;
-    LINES(p, "float total[E / 8][4] = {}%s;",
-          x->plain ? ""
-                   : format(p->c, ", top[%u] = {%s}, sum[%u] = {}", rows,
-                            rows == 2 ? "-infinity, -infinity" : "-infinity, -infinity, -infinity, -infinity",
-                            rows));
-    if (!x->t->sink) return;
+    const char *least = rows == 2 ? "-infinity, -infinity" : "-infinity, -infinity, -infinity, -infinity";
+    if (t->v) LINES(p, "float total[E / 8][4] = {};");
+    if (!t->v && t->max && t->sum) LINES(p, "float total[1][4] = {}; // no values");
+    if (t->max) LINES(p, "float top[%u] = {%s};", rows, least);
+    if (t->sum) LINES(p, "float sum[%u] = {};", rows);
+    if (!t->sink) return;
     LINES(p, "for (int r = 0; r < %u; r++) {", rows);
-    tile_queries_at(x, x->t->sink, tile_row(x, "r"), true);
-    tile_value(p, "top[r] = ", x->t->sink, "float", ";");
+    tile_queries_at(x, t->sink, tile_row(x, "r"), true);
+    tile_value(p, "top[r] = ", t->sink, "float", ";");
     LINES(p, "sum[r] = lane %% %u ? 0 : 1;\n}", x->layout->lanes);
+}
+
+void tile_weigh(TilePrinter *x)
+{
+    const Tile *t = x->t;
+    if (t->max && t->sum)
+        LINES(x->p, "make_weights<KEYS>(s, top, sum, total, scale, slack);");
+    else if (t->max)
+        LINES(x->p, "keep_greatest<KEYS>(top, s);");
+    else if (t->sum)
+        LINES(x->p, "add_weights<KEYS>(sum, s);");
 }
 
 static void print_riders(TilePrinter *x)
@@ -132,9 +144,9 @@ static void print_riders(TilePrinter *x)
     if (!t->n_riders) return;
     tile_queries_at(x, NULL, tile_row(x, "row"), false);
     LINES(p, "if (lane %% %u == 0 && %s) {", x->layout->lanes, tile_inside_block(x));
-    LINES(p, "const float max = top[row]%s;", t->scale ? " * score_scale" : "");
-    p->locals[t->max->id] = "max";
-    p->locals[t->sum->id] = "sum[row]";
+    if (t->max) LINES(p, "const float max = top[row]%s;", t->scale ? " * score_scale" : "");
+    if (t->max) p->locals[t->max->id] = "max";
+    if (t->sum) p->locals[t->sum->id] = "sum[row]";
     for (unsigned k = 0; k < t->n_riders; k++) {
         const Tensor *to = t->riders[k].tensor;
         Node **at = NEW_ARRAY(p->c, Node *, to->n_dims + 1);
@@ -151,17 +163,13 @@ static void print_riders(TilePrinter *x)
     LINES(p, "}");
 }
 
-void tile_finish(TilePrinter *x)
+static void print_column(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    if (x->plain && !t->scale && t->value->op == N_LOCAL) return;
-    LINES(p, "#pragma unroll\nfor (int row = 0; row < %u; row++) {", x->layout->rows);
-    if (!x->plain)
-        LINES(p, "sum[row] = row_sum(sum[row]);\nconst float inverse = sum[row] == 0 ? 1 : 1 / sum[row];");
     LINES(p, "#pragma unroll\nfor (int n = 0; n < %s; n++) {\nfloat &x = %s;", x->layout->n_columns,
           x->layout->total);
-    if (!x->plain || t->scale) LINES(p, "x *= %s;", x->plain ? "scale" : "inverse");
+    if (t->max || t->scale) LINES(p, "x *= %s;", t->max ? "inverse" : "scale");
     if (t->value->op != N_LOCAL) {
         tile_queries_at(x, t->value, tile_row(x, "row"), true);
         LINES(p, "const int64 %s = least(%s, %lld);", x->e, x->layout->column, (long long)t->e - 1);
@@ -169,6 +177,18 @@ void tile_finish(TilePrinter *x)
         tile_value(p, "x = ", t->value, "float", ";");
     }
     LINES(p, "}");
+}
+
+void tile_finish(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Tile *t = x->t;
+    if (t->v && !t->max && !t->scale && t->value->op == N_LOCAL) return;
+    LINES(p, "#pragma unroll\nfor (int row = 0; row < %u; row++) {", x->layout->rows);
+    if (t->max && !t->sum) LINES(p, "top[row] = row_max(top[row]);");
+    if (t->sum) LINES(p, "sum[row] = row_sum(sum[row])%s;", !t->max && t->scale ? " * scale" : "");
+    if (t->v && t->max) LINES(p, "const float inverse = sum[row] == 0 ? 1 : 1 / sum[row];");
+    if (t->v) print_column(x);
     print_riders(x);
     LINES(p, "}");
 }

@@ -44,6 +44,9 @@ on_tensor_cores score/with_lse --dtype bf16 --size d=20 --size e=13
 
 in_tiles mask/causal --size d=64 --size e=64
 in_tiles normaliser/sigmoid --size d=5 --size e=200
+# Sums of weights, and what is made of a row's greatest score, have no values.
+has 'pairwise received: 64 queries' cache/h2o --dtype f32 --size d=64 --size e=64
+has 'pairwise o.part1.top1: 64 queries' normaliser/slots --dtype f16 --size d=64 --size e=64
 
 for shape in "f16 16 16 1 1" "f32 5 3 1 1" "f32 64 64 63 65" "f32 48 20 64 64" "f32 128 128 65 130" "f32 96 200 66 100" \
              "f32 256 256 66 70" "bf16 64 64 63 65" "f16 80 32 64 64" "bf16 128 128 65 130" "f16 20 13 70 129" \

@@ -212,8 +212,8 @@ __device__ inline void add_products(float (&s)[KEYS / 8][4], unsigned q, unsigne
 }
 // Scores become weights 2^((s - top) * scale), where no score is more than `slack` above top: where one would be, top
 // rises to it, and what was summed before shrinks.
-template <int KEYS, int E>
-__device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[4], float (&sum)[4], float (&total)[E / 8][4],
+template <int KEYS, int N>
+__device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[4], float (&sum)[4], float (&total)[N][4],
                                     float scale, float slack)
 {
     float greatest[4];
@@ -232,7 +232,7 @@ __device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[4], fl
             const float by = top[r] == greatest[r] ? 1 : power_of_2(top[r] * scale - greatest[r] * scale);
             top[r] = greatest[r], sum[r] *= by;
 #pragma unroll
-            for (int n = 0; n < E / 8; n++) total[n][r] *= by;
+            for (int n = 0; n < N; n++) total[n][r] *= by;
         }
     }
 #pragma unroll
@@ -453,7 +453,9 @@ causal_attention_pairwise_o(const causal_attention_args args)
         // A second time, with care, where hidden values may have spoilt a sum.
         for (bool careful = false;; careful = true) {
             bool spoilable = false;
-            float total[E / 8][4] = {}, top[4] = {-infinity, -infinity, -infinity, -infinity}, sum[4] = {};
+            float total[E / 8][4] = {};
+            float top[4] = {-infinity, -infinity, -infinity, -infinity};
+            float sum[4] = {};
             int64 next = j_begin, first = 0;
             bool partial = false;
             for (bool due = false;; due = true) {
@@ -489,7 +491,7 @@ causal_attention_pairwise_o(const causal_attention_args args)
                         for (int x = 0; x < KEYS / 2; x++)
                             if (hidden >> x & 1) s[x / 4][x % 4] = -infinity;
                     }
-                    make_weights<KEYS, E>(s, top, sum, total, scale, slack);
+                    make_weights<KEYS>(s, top, sum, total, scale, slack);
                     put_weights<KEYS>(p_tile, s, careful && partial ? hidden : 0);
                 }
                 // Values have arrived, and keys have been read.

@@ -245,8 +245,8 @@ __device__ inline void add_products(float (&s)[KEYS / 8][4], unsigned q, unsigne
 }
 // Scores become weights 2^((s - top) * scale), where no score is more than `slack` above top: where one would be, top
 // rises to it, and what was summed before shrinks.
-template <int KEYS, int E>
-__device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[2], float (&sum)[2], float (&total)[E / 8][4],
+template <int KEYS, int N>
+__device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[2], float (&sum)[2], float (&total)[N][4],
                                     float scale, float slack)
 {
     float greatest[2], shift[2];
@@ -267,7 +267,7 @@ __device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[2], fl
             const float by = __shfl_sync(~0u, shrink, (lane & ~1) + r);
             top[r] = greatest[r], sum[r] *= by;
 #pragma unroll
-            for (int n = 0; n < E / 8; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;
+            for (int n = 0; n < N; n++) total[n][2 * r] *= by, total[n][2 * r + 1] *= by;
         }
     }
     for (int r = 0; r < 2; r++) shift[r] = top[r] == -infinity ? 0 : top[r] * scale;
@@ -506,7 +506,9 @@ causal_attention_pairwise_o(const causal_attention_args args)
         // A second time, with care, where hidden values may have spoilt a sum.
         for (bool careful = false;; careful = true) {
             bool spoilable = false;
-            float total[E / 8][4] = {}, top[2] = {-infinity, -infinity}, sum[2] = {};
+            float total[E / 8][4] = {};
+            float top[2] = {-infinity, -infinity};
+            float sum[2] = {};
             bool due = false;
             int64 next = j_begin, first = 0;
             bool partial = false;
@@ -558,7 +560,7 @@ causal_attention_pairwise_o(const causal_attention_args args)
                         for (int x = 0; x < KEYS / 2; x++)
                             if (hidden >> x & 1) s[x / 4][x % 4] = -infinity;
                     }
-                    make_weights<KEYS, E>(s, top, sum, total, scale, slack);
+                    make_weights<KEYS>(s, top, sum, total, scale, slack);
                     if (careful && partial)
                         add_visible<KEYS, E>(total, s, v_now, hidden, w_tile);
                     else
