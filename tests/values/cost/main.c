@@ -15,7 +15,7 @@
 #include "compiler/pipeline.h"
 
 #define SLACK 1.6 /* of the growth of the cost */
-enum { ENOUGH_WORK = 500000, MOST_WORK = 200000000, INDICES = 64, FACTORS = 64 };
+enum { ENOUGH_WORK = 500000, MOST_BASE = 5000000, MOST_WORK = 200000000, INDICES = 64, FACTORS = 64 };
 
 typedef struct Cost {
     Compilation *c;
@@ -199,7 +199,7 @@ static unsigned check_each(const Cost *cost, const Measured *small)
     return failed;
 }
 
-/* The example, doubled until there is something to count. */
+/* The example, doubled until there is something to count; not so much that all that follows is slow. */
 static Measured choose_base(Cost *cost)
 {
     Call call;
@@ -213,7 +213,7 @@ static Measured choose_base(Cost *cost)
         for (uint32_t k = 0; k < cost->pattern->indices.n; k++)
             larger[k] = cost->base[k] * (cost->pattern->indices.at[k]->ambient ? 1 : 2);
         Measured next = measure(cost, larger);
-        if (next.wrong) break;
+        if (next.wrong || next.work > (double)MOST_BASE) break;
         m = next;
         memcpy(cost->base, larger, sizeof larger);
     }
