@@ -12,28 +12,35 @@ typedef struct Inner {
 } Inner;
 typedef struct Heavy {
     const Node *sum;
-    IndexSet dims, vars, *inner;
+    IndexSet dims, vars, own, *inner; /* own: dims of its loops */
+    bool loops;
 } Heavy;
 
 static void note_heavy(void *context, Node *n, const Binding *around)
 {
     Heavy *h = context;
-    if (!node_is_binder(n) && !is_transcendental(n->op)) return;
-    IndexSet streamed = set_and(n->free, &h->vars), lacking = set_minus(&h->dims, n->free);
+    if (node_is_binder(n) != h->loops || !(h->loops || is_transcendental(n->op))) return;
+    IndexSet streamed = set_and(n->free, &h->vars), has = set_and(&h->dims, n->free);
+    if (around->binder || set_is_empty(&streamed)) return;
+    if (h->loops) h->own = set_or(&h->own, &has);
+    IndexSet lacking = set_minus(&h->dims, n->free);
     lacking = set_and(&lacking, h->sum->free);
-    if (!around->binder && !set_is_empty(&streamed)) *h->inner = set_or(h->inner, &lacking);
+    if (!h->loops) lacking = set_minus(&lacking, &h->own);
+    *h->inner = set_or(h->inner, &lacking);
 }
 
-/* Dims that a sum has but a costly part of its summand lacks: the part is then computed once for all of them.
- */
+/* Dims that a sum has but a costly part of its summand lacks: the part is then computed once for all of them. A loop
+ * costs more than an elementary function, which therefore must not put a dim innermost that a loop depends on. */
 static void note_sum(Inner *in, Node *sum)
 {
     if (sum->kind == REDUCE_ARGMAX || sum->kind == REDUCE_ARGMIN) return;
-    Heavy h = {sum, in->dims, set_of_vars(sum), &in->inner};
+    Heavy h = {sum, in->dims, set_of_vars(sum), {{0}}, &in->inner, true};
     for (unsigned k = 0; k < sum->n_vars; k++) { /* what bounds the loops stays outside of them */
         h.dims = set_minus(&h.dims, binder_lo(sum, k)->free);
         h.dims = set_minus(&h.dims, binder_hi(sum, k)->free);
     }
+    walk(in->c, binder_body(sum), note_heavy, &h);
+    h.loops = false;
     walk(in->c, binder_body(sum), note_heavy, &h);
 }
 
