@@ -83,11 +83,50 @@ class Masks(unittest.TestCase):
         w = softmax(scores(self.q, self.k)) * np.where(causal(9, 13), 1, 0.25)
         close(run("score/illama", "o", params={"alpha": 0.25}, **self.t), w @ self.v)
 
+    def test_selective(self):
+        """Temperatures folded into the queries, and into the values."""
+        tq, tv, beta = self.r.uniform(-1, 1, 2, 2, 9), self.r.uniform(-1, 1, 2, 2, 13), 0.3
+        heat = tq + 1 + np.exp(-np.exp(beta)) * np.log(self.i[:, 0] + 1)
+        o = run("score/selective", "o", tq=tq, tv=tv, beta=beta, **self.t)
+        close(o, attention(heat[..., None] * self.q, self.k, tv[..., None] * self.v, causal(9, 13)))
+        o = run("score/selective", "o", tq=0 * tq, tv=0 * tv + 1, beta=50.0, **self.t)
+        close(o, attention(self.q, self.k, self.v, causal(9, 13)), "no selection")
+
     def test_monotone(self):
         s = scores(self.q, self.k)
         o, peak = run("score/monotone", ("o", "peak"), **self.t)
         close(o, softmax(np.maximum.accumulate(s, -1), where=causal(9, 13)) @ self.v)
         close(peak, np.argmax(np.where(causal(9, 13), s, -np.inf), -1))
+
+    def test_sink_shift(self):
+        """The authors' way: roll half of the heads, cut into groups, causal attention, roll back; then the sinks."""
+        for groups, sinks in ((4, 0), (3, 2), (1, 0)):
+            n, g = 12, 12 // groups
+            keep = np.zeros((4, n, n), bool)
+            for h in range(4):
+                order = np.roll(np.arange(n), -(g // 2) if h >= 2 else 0)
+                for part in order.reshape(groups, g):
+                    for a in range(g):
+                        keep[h, part[a], part[:a + 1]] = True
+            keep |= causal(n, n) & (np.arange(n) < sinks)
+            q, k, v = self.r.qkv(i=n, j=n, h=4)
+            o = run("mask/sink_shift", "o", params={"groups": groups, "sinks": sinks}, q=q, k=k, v=v)
+            close(o, attention(q, k, v, keep), f"{groups} groups")
+
+    def test_visual_neighbours(self):
+        """Pairs one by one: text first, a row of patches after it, text again."""
+        visual, seeing = self.r.chance(0.6, 2, 13), np.array([True, False])
+        row, col = self.r.integers(0, 4, 2, 13), self.r.integers(0, 4, 2, 13)
+        keep = np.zeros((2, 2, 9, 13), bool)
+        for b, h, i, j in np.ndindex(2, 2, 9, 13):
+            a = i + 4
+            far = max(abs(row[b, a] - row[b, j]), abs(col[b, a] - col[b, j])) > 1
+            hidden = visual[b, a] and ((visual[b, j] and far) or not seeing[h])
+            keep[b, h, i, j] = j <= a and not hidden
+        t = {"visual": visual, "row": row, "col": col, "seeing": seeing}
+        self.is_masked("mask/visual_neighbours", keep, {"radius": 1}, **t)
+        t["seeing"] = np.array([True, True])
+        self.is_masked("mask/visual_neighbours", causal(9, 13), {"radius": 3}, **t)
 
     def test_groups(self):
         """Grouped heads: every key head serves as many consecutive query heads."""

@@ -1,4 +1,5 @@
 """Linear attention, transforms, convolutions and gates: in the order of operations that their papers give."""
+import math
 import unittest
 
 import numpy as np
@@ -57,6 +58,70 @@ class LinearAttention(unittest.TestCase):
             out[:, :, t] = sigmoid(take) * np.einsum("bhd,bhde->bhe", fq / (recv * n), sums["kv"])
         close(run("linear/flow", "o", "flow_causal", **self.t), out)
 
+    def test_l2vit(self):
+        """The quadratic order; rows without a positive channel are 0."""
+        temperature = self.r.uniform(0.5, 2, 2)
+        q, k = 8 * self.q, self.k
+        q[0, 0, 3] = -np.abs(q[0, 0, 3])
+        a = np.maximum(q, 0) @ np.swapaxes(np.maximum(k, 0), -1, -2)
+        self.assertTrue((a.sum(-1) > 100).any() and (a.sum(-1) < 100).any())
+        expected = temperature[:, None, None] * (a @ self.v) / np.maximum(a.sum(-1, keepdims=True), 100)
+        close(run("linear/l2vit", "o", "l2vit", q=q, k=k, v=self.v, temperature=temperature), expected)
+        u, w1, w2 = self.r.normal(2, 3, 5, 6), self.r.normal(3, 3, 5), self.r.normal(3, 3, 5)
+        gain, shift = self.r.normal(3), self.r.normal(3)
+        gelu = lambda x: x * 0.5 * (1 + np.vectorize(math.erf)(x / np.sqrt(2)))
+        last = lambda t: np.moveaxis(t, 1, -1)
+        mid = gain * gelu(depthwise(last(u), w1)) + shift
+        o = run("linear/l2vit", "o", "l2vit_local", u=u, w1=w1, w2=w2, gain=gain, shift=shift)
+        close(last(o), depthwise(mid, w2))
+
+    def test_transnormer(self):
+        phi = lambda x: np.where(x > 0, x + 1, np.exp(np.minimum(x, 0)))
+        a = np.tril(phi(self.q) @ np.swapaxes(phi(self.k), -1, -2)) @ self.v
+        o = run("linear/transnormer", "o", "norm_attention", **self.t)
+        close(o, a / np.sqrt((a * a).mean(-1, keepdims=True) + 1e-6))
+        blocks = [attention(*(t[:, :, s:s + 4] for t in (self.q, self.k, self.v)), np.tri(len(range(s, min(s + 4, 10))),
+                                                                                         dtype=bool))
+                  for s in range(0, 10, 4)]
+        close(run("linear/transnormer", "o", "diag_attention", {"w": 4}, **self.t), np.concatenate(blocks, 2))
+
+    def test_kernel_rpe(self):
+        """The Toeplitz factor as a sum over distances, each a shifted product of features."""
+        q, k, v = self.r.qkv(i=7, j=9)
+        proj, bias = self.r.normal(2, 5, 4), self.r.normal(2, 15)
+        phi = lambda x: np.exp(np.einsum("hfd,bhid->bhif", proj, x / np.linalg.norm(x, axis=-1, keepdims=True)) - 0.5)
+        top, bottom = np.zeros((2, 2, 7, 3)), np.zeros((2, 2, 7, 1))
+        for r in range(-6, 9):
+            at = np.array([i for i in range(7) if 0 <= i + r < 9])
+            w = np.exp(bias[:, r + 6, None]) * (phi(q)[:, :, at] * phi(k)[:, :, at + r]).sum(-1)
+            top[:, :, at] += w[..., None] * v[:, :, at + r]
+            bottom[:, :, at] += w[..., None]
+        close(run("linear/kernel_rpe", "o", q=q, k=k, v=v, proj=proj, bias=bias), top / bottom)
+
+    def test_rala(self):
+        """Complex numbers for the rotations; the quadratic order of the products."""
+        y, x, d, e = 3, 5, 8, 4
+        q, k, v, g = (self.r.normal(2, 2, y, x, c) for c in (d, d, e, e))
+        w = self.r.normal(2, e, 3, 5)
+        rate = 10000.0 ** (-np.arange(2))
+        angle = np.concatenate([np.arange(y)[:, None, None] * rate + np.zeros((1, x, 1)),
+                                np.arange(x)[None, :, None] * rate + np.zeros((y, 1, 1))], -1)
+
+        def turn(u):
+            z = (u[..., ::2] + 1j * u[..., 1::2]) * np.exp(1j * angle)
+            return np.stack([z.real, z.imag], -1).reshape(u.shape)
+
+        close(run("linear/rala", "r", "rotary2d", u=q), turn(q))
+        phi = lambda t: np.where(t > 0, t + 1, np.exp(np.minimum(t, 0)))
+        flat = lambda t: t.reshape(2, 2, y * x, -1)
+        fq, fk = phi(q), phi(k)
+        weight = softmax(np.einsum("bhd,bhjd->bhj", flat(fq).mean(2), flat(fk)) / np.sqrt(d))[..., None]
+        near = depthwise(v, w[:, None, None])
+        top = np.einsum("bhid,bhjd->bhij", flat(turn(fq)), flat(turn(fk)) * weight) @ flat(v)
+        bottom = np.einsum("bhid,bhjd->bhi", flat(fq), flat(fk) * weight)[..., None] + 1e-6
+        o = run("linear/rala", "o", "rala", q=q, k=k, v=v, g=g, w=w)
+        close(o, g * ((top / bottom).reshape(2, 2, y, x, e) + near))
+
     def test_hedgehog(self):
         Wq, Wk, cq, ck = self.r.normal(2, 4, 3), self.r.normal(2, 4, 3), self.r.normal(2, 3), self.r.normal(2, 3)
         phi = lambda x, W, c: np.exp(np.concatenate([x @ W + c[:, None], -(x @ W + c[:, None])], -1))
@@ -82,6 +147,34 @@ class Transforms(unittest.TestCase):
         u, w, skip = self.r.normal(2, 13, 3), self.r.normal(13, 3), self.r.normal(3)
         y = np.stack([np.stack([np.convolve(u[b, :, c], w[:, c])[:13] for c in range(3)], -1) for b in range(2)])
         close(run("convolution/long_convolution", "y", u=u, w=w, skip=skip), y + skip * u)
+
+    def test_h3(self):
+        """Convolutions by NumPy; then both filters as the recurrences that generate them."""
+        q, k, v = self.r.qkv(i=11, j=11, d=3, e=2)
+        f, D1, D2, n = self.r.normal(2, 3, 4), self.r.normal(2, 3), self.r.normal(2), 11
+        A = self.r.uniform(0, 0.7, 2, 2, 5)
+        C = self.r.normal(2, 2, 5)
+        pole, scale = A[:, 0] + 1j * A[:, 1], C[:, 0] + 1j * C[:, 1]
+        w = 2 * np.einsum("hn,hnr->hr", scale, pole[..., None] ** np.arange(n)).real
+        out = np.zeros((2, 2, n, 2))
+        for b, h, d, e in np.ndindex(2, 2, 3, 2):
+            keys = np.convolve(k[b, h, :, d], f[h, d])[:n] + D1[h, d] * k[b, h, :, d]
+            kv = keys * v[b, h, :, e]
+            out[b, h, :, e] += q[b, h, :, d] * (np.convolve(kv, w[h])[:n] + D2[h] * kv)
+        t = {"q": q, "k": k, "v": v, "f": f, "D1": D1, "D2": D2}
+        close(run("convolution/h3", "o", "h3", w=w, **t), out, limit=1e-11)
+        close(run("convolution/h3", "o", "h3_recurrent", A=A, C=C, **t), out, limit=1e-11)
+
+    def test_large_kernel(self):
+        """The two depthwise kernels as one dilated after the other, on a padded map; and what a pixel reaches."""
+        u, w0, w1 = self.r.normal(2, 7, 9, 3), self.r.normal(3, 5, 3), self.r.normal(3, 3, 5)
+        b0, b1, w2, b2 = self.r.normal(3), self.r.normal(3), self.r.normal(3, 3), self.r.normal(3)
+        wide = np.zeros((3, 5, 9))
+        wide[:, ::2, ::2] = w1
+        far = depthwise(depthwise(u, w0) + b0, wide) + b1
+        t = {"w0": w0, "b0": b0, "w1": w1, "b1": b1, "w2": w2, "b2": b2}
+        o = run("convolution/large_kernel", "o", params={"dilation": 2}, u=u, **t)
+        close(o, u * (far @ w2.T + b2))
 
     def test_spectral_gate(self):
         """The FFT of NumPy, even and odd sides."""

@@ -106,6 +106,32 @@ class Normalisers(unittest.TestCase):
         t = {"q1": self.q, "k1": self.k, "v": self.v, "q2": q2, "k2": k2, "gain": gain}
         close(run("normaliser/differential", "o", lam=lam, **t), expected)
 
+    def test_grouped_differential(self):
+        """Grouped differential attention (2025): several signal heads share the noise map of one head."""
+        q1, k1, v = self.r.normal(2, 6, 9, 4), self.r.normal(2, 6, 13, 4), self.r.normal(2, 6, 13, 3)
+        q2, k2 = self.r.normal(2, 2, 9, 4), self.r.normal(2, 2, 13, 4)
+        lam, gain = self.r.uniform(0, 1, 6), self.r.normal(3)
+        out = np.zeros((2, 6, 9, 3))
+        for h in range(6):
+            noise = attention(q2[:, h // 3], k2[:, h // 3], v[:, h], causal(9, 13))
+            r = attention(q1[:, h], k1[:, h], v[:, h], causal(9, 13)) - lam[h] * noise
+            out[:, h] = 0.5 * gain * r / np.sqrt((r * r).mean(-1, keepdims=True) + 1e-5)
+        t = {"q1": q1, "k1": k1, "q2": q2, "k2": k2, "v": v, "lam": lam, "gain": gain}
+        o = run("normaliser/differential", "o", params={"init": 0.5}, **t)
+        close(o, out)
+
+    def test_softplus(self):
+        """Row by row, over the keys up to the query."""
+        for power, offset in ((3.0, 0.5), (1.0, 0.0), (15.0, 1.0)):
+            out = np.zeros((2, 2, 9, 3))
+            for b, h, i in np.ndindex(2, 2, 9):
+                n = i + 5
+                a = np.logaddexp(0, np.log(4) * np.log(n) / 2 * (self.k[b, h, :n] @ self.q[b, h, i]))
+                r = np.maximum(n * a / a.sum() - offset, 0) ** power
+                out[b, h, i] = r @ self.v[b, h, :n] / r.sum()
+            params = {"power": power, "offset": offset}
+            close(run("normaliser/softplus", "o", params=params, **self.t), out, limit=1e-11)
+
     def test_lse(self):
         seen, s = np.tri(9, 13, dtype=bool), scores(self.q, self.k)
         lse = np.log((np.exp(s) * seen).sum(-1))
@@ -152,6 +178,13 @@ class Normalisers(unittest.TestCase):
         p = softmax(np.einsum("bgic,bgif->bgcf", q, k) / 2)
         close(run("channel/channel_attention", "o", q=q, k=k, v=v), np.einsum("bgcf,bgif->bgic", p, v))
 
+    def test_eca(self):
+        u = self.r.normal(2, 9, 3, 4)
+        for r in (1, 3, 5):
+            w = self.r.normal(r)
+            gate = np.stack([np.correlate(m, w, "same") for m in u.mean((2, 3))])
+            close(run("channel/eca", "o", u=u, w=w), u * sigmoid(gate)[..., None, None])
+
     def test_kronecker(self):
         q, k1, v1 = self.r.qkv(i=5, j=6)
         _, k2, v2 = self.r.qkv(i=5, j=4)
@@ -197,6 +230,28 @@ class LowBits(unittest.TestCase):
         close(o, w.astype(float) @ sign(v))
         same = 5 - 2 * (sign(q)[..., :, None, :] != sign(k)[..., None, :, :]).sum(-1)
         self.assertTrue(((same > 0) == (sign(q) @ np.swapaxes(sign(k), -1, -2) > 0)).all())
+
+    def test_binaryattention(self):
+        """Hamming distances of bits, and a table by the difference of coordinates; token 0 is the class token."""
+        q, k, v = self.r.qkv(i=11, j=11, d=5)
+        bias, ends = self.r.normal(2, 5, 9), self.r.normal(2, 3)
+        rel = np.zeros((2, 11, 11))
+        for i, j in np.ndindex(11, 11):
+            y, x = divmod(i - 1, 4)
+            ky, kx = divmod(j - 1, 4)
+            rel[:, i, j] = bias[:, y - ky + 2, x - kx + 4] if i and j else ends[:, 0 if i else 1 if j else 2]
+        s = self.signs(q, k)
+        t = {"q": q, "k": k, "v": v, "bias": bias, "class_bias": ends}
+        close(run("low_bit/binaryattention", "o", "binaryattention", {"wide": 4}, **t), softmax(s + rel) @ v)
+        o = run("low_bit/binaryattention", "o", "binaryattention_pv8", q=q, k=k, v=v)
+        step = 127 / (np.abs(v).max(2, keepdims=True) + 1e-6)
+        p = np.round(255 * softmax(s)) / 255
+        close(o, p @ (np.round(v * step) / (step + 1e-6)))
+
+    def signs(self, q, k):
+        distance = ((q < 0)[..., :, None, :] != (k < 0)[..., None, :, :]).sum(-1)
+        scale = np.abs(q).mean((2, 3), keepdims=True) * np.abs(k).mean((2, 3), keepdims=True)
+        return scale * (q.shape[-1] - 2 * distance) / np.sqrt(q.shape[-1])
 
     def test_ecoformer(self):
         """The dense form: every pair weighs code product + c, at least 1."""

@@ -118,6 +118,25 @@ class Routing(unittest.TestCase):
         o = run("routing/vmoba", "o", params={"st": 1, "sy": 2, "sx": 2, "mass": 0.5}, q=t[0], k=t[1], v=t[2])
         close(o.reshape(2, 2, 32, -1), attention(q, k, v, keep[..., block]))
 
+    def test_biformer(self):
+        """Region by region: the chosen regions' tokens are gathered; the last regions are cut short."""
+        y, x, side = 5, 7, 3
+        q, k, v = (self.r.normal(2, 2, y, x, d) for d in (4, 4, 3))
+        cells = [(a, c) for a in blocks(y, side) for c in blocks(x, side)]
+        gather = lambda t, at: np.concatenate([t[:, a, c].reshape(2, -1, t.shape[-1]) for a, c in at], 1)
+        out = np.zeros(v.shape)
+        for b in range(2):
+            mean = lambda t: np.stack([t[b][:, a, c].mean((1, 2)).reshape(-1) for a, c in cells])
+            fit = mean(q) @ mean(k).T
+            for n, (a, c) in enumerate(cells):
+                at = [cells[m] for m in np.flatnonzero(best(fit[n], 2))]
+                o = attention(gather(q[b], [(a, c)]), gather(k[b], at), gather(v[b], at))
+                out[b][:, a, c] = o.reshape(out[b][:, a, c].shape)
+        close(run("routing/biformer", "o", params={"top": 2, "side": side}, q=q, k=k, v=v), out)
+        o = run("routing/biformer", "o", params={"top": 9, "side": side}, q=q, k=k, v=v)
+        flat = [t.reshape(2, 2, y * x, -1) for t in (q, k, v)]
+        close(o.reshape(2, 2, y * x, -1), attention(*flat), "all regions")
+
     def test_seer(self):
         q, k, v = self.r.qkv(i=18, j=18)
         wq, wmax, wmin, wavg = (self.r.normal(2, 4, 3) for _ in range(4))

@@ -51,6 +51,32 @@ class Tokens(unittest.TestCase):
         o = run("token_reduction/zipvl", "o", "zipvl_prefill", {"tau": 2.0}, q=q, k=k, v=v)
         close(o, attention(q, k, v, causal(12, 12)), "a mass that is never reached keeps all")
 
+    def test_spatten(self):
+        """Whole 8-bit keys where the high halves leave a row open; what is dead is gathered away."""
+        q, v = self.r.normal(2, 2, 6, 4), self.r.normal(2, 2, 11, 3)
+        key, step = self.r.integers(-128, 128, 2, 2, 11, 4), self.r.uniform(0.01, 0.02, 2, 2)
+        old, live = self.r.uniform(0, 1, 2, 11), self.r.chance(0.8, 2, 11)
+        names, params = ("o", "score", "head", "alive", "place"), {"keep": 4, "sure": 0.3}
+        t = {"q": q, "v": v, "hi": key >> 4, "lo": key & 15, "step": step, "old": old, "live": live}
+        o, score, head, alive, place = run("token_reduction/spatten", names, params=params, **t)
+        out, got, open_rows = np.zeros(o.shape), old.copy(), 0
+        for b, h, i in np.ndindex(2, 2, 6):
+            at = np.flatnonzero(live[b])
+            p = softmax(step[b, h] * (key[b, h, at] >> 4 << 4) @ q[b, h, i] / 2)
+            if p.max() < 0.3:
+                p, open_rows = softmax(step[b, h] * key[b, h, at] @ q[b, h, i] / 2), open_rows + 1
+            out[b, h, i] = p @ v[b, h, at]
+            got[b, at] += p
+        self.assertTrue(0 < open_rows < 24)
+        close(o, out)
+        close(score, got)
+        close(head, np.abs(out).sum((2, 3)))
+        for b in range(2):
+            at = np.flatnonzero(live[b])
+            at = np.sort(at[np.argsort(-got[b, at])[:4]])
+            close(np.flatnonzero(alive[b]), at)
+            close(place[b], at)
+
     def test_zipvl_decode(self):
         q, k, v = self.r.qkv(i=1, j=5)
         kq, vq = self.r.integers(0, 16, 2, 2, 7, 4), self.r.integers(0, 16, 2, 2, 7, 3)
@@ -112,6 +138,28 @@ class Tokens(unittest.TestCase):
             pick = np.sort(np.argsort(-score[b])[:4])
             x[b][:, pick] = attention(q[b][:, pick], k[b][:, pick], v[b][:, pick])
         close(o, x)
+
+    def test_pointer(self):
+        """A softmax over the free inputs alone; nothing free: 0 everywhere, and no best one."""
+        q, k, w = self.r.normal(2, 5, 3), self.r.normal(2, 7, 3), self.r.normal(3)
+        n, visited = np.array([4, 7]), self.r.chance(0.4, 2, 5, 7)
+        visited[1, 2] = True
+        p, best = run("cross/pointer", ("p", "best"), q=q, k=k, w=w, len=n, visited=visited)
+        for b, i in np.ndindex(2, 5):
+            at = np.array([j for j in range(n[b]) if not visited[b, i, j]], int)
+            s = np.tanh(q[b, i] + k[b, at]) @ w
+            close(p[b, i, at], softmax(s))
+            close(p[b, i].sum(), float(len(at) > 0))
+            close(best[b, i], at[s.argmax()] if len(at) else -1)
+
+    def test_crossvit(self):
+        q, kc, vc = self.r.normal(2, 2, 4), self.r.normal(2, 2, 1, 4), self.r.normal(2, 2, 1, 3)
+        _, k, v = self.r.qkv(j=9)
+        o = run("cross/crossvit", "o", q=q, kc=kc, vc=vc, k=k, v=v)
+        whole = attention(q[:, :, None], np.concatenate([kc, k], 2), np.concatenate([vc, v], 2))
+        close(o, whole[:, :, 0])
+        order = self.r.g.permutation(9)
+        close(run("cross/crossvit", "o", q=q, kc=kc, vc=vc, k=k[:, :, order], v=v[:, :, order]), o, "any order")
 
 
 class Caches(unittest.TestCase):
@@ -180,6 +228,20 @@ class Caches(unittest.TestCase):
             (1 - alpha)[:, None, None] * attention(q, k, v, near)
         close(run("cache/duo", "o", "duo_identify", params, alpha=alpha, **t), mixed)
 
+    def test_token_select(self):
+        """Votes of the heads for the tokens in the middle; the picked ones are gathered."""
+        q, k, v = self.r.qkv(i=3, j=25, h=3)
+        params, mid = {"top": 5, "sinks": 2, "local": 6}, np.arange(2, 19)
+        o, keep = run("cache/token_select", ("o", "keep"), params=params, q=q, k=k, v=v)
+        for b in range(2):
+            vote = sum(softmax(k[b, h, mid] @ q[b, h].mean(0)) for h in range(3))
+            at = np.concatenate([[0, 1], np.sort(mid[np.argsort(-vote)[:5]]), np.arange(19, 25)])
+            close(np.flatnonzero(keep[b]), at)
+            close(o[b], attention(q[b], k[b][:, at], v[b][:, at], at <= 22 + np.arange(3)[:, None]))
+        order = [2, 0, 1]
+        turned = run("cache/token_select", "keep", params=params, q=q[:, order], k=k[:, order], v=v[:, order])
+        close(turned, keep, "heads in another order")
+
     def test_lserve(self):
         q, k, v = self.r.qkv(i=3, j=200)
         streaming = np.array([False, True])
@@ -225,6 +287,34 @@ class TwoLevels(unittest.TestCase):
         for r, t in np.ndindex(3, 3):
             o = o + w[:, None, None, :, r, t] * wide[:, :, r:r + 4, t:t + 6]
         close(run("two_level/agent2d", "o", params={"side": 2}, q=q, k=k, v=v, pull=pull, push=push, w=w), o)
+
+    def test_block_local(self):
+        """Prefix and own block in one softmax; without a prefix, blocks alone; decoding is the last row."""
+        q, k, v = self.r.qkv()
+        for r in (2, 0):
+            pk, pv = self.r.normal(2, 2, 3, r, 4), self.r.normal(2, 2, 3, r, 3)
+            out = np.zeros(v.shape)
+            for i in range(11):
+                own = slice(i // 4 * 4, i + 1)
+                keys = np.concatenate([pk[:, :, i // 4], k[:, :, own]], 2)
+                out[:, :, i] = attention(q[:, :, i:i + 1], keys,
+                                         np.concatenate([pv[:, :, i // 4], v[:, :, own]], 2))[:, :, 0]
+            t = {"k": k, "v": v, "pk": pk, "pv": pv}
+            close(run("two_level/block_local", "o", params={"w": 4}, q=q, **t), out)
+            close(run("two_level/block_local", "o", params={"w": 4}, q=q[:, :, -1:], **t), out[:, :, -1:])
+
+    def test_fit(self):
+        """Groups as blocks of the flat sequence; causal over groups."""
+        q, k, v = (self.r.normal(2, 2, 3, n, d) for n, d in ((4, 4), (5, 4), (5, 3)))
+        flat = lambda t: t.reshape(2, 2, -1, t.shape[-1])
+        g, f = np.repeat(np.arange(3), 4)[:, None], np.repeat(np.arange(3), 5)
+        o = run("two_level/fit", "o", "fit_local", q=q, k=k, v=v)
+        close(flat(o), attention(flat(q), flat(k), flat(v), g == f))
+        for causal, seen in ((True, f <= g), (False, True)):
+            o = run("two_level/fit", "o", "fit_global", {"causal": causal}, q=q, k=k, v=v)
+            close(flat(o), attention(flat(q), flat(k), flat(v), seen))
+        last = run("two_level/fit", "o", "fit_global", {"causal": True}, q=q[:, :, 2:], k=k, v=v)
+        close(flat(last), attention(flat(q[:, :, 2:]), flat(k), flat(v)), "the last group reads all")
 
     def test_combiner(self):
         q, k, v = self.r.qkv(e=4)

@@ -22,6 +22,24 @@ def near(n, w, r):
     return m
 
 
+def shared(n, w, s, r, causal):
+    """Generalised neighbourhoods by NATTEN's own definition: queries in groups of s share one window."""
+    m = np.zeros((n, n), bool)
+    for i in range(n):
+        group = list(range(i % r, n, r))
+        at, cells, left = group.index(i), len(group), w // 2
+        right = w // 2 + w % 2 - 1
+        if causal:
+            lead = min(at // s * s + s - 1, cells - 1)
+            start, end = max(lead - left - right, 0), min(at + 1, cells)
+        else:
+            lead = min(at // s * s + s // 2, cells - 1)
+            start = max(lead - left, 0) + (cells - right - lead - 1 if lead + right >= cells else 0)
+            end = start + w
+        m[i, group[max(start, 0):end]] = True
+    return m
+
+
 def flat(t):
     """[b, h, axes ..., c] with the axes as one."""
     return t.reshape(t.shape[0], t.shape[1], -1, t.shape[-1])
@@ -113,6 +131,53 @@ class Windows(unittest.TestCase):
         pool = [t.reshape(2, 2, 2, 2, 3, 2, -1).mean((3, 5)).reshape(2, 2, 6, -1)[:, 1:] for t in (k, v)]
         close(flat(o), np.concatenate([high, softmax(scores(flat(q)[:, 1:], pool[0])) @ pool[1]], 1))
 
+
+    def test_halo(self):
+        """Block by block: the queries of a block against a cut-out of the padded keys."""
+        n, m, side, a = 5, 7, 3, 2
+        q, k, v = self.grid(n, m)
+        r = 2 * (side + a) - 1
+        rely, relx = self.r.normal(2, r, 3), self.r.normal(2, r, 3)
+        out = np.zeros(v.shape)
+        for y, x in itertools.product(range(0, n, side), range(0, m, side)):
+            ys, xs = np.arange(max(y - a, 0), min(y + side + a, n)), np.arange(max(x - a, 0), min(x + side + a, m))
+            part = [flat(t[:, :, ys][:, :, :, xs]) for t in (k, v)]
+            for i, j in itertools.product(range(y, min(y + side, n)), range(x, min(x + side, m))):
+                rel = rely[:, ys - i + side + a - 1][:, :, None] + relx[:, xs - j + side + a - 1][:, None]
+                one = q[:, :, i:i + 1, j]
+                out[:, :, i:i + 1, j] = attention(one, part[0] + rel.reshape(2, -1, 3), part[1])
+        o = run("window/halonet", "o", params={"side": side, "reach": a}, q=q, k=k, v=v, rely=rely, relx=relx)
+        close(o, out)
+
+    def test_halo_of_one(self):
+        """Blocks of one position: an ordinary window that ends at the borders."""
+        near = np.abs(np.subtract.outer(np.arange(6), np.arange(6))) <= 1
+        mask = np.einsum("ab,cd->acbd", near, near).reshape(36, 36)
+        zero = np.zeros((2, 3, 3))
+        self.is_masked("window/halonet", (6, 6), mask, params={"side": 1, "reach": 1}, rely=zero, relx=zero)
+
+    def test_generalised(self):
+        for y, x in (((4, 2, 1, False), (3, 3, 1, False)), ((3, 2, 2, False), (3, 2, 1, True)),
+                     ((2, 1, 3, True), (5, 4, 1, False)), ((6, 6, 1, False), (7, 1, 1, False))):
+            params = {name + axis: value for axis, of in zip("yx", (y, x)) for name, value in zip("wsrc", of)}
+            mask = np.einsum("ab,cd->acbd", shared(6, *y), shared(7, *x)).reshape(42, 42)
+            self.is_masked("window/gna", (6, 7), mask, params=params)
+        self.assertTrue((shared(11, 5, 2, 2, False).sum(1) == 5).all())
+        self.assertTrue((shared(9, 4, 1, 2, False) == near(9, 4, 2)).all(), "a stride of 1 slides")
+        self.assertTrue((shared(9, 3, 3, 1, False) == np.kron(np.eye(3), np.ones((3, 3)))).all(), "blocks")
+
+    def test_axial(self):
+        """A row, a column at a time; rows and then columns see the whole map."""
+        q, k, v = self.grid(4, 5)
+        for masked in (False, True):
+            rows = [attention(q[:, :, y], k[:, :, y], v[:, :, y], np.tri(5, dtype=bool) | (not masked))
+                    for y in range(4)]
+            columns = [attention(q[:, :, :, x], k[:, :, :, x], v[:, :, :, x], np.tri(4, dtype=bool) | (not masked))
+                       for x in range(5)]
+            o = run("window/axial", "o", "axial_row", {"masked": masked}, q=q, k=k, v=v)
+            close(o, np.stack(rows, 2))
+            o = run("window/axial", "o", "axial_column", {"masked": masked}, q=q, k=k, v=v)
+            close(o, np.stack(columns, 3))
 
 if __name__ == "__main__":
     main()
