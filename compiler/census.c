@@ -34,6 +34,7 @@ struct Step {
     Steps body, otherwise;
 };
 
+enum { MOST_LANES = 256 };
 typedef struct Census {
     Compilation *c;
     Executor *x;
@@ -42,7 +43,8 @@ typedef struct Census {
     const IndexSet *streamed;
     const Index *lane;    /* of the VECTOR loop around */
     double weight, lanes; /* how often this place is passed; lanes of it */
-    double steps, valid;  /* executed so far; lanes with a query of their own */
+    double steps;         /* executed so far */
+    bool own[MOST_LANES]; /* by lane: has it a query of its own? without a VECTOR loop, the first */
     bool changed;
     bool *local_unknown, *local_needed;
     bool *buffer_unknown, *buffer_needed;
@@ -200,7 +202,7 @@ static void add_costs(Census *g, const Steps *steps)
         double lanes = g->lanes;
         if (s->s->kind == S_FOR && s->s->loop == LOOP_VECTOR) {
             g->lane = s->s->variable;
-            g->lanes = (double)s->s->hi->integer;
+            g->lanes = loop_lanes(g->c, s->s);
         }
         cost_of(g, s);
         add_costs(g, &s->body);
@@ -388,7 +390,7 @@ static void run_for(Census *g, Step *s)
     if (vector) {
         g->lane = s->s->variable;
         g->lanes = trips;
-        g->phase->lanes = (unsigned)trips;
+        if (g->phase->lanes < trips) g->phase->lanes = (unsigned)trips;
     } else if (once)
         g->weight *= trips;
     *at = lo;
@@ -416,12 +418,20 @@ static void note_strip(Census *g, const Step *s)
 {
     int64_t *at = g->lane ? &g->x->value[g->lane->id] : NULL;
     g->phase->strips += g->weight;
-    g->valid = !at && number(g, s->condition, 1) != 0;
-    for (int64_t k = 0; at && k < (int64_t)g->lanes; k++) {
+    g->own[0] = number(g, s->condition, 1) != 0;
+    for (int64_t k = 0; at && k < (int64_t)g->lanes && k < MOST_LANES; k++) {
         *at = k;
-        g->valid += number(g, s->condition, 1) != 0;
+        g->own[k] = number(g, s->condition, 1) != 0;
     }
     if (at) *at = 0;
+}
+
+/* Lanes here with a query of their own. */
+static double own_lanes(const Census *g)
+{
+    int64_t first = g->lane ? g->x->value[g->lane->id] : 0, n = 0;
+    for (int64_t k = first; k < first + (int64_t)g->lanes && k < MOST_LANES; k++) n += g->own[k];
+    return (double)n;
 }
 
 static void note_box(Census *g, const Step *s)
@@ -434,7 +444,7 @@ static void note_box(Census *g, const Step *s)
         stream->partial += g->weight;
     else
         stream->full += g->weight;
-    stream->visited += g->weight * g->valid * (double)number(g, s->value, 0);
+    stream->visited += g->weight * own_lanes(g) * (double)number(g, s->value, 0);
 }
 
 static void run_note(Census *g, const Step *s)

@@ -151,6 +151,12 @@ void loops_print(Text *out, const Kernel *k)
     }
 }
 
+unsigned loop_lanes(Compilation *c, const Statement *s)
+{
+    const Node *n = node_binary(c, N_SUB, s->hi, s->lo);
+    return n->op == N_INT && n->integer > 0 && n->integer <= UINT16_MAX ? (unsigned)n->integer : 0;
+}
+
 /* ---- verifying ---- */
 
 /* What is in scope while walking statements. */

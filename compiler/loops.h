@@ -33,7 +33,7 @@ typedef enum StatementKind {
 #undef STATEMENT
     S_KINDS
 } StatementKind;
-/* VECTOR: a literal number of iterations that run in lockstep, as lanes of vectors; ranges of loops and conditions of
+/* VECTOR: a literal number of iterations, from any first one, that run in lockstep, as lanes of vectors; ranges of loops and conditions of
  * branches inside are the same for all. JAM: iterations are independent but for sums and maxima in locals from outside;
  * several may run together, statement by statement, sharing what they load. TRANSPOSE: around a loop with a literal range
  * around a store of one scratch buffer into another, with the two loop variables as the last coordinate of one each. */
@@ -125,6 +125,7 @@ typedef struct Kernel {
 } Kernel;
 
 const Buffer *kernel_buffer(const Kernel *k, const Tensor *tensor); /* NULL: none */
+unsigned loop_lanes(Compilation *c, const Statement *s); /* iterations of a VECTOR loop; 0: no literal number */
 void loops_print(Text *out, const Kernel *k);
 const char *loops_verify(Compilation *c, const Kernel *k); /* NULL, or what is wrong */
 

@@ -221,7 +221,7 @@ static void run_block(Strip *s)
     Branch partial;
     if (s->partial) {
         branch_open(l, &partial, s->partial);
-        if (s->again) set_local(l, s->hidden, node_bool(comp(s), true));
+        if (s->hidden) set_local(l, s->hidden, node_bool(comp(s), true));
         see_block(s);
         branch_close(l, &partial);
     }
@@ -253,24 +253,31 @@ static void run_block(Strip *s)
 
 /* ---- the streamed space ---- */
 
+/* Least and greatest + 1 of a streamed index that the lanes in the box can see. */
+Range strip_range(Strip *s, unsigned k, const Box *lanes)
+{
+    Lower *l = s->l;
+    NodeList tests = {0};
+    IndexSet later = {{0}};
+    for (unsigned j = 0; j < s->sum->n_vars; j++)
+        if (j != k) set_add(&later, s->sum->vars[j]->id);
+    conjuncts(comp(s), s->where, &tests);
+    Range whole = {binder_lo(s->sum, k), binder_hi(s->sum, k), NULL};
+    Range range = tighten_interval(l, s->sum->vars[k], whole, &tests, &later);
+    Box box = *lanes;
+    box.summaries = &l->summaries;
+    Node *lo = box_least(comp(s), &box, range.lo), *hi = box_greatest(comp(s), &box, range.hi);
+    return (Range){lo ? lo : whole.lo, hi ? hi : whole.hi, NULL};
+}
+
 /* The range of a streamed index over all lanes; with a residue, in steps from the first congruent one. */
 static void find_range(Strip *s, unsigned k)
 {
     Lower *l = s->l;
     Streamed *v = &s->streamed[k];
-    NodeList tests = {0};
-    IndexSet later = {{0}};
+    Range range = strip_range(s, k, &s->lanes);
+    Node *lo = range.lo, *hi = range.hi;
     v->index = s->sum->vars[k];
-    for (unsigned j = 0; j < s->sum->n_vars; j++)
-        if (j != k) set_add(&later, s->sum->vars[j]->id);
-    conjuncts(comp(s), s->where, &tests);
-    Range whole = {binder_lo(s->sum, k), binder_hi(s->sum, k), NULL};
-    Range range = tighten_interval(l, v->index, whole, &tests, &later);
-    Box lanes = s->lanes;
-    lanes.summaries = &l->summaries;
-    Node *lo = box_least(comp(s), &lanes, range.lo), *hi = box_greatest(comp(s), &lanes, range.hi);
-    lo = lo ? lo : whole.lo;
-    hi = hi ? hi : whole.hi;
     v->step = integer(s, 1);
     for (unsigned r = 0; r < s->n_residues; r++) {
         if (s->residues[r].key != v->index) continue;
@@ -443,27 +450,17 @@ static void judge_block(Strip *s, Local *end, Local *next)
     branch_close(l, &due);
 }
 
-void strip_blocks(Strip *s)
+/* Adds the keys [from, to) of the flattened list. */
+void strip_keys(Strip *s, Node *from, Node *to)
 {
     Lower *l = s->l;
-    Node *total = integer(s, 1);
     Loop loop;
     bool hides = !node_is_bool(s->where, true);
-    memset(s->streamed, 0, sizeof s->streamed);
-    s->partial = NULL;
-    if (s->scores) set_local(l, s->place, integer(s, 0));
-    for (unsigned k = 0; k < s->sum->n_vars; k++) {
-        find_range(s, k);
-        total = binary(s, N_MUL, total, s->streamed[k].count);
-    }
-    if (hides) s->seen = scratch_new(l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
-    if (s->sum->n_vars > 1) make_coordinates(s);
     Local *end = local_make(l, "end", TYPE_INT, true), *next = local_make(l, "next", TYPE_INT, true);
-    set_local(l, end, node_if(comp(s), s->nonempty, total, integer(s, 0)));
-    if (hides) set_local(l, next, integer(s, 0));
+    set_local(l, end, to);
+    if (hides) set_local(l, next, from);
     Index *first = strip_index(l, "first", integer(s, 0));
-    loop_open(l, &loop, first,
-              (Range){integer(s, 0), get(s, end), integer(s, hides ? part_of(s) : STRIP_BLOCK)});
+    loop_open(l, &loop, first, (Range){from, get(s, end), integer(s, hides ? part_of(s) : STRIP_BLOCK)});
     s->first = node_index(comp(s), first);
     if (hides)
         judge_block(s, end, next);
@@ -472,4 +469,27 @@ void strip_blocks(Strip *s)
         add_keys(s);
     }
     loop_close(l, &loop);
+}
+
+void strip_blocks(Strip *s)
+{
+    Lower *l = s->l;
+    Node *total = integer(s, 1), *zero = integer(s, 0);
+    bool halved = strip_halves_pay(s);
+    if (halved) strip_leave_lanes(s);
+    memset(s->streamed, 0, sizeof s->streamed);
+    s->partial = NULL;
+    if (s->scores) set_local(l, s->place, zero);
+    for (unsigned k = 0; k < s->sum->n_vars; k++) {
+        find_range(s, k);
+        total = binary(s, N_MUL, total, s->streamed[k].count);
+    }
+    if (!node_is_bool(s->where, true))
+        s->seen = scratch_new(l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
+    if (s->sum->n_vars > 1) make_coordinates(s);
+    total = node_if(comp(s), s->nonempty, total, zero);
+    if (halved)
+        strip_halves(s, total);
+    else
+        strip_keys(s, zero, total);
 }

@@ -40,15 +40,25 @@ static void fetch_read(void *context, const Node *n)
     strip_prefetch_row(s, strip_at_key(s, (Node *)n));
 }
 
-void strip_fetch(Strip *s)
+static void fetch(Strip *s)
 {
     Fetch f = {.s = s};
     Loop loop;
-    if (!keys_jump(s)) return;
     strip_keys_open(s, &loop, LOOP_SERIAL);
     for (unsigned k = 0; k < s->n_terms; k++) {
         node_visit(comp(s), s->terms[k].weight, fetch_read, &f);
         if (s->terms[k].factor) node_visit(comp(s), s->terms[k].factor, fetch_read, &f);
     }
     loop_close(s->l, &loop);
+}
+
+void strip_fetch_ahead(Strip *s)
+{
+    if (s->sum->n_vars > 1 || keys_jump(s)) return;
+    fetch(s);
+}
+
+void strip_fetch(Strip *s)
+{
+    if (keys_jump(s)) fetch(s);
 }

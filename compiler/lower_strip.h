@@ -5,6 +5,7 @@
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
  *   lower_fetch.c   one sum: prefetching keys that lie anywhere
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
+ *   lower_half.c    one sum: keys that half of the lanes see, in those
  *   lower_sparse.c  one sum: thresholds of sparse normalisers, between two passes over the blocks
  *
  * A strip is a small box of queries, one per lane. Its sums over the streamed indices run in blocks of keys: a block's scores
@@ -28,6 +29,7 @@ typedef struct Term {
     Local *max, *sum, *top, *shift;
     Op exp;                          /* of scores: N_EXP_DOWN, or N_EXP2_DOWN of scores in units of ln 2 */
     Tensor *total, *tile;
+    Tensor *kept_max, *kept_sum; /* [lane]: while the vector loop is left */
 } Term;
 
 /* A condition `e % modulus == 0` with e = query - key or the like: the keys of a query are those that are congruent to
@@ -112,11 +114,19 @@ void strip_lanes_close(Strip *s);
 
 /* lower_fetch.c */
 void strip_fetch(Strip *s);                   /* keys and values of the block: soon */
+void strip_fetch_ahead(Strip *s);             /* the same of a block to come, where strip_fetch does nothing */
 
 /* lower_block.c */
 Node *strip_at_key(Strip *s, Node *n);        /* `n` for the key number s->key of the block */
 void strip_keys_open(Strip *s, Loop *loop, LoopKind kind); /* a loop over the keys of the block */
 void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */
+Range strip_range(Strip *s, unsigned k, const Box *lanes); /* of the k-th streamed index, for the lanes in the box */
+void strip_keys(Strip *s, Node *from, Node *to); /* those of the flattened list into the totals of the lanes around */
+
+/* lower_half.c */
+bool strip_halves_pay(Strip *s);              /* do both halves of the lanes see the same keys? */
+void strip_leave_lanes(Strip *s);             /* what the terms have so far into memory, and out of the vector loop */
+void strip_halves(Strip *s, Node *total);     /* all `total` keys; back in the vector loop */
 
 /* lower_sparse.c */
 void strip_sparse(Strip *s);                  /* the same for the only term, by two passes; leaves and enters the vector loop */

@@ -66,6 +66,7 @@ typedef struct Emitter {
     /* inside a VECTOR loop: emit_lanes.c */
     unsigned lanes;          /* of its vectors; 0 outside */
     const Index *lane;       /* its variable */
+    LLVMValueRef first_lane; /* the least of its values */
     bool *varying;           /* by Local.id: differs between lanes */
     uint8_t *varies;         /* by Node.id: found so far */
     bool jammed;             /* inside a JAM loop: lanes meet streamed keys */

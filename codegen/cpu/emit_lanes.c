@@ -1,12 +1,13 @@
 /* VECTOR loops: all iterations at once, as lanes of vectors, and JAM loops: several iterations together.
  *
- * Inside a VECTOR loop the value of its variable is the vector 0, 1, 2, ...; whatever depends on it is a
- * vector, all else stays a scalar and is spread where it meets one. Which locals differ between lanes is
+ * Inside a VECTOR loop the value of its variable is a vector such as 0, 1, 2, ...; whatever depends on it is
+ * a vector, all else stays a scalar and is spread where it meets one. Which locals differ between lanes is
  * found first, as a fixed point. Requires: bounds of loops and conditions of branches inside do not vary; the
  * number of iterations is a literal. Ensures: the results of running the iterations one after the other. */
 #include "emit.h"
 
 #include "compiler/graph.h"
+#include "compiler/walk.h"
 
 #include <string.h>
 
@@ -128,15 +129,19 @@ bool emit_block_varies(Emitter *e, const Block *block)
 
 void emit_vector_loop(Emitter *e, const Statement *s)
 {
-    if (s->hi->op != N_INT || s->hi->integer > 256 || e->lanes)
-        BUG(e->c, "a VECTOR loop needs a literal number of lanes");
-    e->lanes = (unsigned)s->hi->integer;
+    unsigned lanes = loop_lanes(e->c, s);
+    if (lanes == 0 || lanes > 256 || e->lanes) BUG(e->c, "a VECTOR loop needs a literal number of lanes");
+    uint32_t mark = emit_mark(e);
+    e->first_lane = emit_node(e, s->lo);
+    emit_forget(e, mark);
+    e->lanes = lanes;
     e->lane = s->variable;
     e->varying = NEW_ARRAY(e->c, bool, e->kernel->n_locals + 1);
     e->varies = NEW_ARRAY(e->c, uint8_t, e->n_nodes + 1);
     while (mark_block(e, &s->body)) continue;
     LLVMValueRef outer = e->indices[s->variable->id];
-    e->indices[s->variable->id] = emit_lane_numbers(e);
+    e->indices[s->variable->id] =
+        LLVMBuildNSWAdd(e->b, emit_spread(e, e->first_lane), emit_lane_numbers(e), "");
     emit_statements(e, &s->body);
     e->indices[s->variable->id] = outer;
     e->lanes = 0;
@@ -319,7 +324,8 @@ static unsigned most_copies(const Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
     bool wide = e->cpu->features & ATTN_FEATURE_AVX512F;
-    unsigned most = wide || !e->lanes ? 8 : 6; /* of 2 registers each, or of 1 */
+    unsigned vector = e->real == e->f64 ? 4 : 8; /* lanes of AVX2; strips have two of them, or one */
+    unsigned most = wide || e->lanes <= vector ? 8 : 6;
     if (most == 6 && reads_listed(e, &s->body)) most = 4;
     if (!shares_loop(j, &s->body) || rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;
@@ -336,11 +342,61 @@ static unsigned in_fives(LLVMValueRef lo, LLVMValueRef hi)
     return n > 0 && fives <= n ? (unsigned)fives : 0;
 }
 
+static bool is_own(const Jam *j, const Local *local)
+{
+    for (uint32_t k = 0; k < j->own.n; k++)
+        if (j->own.at[k] == local->id) return true;
+    return false;
+}
+
+/* Is the new value more than a choice between the old one and others? */
+static bool adds_to(const Node *n, const Local *local)
+{
+    bool chooses = n->op == N_IF || n->op == N_MAX || n->op == N_MIN || n->type == TYPE_BOOL;
+    if (!chooses) return n->op != N_LOCAL && reads_local(n, local);
+    for (unsigned k = 0; k < n->n_args; k++)
+        if (adds_to(n->args[k], local)) return true;
+    return false;
+}
+
+static bool block_reads(const Jam *j, const Block *block, const Tensor *t)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        Node *const nodes[] = {s->lo, s->hi, s->step, s->condition, s->value};
+        for (unsigned i = 0; i < sizeof nodes / sizeof *nodes; i++)
+            if (nodes[i] && reads_tensor(j->e->c, nodes[i], t)) return true;
+        if (block_reads(j, &s->body, t) || block_reads(j, &s->otherwise, t)) return true;
+    }
+    return false;
+}
+
+/* Can an iteration run twice? Nothing is added up, and nothing read that it stores. */
+static bool is_repeatable(const Jam *j, const Block *block)
+{
+    for (unsigned k = 0; k < block->n; k++) {
+        const Statement *s = block->at[k];
+        if (s->kind == S_SET && !is_own(j, s->local) && adds_to(s->value, s->local)) return false;
+        if (s->kind == S_STORE && block_reads(j, j->body, s->tensor)) return false;
+        if (!is_repeatable(j, &s->body) || !is_repeatable(j, &s->otherwise)) return false;
+    }
+    return true;
+}
+
+/* What is left runs in steps of 4 that end at hi: up to 3 iterations before `at` once more, unless there are
+ * none. */
+static LLVMValueRef rest_from(Emitter *e, LLVMValueRef lo, LLVMValueRef at, LLVMValueRef hi)
+{
+    LLVMValueRef back = LLVMBuildAnd(e->b, LLVMBuildNSWSub(e->b, at, hi, ""), emit_int(e, 3), "");
+    LLVMValueRef none = LLVMBuildICmp(e->b, LLVMIntEQ, at, lo, "");
+    return LLVMBuildSelect(e->b, none, at, LLVMBuildNSWSub(e->b, at, back, ""), "");
+}
+
 /* What is left after eights or sixes. */
-static unsigned fewer(unsigned copies, unsigned fives)
+static unsigned fewer(unsigned copies, unsigned fives, bool again)
 {
     if (copies == 6 && fives) return 5;
-    return copies == 8 ? 4 : copies == 6 ? 2 : copies > 1 && copies != 5 ? 1 : 0;
+    return copies == 8 || (copies == 6 && again) ? 4 : copies == 6 ? 2 : copies > 1 && copies != 5 ? 1 : 0;
 }
 
 void emit_jam_loop(Emitter *e, const Statement *s)
@@ -350,13 +406,16 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     find_own(&j, &s->body, seen);
     for (unsigned r = 0; r < MOST_COPIES; r++) j.allocas[r] = NEW_ARRAY(e->c, LLVMValueRef, j.own.n + 1);
     uint32_t mark = emit_mark(e);
-    LLVMValueRef at = emit_node(e, s->lo), hi = emit_node(e, s->hi), outer = e->indices[s->variable->id];
+    LLVMValueRef lo = emit_node(e, s->lo), at = lo, hi = emit_node(e, s->hi),
+                 outer = e->indices[s->variable->id];
     emit_forget(e, mark);
     bool inside = e->jammed;
     e->jammed = true;
-    unsigned fives = in_fives(at, hi);
-    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = fewer(j.copies, fives)) {
+    unsigned fives = in_fives(lo, hi);
+    bool again = is_repeatable(&j, &s->body);
+    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = fewer(j.copies, fives, again)) {
         LLVMValueRef stop = j.copies == 6 ? LLVMBuildNSWSub(e->b, hi, emit_int(e, fives), "") : hi;
+        if (again && j.copies == 4) at = rest_from(e, lo, at, hi);
         at = emit_steps(e, s->variable->name, at, stop, j.copies, jam_step, &j);
     }
     e->jammed = inside;

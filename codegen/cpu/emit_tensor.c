@@ -432,7 +432,7 @@ static bool is_contiguous(Emitter *e, const EmitBuffer *b, const Node *const *su
 
 static LLVMValueRef contiguous_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
 {
-    at[b->buffer->tensor->n_dims - 1] = emit_int(e, 0);
+    at[b->buffer->tensor->n_dims - 1] = e->first_lane;
     return element_offset(e, b, at);
 }
 
