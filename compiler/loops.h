@@ -49,6 +49,7 @@ struct Statement {
     Node *lo, *hi, *step; /* step NULL: 1 */
     LoopKind loop;
     bool down;
+    bool ragged;          /* JAM: often no multiple of what runs together */
     Block body, otherwise; /* FOR: body; IF: body, otherwise */
     Node *condition;      /* IF; REQUIRE: must hold, else status = check */
     Local *local;         /* SET */

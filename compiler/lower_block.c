@@ -45,6 +45,7 @@ void strip_keys_open(Strip *s, Loop *loop, LoopKind kind)
 {
     loop_open(s->l, loop, s->key, keys_of_block(s));
     loop->kind = kind;
+    loop->ragged = s->partial != NULL;
 }
 
 static Node *greater(Strip *s, Node *a,

@@ -59,7 +59,7 @@ void store_at(Lower *l, Tensor *t, Node *value);
 
 /* A loop over one variable. `while` ranges come from lower_bounds.c. */
 typedef struct Range { Node *lo, *hi, *step; } Range;
-typedef struct Loop { Scope scope; Index *variable; Range range; bool down; LoopKind kind; } Loop;
+typedef struct Loop { Scope scope; Index *variable; Range range; bool down, ragged; LoopKind kind; } Loop;
 void loop_open(Lower *l, Loop *loop, Index *variable, Range range);
 void loop_close(Lower *l, Loop *loop);
 Range whole_range(Lower *l, Index *index);

@@ -149,7 +149,7 @@ void loop_open(Lower *l, Loop *loop, Index *variable, Range range)
 {
     loop->variable = variable;
     loop->range = range;
-    loop->down = false;
+    loop->down = loop->ragged = false;
     loop->kind = LOOP_SERIAL;
     scope_open(l, &loop->scope, true);
     set_add(&loop->scope.bound, variable->id);
@@ -165,6 +165,7 @@ void loop_close(Lower *l, Loop *loop)
     s->hi = loop->range.hi;
     s->step = loop->range.step;
     s->down = loop->down;
+    s->ragged = loop->ragged;
     s->loop = loop->kind;
     s->body = loop->scope.block;
 }

@@ -412,7 +412,7 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     bool inside = e->jammed;
     e->jammed = true;
     unsigned fives = in_fives(lo, hi);
-    bool again = is_repeatable(&j, &s->body);
+    bool again = s->ragged && is_repeatable(&j, &s->body);
     for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = fewer(j.copies, fives, again)) {
         LLVMValueRef stop = j.copies == 6 ? LLVMBuildNSWSub(e->b, hi, emit_int(e, fives), "") : hi;
         if (again && j.copies == 4) at = rest_from(e, lo, at, hi);
