@@ -266,6 +266,7 @@ static void check_tile(Verify *v, const Tile *t)
         if (kept[k]) v->assigned[kept[k]->id] = true;
     check_node(v, t->where);
     check_node(v, t->score);
+    if (t->gain) check_node(v, t->gain);
     if (t->sink) check_node(v, t->sink);
     for (unsigned k = 0; k < t->n_riders; k++) check_node(v, t->riders[k].value);
     if (t->column) set_add(&v->bound, t->column->id);

@@ -84,6 +84,7 @@ typedef struct Tile {
     Local *dot;                  /* sum[d](q * k) */
     Node *score;                 /* of dot, query, key; without a softmax (max NULL) the weight itself */
     Node *scale;                 /* score = dot * scale with scale > 0; NULL: it is more than that */
+    Node *gain;                  /* what a weight becomes (dot stands for it) when it has been summed, or NULL */
     Node *sink;                  /* a score without a value, or NULL */
     Local *max, *sum, *total;    /* of the scores; of exp(score - max), or of weights, or NULL; the weighted sum */
     Tensor *out;

@@ -10,6 +10,7 @@
 #include "lower_strip.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { BLOCK_QUERIES = 64 /* 8 x 8, 4 x 4 x 4 */, BLOCK_KEYS = 64, MOST_FEATURES = 256 };
 /* Features beyond which a tile has half and a quarter of the keys: a block has 99 KiB of shared memory on
@@ -24,6 +25,7 @@ typedef struct Tiling {
     IndexSet inner;
     NodeList binders;                                /* outermost ones of the body */
     Node *sum, *softmax, *weight, *factor, *product; /* factor NULL: there are no values */
+    Node *gain;                                      /* of weights of a softmax */
     bool greatest;                                   /* of the scores, no sum */
     Index *outer[MAX_INDICES];
     unsigned n_outer;
@@ -52,6 +54,7 @@ static int64_t fixed_extent(const Tiling *x, const Node *size)
 static StorageType storage_of(const Tiling *x, const Tensor *t)
 {
     const Buffer *b = kernel_buffer(x->l->kernel, t);
+    if (!b) return STORAGE_F32; /* of a map of several */
     if (b->kind != BUFFER_BOUND) return b->exact ? STORAGE_F64 : STORAGE_F32;
     return t->storage == STORAGE_FLOAT ? x->l->schedule.real : t->storage;
 }
@@ -161,6 +164,22 @@ static const char *match_column(Tiling *x)
     return NULL;
 }
 
+/* A factor of weights as a product of a row and what all of its features share. */
+static void split_gain(Tiling *x, Node *n, Node **gain, Node **row)
+{
+    Index *column = x->t->column;
+    if (!node_depends_on(n, column)) {
+        *gain = combine(x, N_MUL, *gain, n);
+    } else if (n->op == N_NEG) {
+        *gain = node_unary(x->l->c, N_NEG, *gain);
+        split_gain(x, n->args[0], gain, row);
+    } else if (n->op == N_MUL) {
+        split_gain(x, n->args[0], gain, row);
+        split_gain(x, n->args[1], gain, row);
+    } else
+        *row = combine(x, N_MUL, *row, n);
+}
+
 /* Weights of one softmax, or as they are, with values or without. */
 static const char *match_weights(Tiling *x)
 {
@@ -170,9 +189,11 @@ static const char *match_weights(Tiling *x)
     if (softmaxes ? found.n != 1 || !x->t->column : found.any)
         return "its weights are not those of one softmax";
     x->softmax = softmaxes ? found.softmax[0] : NULL;
-    x->factor = softmaxes ? found.factor[0] : node_real(l->c, 1);
-    x->weight = softmaxes ? binder_body(x->softmax) : node_real(l->c, 1);
-    if (!softmaxes)
+    x->gain = x->factor = x->weight = node_real(l->c, 1);
+    if (softmaxes) {
+        x->weight = binder_body(x->softmax);
+        split_gain(x, found.factor[0], &x->gain, &x->factor);
+    } else
         split_product(l, binder_body(x->sum), x->t->column != NULL, &x->t->column, &x->weight, &x->factor);
     if (!x->t->column)
         x->factor = NULL;
@@ -226,8 +247,8 @@ static const char *obstacle(Tiling *x)
     if (!why) why = check_extents(x);
     if (why) return why;
     Node *rest = node_replace(l->c, x->weight, x->product, node_real(l->c, 0));
-    if (!is_plain(x, rest) || !is_plain(x, binder_where(x->sum)) || !is_plain(x, sink_of(x)) ||
-        !is_plain(x, node_replace(l->c, e->body, x->sum, node_real(l->c, 0))))
+    if (!is_plain(x, rest) || !is_plain(x, x->gain) || !is_plain(x, binder_where(x->sum)) ||
+        !is_plain(x, sink_of(x)) || !is_plain(x, node_replace(l->c, e->body, x->sum, node_real(l->c, 0))))
         return "scores or conditions hold further reductions";
     const Index *column = x->t->column;
     bool fits =
@@ -395,7 +416,9 @@ static void make_sums(Tiling *x)
     if (t->v) {
         t->out = e->tensor;
         t->total = local_new(l, "total", x->sum);
-        t->value = node_replace(l->c, e->body, x->sum, local_get(l, t->total));
+        Node *total = local_get(l, t->total);
+        if (!depends_on_keys(x, x->gain)) total = combine(x, N_MUL, total, x->gain);
+        t->value = node_replace(l->c, e->body, x->sum, total);
     } else
         add_rider(x, e, node_replace(l->c, e->body, x->sum, local_get(l, x->greatest ? t->max : t->sum)));
 }
@@ -408,6 +431,11 @@ static void make_values(Tiling *x)
     t->sink = sink_of(x);
     t->scale = scale_of(x);
     t->score = node_replace(l->c, x->weight, x->product, local_get(l, t->dot));
+    if (x->gain && depends_on_keys(x, x->gain)) {
+        Node *weight = local_get(l, t->dot),
+             *zero = node_real(l->c, 0); /* 0 also where the gain is not finite */
+        t->gain = node_if(l->c, combine(x, N_EQ, weight, zero), zero, combine(x, N_MUL, weight, x->gain));
+    }
     make_sums(x);
     for (uint32_t k = 0; k < x->riders.equations.n; k++) {
         const Equation *r = x->riders.equations.at[k];
@@ -484,22 +512,101 @@ static unsigned keys_of_tile(const Tile *t)
     return (unsigned)BLOCK_KEYS >> halvings;
 }
 
-bool lower_tiles(Lower *l, const Stage *stage)
+static Tiling tiling_for(Lower *l, const Stage *stage)
 {
     Tiling x = {.l = l, .stage = stage, .t = NEW(l->c, Tile)};
-    Tile *t = x.t;
-    *t = (Tile){.queries = BLOCK_QUERIES};
+    *x.t = (Tile){.queries = BLOCK_QUERIES};
     l->span = stage->equation->tensor->span;
     l->plain = obstacle(&x);
-    if (l->plain) return false;
+    return x;
+}
+
+static void lower_tiling(Tiling *x)
+{
+    Lower *l = x->l;
+    Tile *t = x->t;
     t->mma = l->schedule.real != STORAGE_F32;
     t->keys = keys_of_tile(t);
-    t->n_keys = x.sum->n_vars;
-    for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x.sum->vars[k];
-    x.riders = find_riders(l, stage, x.sum, x.n_outer, x.outer);
-    for (uint32_t k = 0; k < x.riders.equations.n; k++) PUSH(l->c, &l->riders, x.riders.equations.at[k]);
-    Phase phase = make_tasks(&x);
-    make_tile(&x, &phase);
-    make_body(&x, &phase);
+    t->n_keys = x->sum->n_vars;
+    for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x->sum->vars[k];
+    x->riders = find_riders(l, x->stage, x->sum, x->n_outer, x->outer);
+    for (uint32_t k = 0; k < x->riders.equations.n; k++) PUSH(l->c, &l->riders, x->riders.equations.at[k]);
+    Phase phase = make_tasks(x);
+    make_tile(x, &phase);
+    make_body(x, &phase);
+}
+
+/* ---- several maps ---- */
+
+/* The sum of one map of several, as an equation of its own. */
+static Stage *map_stage(Lower *l, const Stage *stage, const Node *sum, const Softmaxes *found,
+                        unsigned number)
+{
+    const Tensor *out = stage->equation->tensor;
+    Stage *map = NEW(l->c, Stage);
+    *map = *stage;
+    Equation *e = map->equation = NEW(l->c, Equation);
+    *e = (Equation){.storing = STORED, .stage = map};
+    Node *lo[TILE_DIMS], *hi[TILE_DIMS];
+    for (unsigned k = 0; k < sum->n_vars; k++) lo[k] = binder_lo(sum, k), hi[k] = binder_hi(sum, k);
+    Node *body = node_binary(l->c, N_MUL, found->softmax[number], found->factor[number]);
+    e->body = node_binder(l->c, N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi, binder_where(sum), body,
+                          NULL);
+    e->tensor =
+        plan_tensor(l->c, format(l->c, "%s.map%u", out->name, number + 1), TYPE_REAL, out->n_dims, out->dims);
+    e->tensor->data = true;
+    e->tensor->span = out->span;
+    return map;
+}
+
+/* What is left of the equation where the sums of its maps are known: a number a thread. */
+static void add_maps(Lower *l, const Stage *stage, Node *sum, Node *total)
+{
+    const Tensor *out = stage->equation->tensor;
+    Equation rest = *stage->equation;
+    Phase phase = {.name = format(l->c, "maps of %s", out->name), .n_tasks = out->n_dims, .tasks = out->dims};
+    IndexSet bound = {{0}};
+    Scope root;
+    for (unsigned k = 0; k < out->n_dims; k++) set_add(&bound, out->dims[k]->id);
+    rest.body = node_replace(l->c, rest.body, sum, total);
+    phase_open(l, &root, phase.n_tasks, phase.tasks);
+    lower_equation(l, &rest, &bound);
+    phase_close(l, &root, phase);
+}
+
+/* A sum over several maps of scores: tiles for each, one after the other, into the workspace. */
+static bool lower_maps(Lower *l, const Stage *stage)
+{
+    Tiling whole = {.l = l}, maps[MOST_SOFTMAXES];
+    Softmaxes found;
+    walk(l->c, stage->equation->body, collect_binder, &whole);
+    Node *sum = whole.binders.n == 1 ? whole.binders.at[0] : NULL, *total = node_real(l->c, 0);
+    if (!sum || sum->op != N_REDUCE || sum->n_vars > TILE_DIMS || !find_softmaxes(l->c, sum, &found) ||
+        found.n < 2)
+        return false;
+    for (unsigned k = 0; k < found.n; k++) {
+        maps[k] = tiling_for(l, map_stage(l, stage, sum, &found, k));
+        if (l->plain) return false;
+    }
+    for (unsigned k = 0; k < found.n; k++) {
+        Tensor *t = maps[k].stage->equation->tensor;
+        buffer_add(l, t, BUFFER_WORKSPACE, false);
+        lower_tiling(&maps[k]);
+        total = node_binary(l->c, N_ADD, total, read_at(l, t));
+    }
+    add_maps(l, stage, sum, total);
+    return true;
+}
+
+bool lower_tiles(Lower *l, const Stage *stage)
+{
+    Tiling x = tiling_for(l, stage);
+    if (l->plain) {
+        const char *why = l->plain;
+        bool maps = lower_maps(l, stage);
+        if (!maps && strcmp(l->plain, TILE_OPEN)) l->plain = why;
+        return maps;
+    }
+    lower_tiling(&x);
     return true;
 }

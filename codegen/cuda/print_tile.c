@@ -84,7 +84,10 @@ static unsigned weight_bytes(const Tile *t) { return is_doubled(t) ? 0 : t->quer
 /* Coordinates of keys. */
 static unsigned list_bytes(const Tile *t) { return t->n_keys > 1 ? buffers(t) * t->n_keys * t->keys * 4 : 0; }
 
-static bool is_score_long(Printer *p, const Tile *t) { return !t->scale && tile_is_long(p, t->score); }
+static bool is_score_long(Printer *p, const Tile *t)
+{
+    return (!t->scale && tile_is_long(p, t->score)) || (t->gain && tile_is_long(p, t->gain));
+}
 
 /* Scores, for long expressions; where weights will be, if there are any. */
 static unsigned score_bytes(Printer *p, const Tile *t)
@@ -430,11 +433,11 @@ static TilePrinter printer_for(Printer *p, const Tile *t)
                      .masks = !node_is_bool(t->where, true),
                      .boxes = t->n_keys > 1,
                      .plain = !t->max,
-                     .large = !t->max && t->mma && t->v,
+                     .large = (!t->max || t->gain) && t->mma && t->v,
                      .doubled = is_doubled(t),
                      .wide = strcmp(element, out) != 0};
     x.careful = t->v && (x.masks || x.large);
-    x.parts = x.large && strcmp(element, "f16") ? 2 : 1;
+    x.parts = x.plain && x.large && strcmp(element, "f16") ? 2 : 1;
     want_helpers(&x, element);
     return x;
 }
@@ -446,7 +449,7 @@ void print_tile_body(Printer *p, const Phase *phase)
     name_all(&x);
     print_constants(&x);
     print_task_indices(p, phase, "blockIdx.x", "gridDim.x");
-    Node *roots[] = {t->score, t->scale, t->where, t->value, t->sink};
+    Node *roots[] = {t->score, t->scale, t->where, t->value, t->sink, t->gain};
     print_invariants_of(p, sizeof roots / sizeof *roots, roots);
     print_invariants(p, &t->range, true, (Span){0});
     print_invariants(p, &t->judge, true, (Span){0});

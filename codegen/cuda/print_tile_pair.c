@@ -60,29 +60,34 @@ static void print_elements_open(TilePrinter *x, const Node *n, bool roll)
 
 /* ---- scores ---- */
 
-void tile_scores(TilePrinter *x, const char *q, const char *k)
+/* Every element becomes the value. */
+static void print_each(TilePrinter *x, Node *value)
 {
     Printer *p = x->p;
-    LINES(p, "add_products<KEYS, D>(s, %s, %s, %s);", q, k, x->boxes ? "live" : "~0u");
-    if (x->t->scale) return;
-    if (!tile_is_long(p, x->t->score)) {
-        print_elements_open(x, x->t->score, false);
+    if (!tile_is_long(p, value)) {
+        print_elements_open(x, value, false);
         LINES(p, "float &score = %s;", x->layout->score);
-        tile_value(p, "score = ", x->t->score, "float", ";");
+        tile_value(p, "score = ", value, "float", ";");
         LINES(p, "}\n}");
         return;
     }
     LINES(p,
           "// One after the other, from shared memory.\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++)\n"
           "    store_shared(s_own + x * 128, __float_as_uint(s[x / 4][x %% 4]));");
-    print_elements_open(x, x->t->score, true);
+    print_elements_open(x, value, true);
     LINES(p,
           "const unsigned at = s_own + (%s) * 128;\n"
           "const float score = __uint_as_float(load_shared(at));",
           x->layout->bit);
-    tile_value(p, "store_shared(at, __float_as_uint(", x->t->score, "float", "));");
+    tile_value(p, "store_shared(at, __float_as_uint(", value, "float", "));");
     LINES(p, "}\n}\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) s[x / 4][x %% 4] = "
              "__uint_as_float(load_shared(s_own + x * 128));");
+}
+
+void tile_scores(TilePrinter *x, const char *q, const char *k)
+{
+    LINES(x->p, "add_products<KEYS, D>(s, %s, %s, %s);", q, k, x->boxes ? "live" : "~0u");
+    if (!x->t->scale) print_each(x, x->t->score);
 }
 
 /* Which elements are hidden, as bits. */
@@ -135,6 +140,7 @@ void tile_weigh(TilePrinter *x)
         LINES(x->p, "keep_greatest<KEYS>(top, s);");
     else if (t->sum)
         LINES(x->p, "add_weights<KEYS>(sum, s);");
+    if (t->gain) print_each(x, t->gain);
 }
 
 static void print_riders(TilePrinter *x)

@@ -65,6 +65,13 @@ same window/neighborhood2d --dtype f16 "${grid[@]}"
 same window/neighborhood2d --dtype f32 "${grid[@]}"
 same window/neighborhood3d --dtype bf16
 
+# Several maps of scores; weights with a factor of their own.
+has 'r.map2: 64 queries' normaliser/differential --dtype f16 --size d=64 --size e=64
+for dtype in f16 f32; do
+    same normaliser/differential --dtype $dtype --size d=32 --size e=32 --size i=70 --size j=90
+    same score/illama --dtype $dtype --size d=32 --size e=32 --size i=70 --size j=90
+done
+
 # Weights without a softmax; those that f16 has no room for.
 on_tensor_cores normaliser/sigmoid --dtype f16 --size d=64 --size e=64
 for dtype in f16 bf16 f32; do
