@@ -82,30 +82,52 @@ static uint64_t mix(uint64_t a, uint64_t b)
 }
 enum { NONE = 0, ALL = 1 }; /* identities of boxes that are empty or full, however that was found out */
 
+/* The next `count` points of the box, row-major; at: of the first, moves behind the last. */
+static void fill_points(const Halving *h, const HalvingBox *box, int64_t *at, unsigned count,
+                        int64_t points[][TAPE_WIDTH])
+{
+    unsigned inner = h->n - 1;
+    for (unsigned i = 0, n; i < count; i += n) {
+        n = count - i;
+        if (box->hi[inner] - at[inner] < n) n = (unsigned)(box->hi[inner] - at[inner]);
+        for (unsigned k = 0; k < inner; k++)
+            for (unsigned p = 0; p < n; p++) points[k][i + p] = at[k];
+        for (unsigned p = 0; p < n; p++) points[inner][i + p] = at[inner] + p;
+        at[inner] += n;
+        for (unsigned k = inner; k > 0 && at[k] == box->hi[k]; k--) {
+            at[k] = box->lo[k];
+            at[k - 1]++;
+        }
+    }
+}
+
+/* Every 64 results are a number. */
+static uint64_t identity_of(const bool *holds, unsigned size)
+{
+    uint64_t identity = 0;
+    for (unsigned from = 0; from < size; from += 64) {
+        uint64_t bits = 0;
+        for (unsigned k = 0; k < 64 && from + k < size; k++) bits |= (uint64_t)holds[from + k] << k;
+        identity = mix(identity, bits);
+    }
+    return identity;
+}
+
 static uint64_t evaluate(Halving *h, const HalvingBox *box)
 {
     int64_t at[HALVING_MOST], points[HALVING_MOST][TAPE_WIDTH];
     const int64_t *pointers[HALVING_MOST];
     unsigned size = (unsigned)halving_volume(h, box), found = 0;
-    uint64_t identity = 0;
     memcpy(at, box->lo, sizeof at);
     for (unsigned k = 0; k < h->n; k++) pointers[k] = points[k];
     for (unsigned from = 0; from < size; from += TAPE_WIDTH) {
         unsigned n = size - from < TAPE_WIDTH ? size - from : TAPE_WIDTH;
-        for (unsigned i = 0; i < n; i++) {
-            for (unsigned k = 0; k < h->n; k++) points[k][i] = at[k];
-            for (unsigned k = h->n; k-- > 0;) {
-                if (++at[k] < box->hi[k]) break;
-                at[k] = box->lo[k];
-            }
-        }
+        if (h->n) fill_points(h, box, at, n, points);
         const Scalar *values = tape_run(h->test, n, pointers);
-        for (unsigned i = 0; i < n; i++) {
-            found += h->holds[from + i] = values[i].i != 0;
-            if (h->holds[from + i]) identity = mix(identity, from + i);
-        }
+        for (unsigned i = 0; i < n; i++) h->holds[from + i] = values[i].i != 0;
     }
-    return !found ? NONE : found == size ? ALL : identity;
+    for (unsigned i = 0; i < size; i++) found += h->holds[i];
+    return !found ? NONE : found == size ? ALL : identity_of(h->holds, size);
 }
 
 static uint64_t visit(Halving *h, const HalvingBox *box, HalvingClass class)

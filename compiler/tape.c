@@ -141,26 +141,42 @@ double tape_work(const Tape *t)
 
 /* ---- running ---- */
 
-static Scalar element(const InterpretTensor *given, int64_t at)
+/* The places of `count` elements; false: not all of them are inside. */
+static bool find_places(const Tape *t, const Instruction *i, unsigned count, uint64_t *at, bool *inside)
 {
-    switch (given->tensor->type) {
-    case TYPE_REAL: return scalar_real(((const double *)given->data)[at]);
-    case TYPE_INT: return scalar_int(((const int64_t *)given->data)[at]);
-    default: return scalar_int(((const uint8_t *)given->data)[at] != 0);
+    bool all = true;
+    for (unsigned p = 0; p < count; p++) at[p] = 0, inside[p] = true;
+    for (unsigned k = 0; k < i->n->n_args; k++) {
+        const Scalar *x = t->list.at[i->args[k]].values;
+        const uint64_t extent = (uint64_t)i->extents[k];
+        for (unsigned p = 0; p < count; p++) {
+            at[p] = at[p] * extent + (uint64_t)x[p].i;
+            inside[p] &= (uint64_t)x[p].i < extent;
+        }
     }
+    for (unsigned p = 0; p < count; p++) all &= inside[p];
+    return all;
 }
 
 static void run_read(const Tape *t, Instruction *i, unsigned count)
 {
-    for (unsigned p = 0; p < count; p++) {
-        int64_t at = 0;
-        bool inside = true;
-        for (unsigned k = 0; k < i->n->n_args; k++) {
-            int64_t x = t->list.at[i->args[k]].values[p].i;
-            inside = inside && x >= 0 && x < i->extents[k];
-            at = at * i->extents[k] + x;
-        }
-        i->values[p] = inside ? element(i->given, at) : scalar_int(0);
+    uint64_t at[TAPE_WIDTH];
+    bool inside[TAPE_WIDTH];
+    Scalar *out = i->values;
+    if (!find_places(t, i, count, at, inside))
+        for (unsigned p = 0; p < count; p++)
+            if (!inside[p]) at[p] = 0;
+    const void *data = i->given->data;
+    switch (i->given->tensor->type) {
+    case TYPE_REAL:
+        for (unsigned p = 0; p < count; p++)
+            out[p] = scalar_real(inside[p] ? ((const double *)data)[at[p]] : 0);
+        return;
+    case TYPE_INT:
+        for (unsigned p = 0; p < count; p++) out[p].i = inside[p] ? ((const int64_t *)data)[at[p]] : 0;
+        return;
+    case TYPE_BOOL:
+        for (unsigned p = 0; p < count; p++) out[p].i = inside[p] && ((const uint8_t *)data)[at[p]] != 0;
     }
 }
 
@@ -172,6 +188,12 @@ static int64_t combine(unsigned kind, int64_t a, int64_t b)
     case REDUCE_ALL: return a & b;
     default: return a | b;
     }
+}
+
+/* Nothing that follows changes it. */
+static bool is_settled(unsigned kind, int64_t total)
+{
+    return (kind == REDUCE_ANY && total) || (kind == REDUCE_ALL && !total);
 }
 
 /* Over all coordinates of its variables, for one point. */
@@ -189,11 +211,13 @@ static int64_t reduce_at(const Tape *t, Instruction *i, unsigned point, const in
         hi[k] = t->list.at[i->args[2 * k + 1]].values[point].i;
         left *= hi[k] > lo[k] ? hi[k] - lo[k] : 0;
     }
-    for (unsigned k = 0; k < t->n_variables; k++)
-        for (unsigned p = 0; p < TAPE_WIDTH; p++) i->coordinates[k * TAPE_WIDTH + p] = points[k][point];
-    while (left > 0) {
-        unsigned count = left < TAPE_WIDTH ? (unsigned)left : TAPE_WIDTH;
+    unsigned filled = 0;
+    for (unsigned most = 8; left > 0 && !is_settled(n->kind, total); most = TAPE_WIDTH) {
+        unsigned count = left < most ? (unsigned)left : most;
         left -= count;
+        for (unsigned k = 0; k < t->n_variables; k++)
+            for (unsigned p = filled; p < count; p++) i->coordinates[k * TAPE_WIDTH + p] = points[k][point];
+        filled = count > filled ? count : filled;
         for (unsigned p = 0; p < count; p++) {
             for (unsigned k = 0; k < n->n_vars; k++)
                 i->coordinates[(t->n_variables + k) * TAPE_WIDTH + p] = at[k];
@@ -219,6 +243,7 @@ static bool run_ints(const Node *n, Scalar *out, const Scalar *a, const Scalar *
     switch (n->op) {
         ON_INTS(N_ADD, (int64_t)((uint64_t)a[p].i + (uint64_t)b[p].i))
         ON_INTS(N_SUB, (int64_t)((uint64_t)a[p].i - (uint64_t)b[p].i))
+        ON_INTS(N_MUL, (int64_t)((uint64_t)a[p].i * (uint64_t)b[p].i))
         ON_INTS(N_AND, a[p].i & b[p].i)
         ON_INTS(N_OR, a[p].i | b[p].i)
         ON_INTS(N_EQ, a[p].i == b[p].i)
@@ -248,6 +273,16 @@ static Scalar operation(const Tape *t, const Instruction *i, unsigned p)
     return scalar_binary(n->op, n->args[0]->type, a, b);
 }
 
+/* As those of the point before: what queries alone decide, and drawn numbers, take long. */
+static bool same_operands(const Tape *t, const Instruction *i, unsigned p)
+{
+    for (unsigned k = 0; k < i->n->n_args; k++) {
+        const Scalar *x = t->list.at[i->args[k]].values;
+        if (x[p].i != x[p - 1].i) return false;
+    }
+    return true;
+}
+
 static void run_one(const Tape *t, Instruction *i, unsigned count, const int64_t *const *points)
 {
     const Node *n = i->n;
@@ -258,7 +293,8 @@ static void run_one(const Tape *t, Instruction *i, unsigned count, const int64_t
     } else if (n->op == N_READ)
         run_read(t, i, count);
     else if (!run_ints(n, i->values, t->list.at[i->args[0]].values, t->list.at[i->args[1]].values, count))
-        for (unsigned p = 0; p < count; p++) i->values[p] = operation(t, i, p);
+        for (unsigned p = 0; p < count; p++)
+            i->values[p] = p && same_operands(t, i, p) ? i->values[p - 1] : operation(t, i, p);
 }
 
 const Scalar *tape_run(Tape *t, unsigned count, const int64_t *const *points)

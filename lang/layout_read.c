@@ -84,6 +84,8 @@ static void find_partners(LayoutSource *l)
 void layout_read(LayoutSource *l, Compilation *c, uint32_t source)
 {
     *l = (LayoutSource){.c = c, .source = source};
+    l->items.capacity = c->sources.at[source].length / 2 + 16; /* pages that are not needed are not touched */
+    l->items.at = NEW_ARRAY(c, LayoutItem, l->items.capacity);
     Parser *p = NEW(c, Parser);
     *p = (Parser){.c = c, .source = source};
     tokens_start(p);

@@ -203,10 +203,7 @@ def files():
     expect([p.name for p in WORK.iterdir() if "tmp" in p.name] == [], "a full disk: nothing is left over")
     expect(attnc("fmt", WORK / "absent.attn").returncode == 1, "a file that is absent")
     expect(attnc("fmt", "-", text=os.urandom(3000)).returncode == 1, "noise")
-    expect(
-        attnc("fmt", "-", text="# \0 zero\nfn f(x)=x").stdout == b"# \0 zero\nfn f(x) = x\n",
-        "a zero byte in a comment",
-    )
+    expect(attnc("fmt", "-", text="# \0 zero\nfn f(x)=x").returncode == 1, "a zero byte in a comment")
     expect(attnc("fmt").returncode == 2, "no file")
     expect(attnc("fmt", "-p", "x", good).returncode == 2, "an option of others")
     large = "fn f(x) = " + " + ".join(["x"] * 300000) + "\n"
