@@ -218,7 +218,8 @@ static Scalar leaf(Executor *x, const Node *n)
     case N_SIZE: return scalar_int(execute_extent(x, n->index));
     case N_PARAM: return param(x, n->param);
     case N_GIVEN: return scalar_int(execute_bound(x, n->tensor) != NULL);
-    case N_GROUP: return scalar_int(1);
+    case N_GROUP:
+    case N_UNIT: return scalar_int(1);
     case N_LOCAL: return local(x, n->local);
     default: BUG(&x->memory, "a %s is left in Loops", op_name(n->op));
     }

@@ -68,6 +68,8 @@ static void print_statement(Text *out, const Statement *s, unsigned indent)
     case S_PREFETCH:
         text_add(out, "prefetch ");
         print_reference(out, s->tensor, s->subscripts);
+        if (s->value) text_add(out, ", elements: ");
+        if (s->value) node_print(out, s->value);
         break;
     case S_REQUIRE:
         text_add(out, "require %u: ", s->check);
@@ -235,6 +237,7 @@ static void check_statement(Verify *v, const Statement *s)
     case S_PREFETCH:
         check_reference(v, s->tensor);
         for (unsigned k = 0; k < s->tensor->n_dims; k++) check_node(v, s->subscripts[k]);
+        if (s->value) check_node(v, s->value);
         break;
     case S_REQUIRE:
         check_node(v, s->condition);

@@ -56,7 +56,7 @@ struct Statement {
     Tensor *tensor;       /* STORE; PREFETCH: this element will be needed soon, a hint */
     bool far;             /* PREFETCH: not so soon, and more than the first cache holds */
     Node **subscripts;
-    Node *value;          /* SET, STORE */
+    Node *value;          /* SET, STORE; PREFETCH: so many elements from there on, side by side; NULL: one */
     unsigned check;       /* REQUIRE: number in Kernel.checks */
     const char *text;     /* NOTE: a comment for dumps */
 };

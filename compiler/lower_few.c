@@ -278,6 +278,7 @@ static void make_tensors(Few *f)
     for (unsigned k = 0; k < f->n_outer; k++) dims[n++] = f->outer[k];
     dims[n++] = f->chunk;
     for (unsigned k = 0; k < f->n_dims; k++) of_heads[k + 1] = dims[n + k] = f->dims[k];
+    if (f->head) f->leader = few_index(f, "leader", node_size(l->c, f->head));
     f->lane = few_index(f, "lane", few_int(f, FEW_KEYS));
     f->first = few_index(f, "first", few_int(f, FEW_CHUNK));
     f->place = few_index(f, "place", few_int(f, FEW_KEYS));
@@ -345,7 +346,8 @@ void lower_few(Lower *l, const Stage *stage, Node *sum, unsigned n_queries, cons
              .body = stage->equation->body,
              .sum = sum,
              .n_queries = n_queries,
-             .riders = riders};
+             .riders = riders,
+             .at = -1};
     if (!recognise(&f, inner)) BUG(l->c, "a sum that did fit few queries does no more");
     if (f.n_outer > n_queries) f.head = f.outer[f.n_outer - n_queries - 1];
     if (f.head) f.block = few_index(&f, "block", parts(&f, node_size(l->c, f.head), FEW_HEADS));

@@ -85,7 +85,18 @@ static void repeat_last(Few *f)
 Node *few_member(Few *f)
 {
     if (!f->head) return node_index(few_c(f), f->member);
+    if (f->at >= 0) return few_int(f, f->at);
     return few_op(f, N_MOD, node_index(few_c(f), f->head), few_int(f, FEW_HEADS));
+}
+
+/* Together, heads follow the one of the loop, which reads for all of them. */
+Node *few_bind(Few *f, Node *n)
+{
+    if (!f->head) return n;
+    Node *head = node_index(few_c(f), f->head);
+    Index *from[] = {f->member, f->leader, f->head};
+    Node *to[] = {few_member(f), head, f->at > 0 ? few_op(f, N_ADD, head, few_int(f, f->at)) : head};
+    return node_substitute(few_c(f), n, 3, from, to);
 }
 
 /* The index of heads itself runs over the members of a block. */
@@ -239,7 +250,7 @@ static void finish_scores(Few *f, const FewTerm *t)
     Loop lane;
     Node *at = node_index(l->c, f->lane), *key = node_read(l->c, f->keys, &at, false);
     lanes_open(f, &lane);
-    Node *score = lower_value(l, node_substitute(l->c, t->weight, 1, &f->key, &key));
+    Node *score = lower_value(l, few_bind(f, node_substitute(l->c, t->weight, 1, &f->key, &key)));
     Node *some = few_op(f, N_LT, at, few_get(f, f->count));
     set_weight(f, t, node_if(l->c, some, score, few_real(f, t->softmax ? -INFINITY : 0)));
     lanes_close(f, &lane);
@@ -302,12 +313,16 @@ static void add_some(Few *f, const FewTerm *t, Node *from, unsigned at_once)
     nest_close(l, &nest);
 }
 
+/* Most often the maximum stays. */
 static void shrink_total(Few *f, const FewTerm *t)
 {
     Nest nest;
+    Branch changed;
+    branch_open(f->l, &changed, few_op(f, N_NE, of_member(f, t->scale), few_real(f, 1)));
     dims_open(f->l, &nest, f->n_dims, f->dims);
     set_member(f, t->total, few_op(f, N_MUL, of_member(f, t->total), of_member(f, t->scale)));
     nest_close(f->l, &nest);
+    branch_close(f->l, &changed);
 }
 
 static void add_values(Few *f)
@@ -388,19 +403,29 @@ static void list_and_add(Few *f)
     with_keys(f, add_to_head);
 }
 
-static void score_head(Few *f)
+static void weigh_head(Few *f)
 {
     note(f, CENSUS_BOX, NULL, few_get(f, f->count));
-    sum_scores(f);
+    weigh_keys(f);
 }
 
-/* One step for all heads after the other: keys, then values that they share are in the first cache, while the
- * other ones are on the way to it. */
+/* For all heads of the block at once where they go together, else for one after the other. */
+static void in_either_way(Few *f, void (*at_once)(Few *f), void (*add)(Few *f))
+{
+    Branch apart;
+    if (f->together) few_together(f, at_once);
+    Node *yes = f->together ? few_get(f, f->together) : node_bool(few_c(f), false);
+    branch_open(f->l, &apart, node_unary(few_c(f), N_NOT, yes));
+    each_head(f, add);
+    branch_close(f->l, &apart);
+}
+
+/* One step of all heads: they find keys, then values, that they share in the first cache. */
 static void add_to_all(Few *f)
 {
-    each_head(f, score_head);
-    each_head(f, weigh_keys);
-    each_head(f, add_values);
+    in_either_way(f, few_sum_together, sum_scores);
+    each_head(f, weigh_head);
+    in_either_way(f, few_add_together, add_values);
 }
 
 /* The next keys, for all heads. */
@@ -419,7 +444,7 @@ static void run_chunk(Few *f, Range range)
     Lower *l = f->l;
     Loop keys;
     Branch some;
-    few_count_sharers(f);
+    few_find_together(f);
     start_heads(f);
     range.step = few_int(f, FEW_KEYS);
     f->end = range.hi;

@@ -44,20 +44,31 @@ static Node *stage_part(Staging *g, FewParts *parts, Node *n, Index *first)
     PUSH(few_c(f), parts, (FewPart){n, tile, g->factor});
     Node **at = NEW_ARRAY(few_c(f), Node *, n_dims);
     for (unsigned k = 0; k < n_dims; k++) at[k] = node_index(few_c(f), dims[k]);
-    if (first == f->member) at[0] = few_member(f);
     return node_read(few_c(f), tile, at, false);
 }
-
-static bool is_half(const Tensor *t) { return t->storage == STORAGE_F16 || t->storage == STORAGE_BF16; }
 
 /* A row that lies in memory as sums want it. */
 static bool is_row(const Staging *g, const Node *n)
 {
-    if (n->op != N_READ || n->guarded || is_half(n->tensor)) return false;
+    if (n->op != N_READ || n->guarded) return false;
     const Node *last = n->args[n->n_args - 1];
     for (unsigned k = 0; k + 1 < n->n_args; k++)
         if (is_inside(g, n->args[k])) return false;
     return last->op == N_INDEX && is_inside(g, last);
+}
+
+bool few_is_shared(const Few *f, const Node *read, unsigned k)
+{
+    return read->args[k]->op == N_INDEX && read->args[k]->index == f->head && read->tensor->dims[k]->heads;
+}
+
+/* As the leader reads it. */
+static Node *of_leader(Few *f, Node *read)
+{
+    Node **at = NEW_ARRAY(few_c(f), Node *, read->n_args);
+    for (unsigned k = 0; k < read->n_args; k++)
+        at[k] = f->head && few_is_shared(f, read, k) ? node_index(few_c(f), f->leader) : read->args[k];
+    return node_copy_with(few_c(f), read, at);
 }
 
 static Node *stage_in(Staging *g, Node *n);
@@ -84,7 +95,7 @@ static Node *stage_in(Staging *g, Node *n)
     bool fits = n->type == TYPE_REAL && is_inside(g, n) && !is_heavy(f->l, n);
     if (fits && node_depends_on(n, f->key) && is_row(g, n)) {
         PUSH(few_c(f), &f->direct, (FewPart){.value = n, .factor = g->factor});
-        known = n;
+        known = of_leader(f, n);
     } else if (fits && node_depends_on(n, f->key) && is_of_key(f, n))
         known = stage_part(g, &f->rows, n, f->place);
     else if (fits && !node_depends_on(n, f->key))
@@ -100,11 +111,10 @@ static Node *stage_sum(Few *f, Node *n)
 {
     if (node_is_binder(n) && (node_depends_on(n, f->key) || node_depends_on(n, f->place))) {
         for (uint32_t k = 0; k < f->sums.n; k++)
-            if (f->sums.at[k].value == n)
-                return few_of_member(f, f->sums.at[k].tile, node_index(few_c(f), f->lane));
+            if (f->sums.at[k].value == n) return read_at(f->l, f->sums.at[k].tile);
         Tensor *tile = scratch_new(f->l, "sums", n, 2, (Index *[]){f->member, f->lane});
         PUSH(few_c(f), &f->sums, (FewPart){.value = n, .tile = tile});
-        return few_of_member(f, tile, node_index(few_c(f), f->lane));
+        return read_at(f->l, tile);
     }
     if (n->n_args == 0 || !is_heavy(f->l, n)) return n;
     Node **args = NEW_ARRAY(few_c(f), Node *, n->n_args);
@@ -130,7 +140,7 @@ Node *few_at_place(Few *f, Node *n, Node *place)
 {
     Index *from[] = {f->key, f->place};
     Node *to[] = {node_read(few_c(f), f->keys, &place, false), place};
-    return node_substitute(few_c(f), n, 2, from, to);
+    return few_bind(f, node_substitute(few_c(f), n, 2, from, to));
 }
 
 /* `tile` at [first, dims...] */
@@ -181,7 +191,7 @@ static void copy_rows(Few *f, const FewPart *p)
     Loop loop;
     Branch fresh;
     Node *some = few_op(f, N_OR, few_op(f, N_EQ, few_member(f), few_int(f, 0)), changes(f, p->value));
-    if (f->own_list || !f->head) some = node_bool(l->c, true);
+    if (f->own_list || !f->head || f->at >= 0) some = node_bool(l->c, true);
     branch_open(l, &fresh, lower_value(l, some));
     Node *by = few_int(f, FEW_AT_ONCE),
          *up = few_op(f, N_ADD, few_get(f, f->count), few_int(f, FEW_AT_ONCE - 1));
@@ -203,7 +213,6 @@ void few_store_rows(Few *f, bool factors)
 typedef struct Reads {
     Few *f;
     NodeList found;
-    Node *sharers;
 } Reads;
 
 static void collect_read(void *context, const Node *n)
@@ -213,76 +222,49 @@ static void collect_read(void *context, const Node *n)
     if (row && n->tensor->n_dims > 1) PUSH(few_c(r->f), &r->found, (Node *)n);
 }
 
-static void count_sharers(void *context, const Node *n)
+NodeList few_reads(Few *f, bool factors)
 {
-    Reads *r = context;
-    Few *f = r->f;
-    for (unsigned k = 0; n->op == N_READ && k < n->n_args; k++) {
-        if (!node_depends_on(n->args[k], f->head)) continue;
-        bool plain = n->args[k]->op == N_INDEX && n->tensor->dims[k]->heads;
-        r->sharers = few_op(f, N_MIN, r->sharers, plain ? node_group(few_c(f), n->tensor) : few_int(f, 1));
-    }
+    Reads rows = {.f = f};
+    const FewParts *parts[] = {&f->rows, &f->direct};
+    for (unsigned k = 0; k < 2; k++)
+        for (uint32_t i = 0; i < parts[k]->n; i++)
+            if (parts[k]->at[i].factor == factors)
+                node_visit(few_c(f), parts[k]->at[i].value, collect_read, &rows);
+    return rows.found;
 }
 
-void few_count_sharers(Few *f)
+Node *few_key(Few *f, Node *place, bool next)
 {
-    Reads r = {.f = f, .sharers = few_int(f, f->own_list ? 1 : FEW_HEADS)};
-    if (!f->head) return;
-    for (uint32_t k = 0; k < f->rows.n; k++) node_visit(few_c(f), f->rows.at[k].value, count_sharers, &r);
-    for (uint32_t k = 0; k < f->direct.n; k++) node_visit(few_c(f), f->direct.at[k].value, count_sharers, &r);
-    r.sharers = few_op(f, N_MIN, r.sharers, node_size(few_c(f), f->head));
-    Node *four = few_op(f, N_LE, few_int(f, FEW_HEADS), r.sharers),
-         *two = few_op(f, N_LE, few_int(f, 2), r.sharers), *none = few_int(f, 0);
-    f->sharers = local_make(f->l, "sharers", TYPE_INT, true);
-    set_local(f->l, f->sharers,
-              node_if(few_c(f), four, few_int(f, 2), node_if(few_c(f), two, few_int(f, 1), none)));
+    Node *key = node_read(few_c(f), f->keys, &place, false), *last = few_op(f, N_SUB, f->end, few_int(f, 1));
+    return next ? few_op(f, N_MIN, few_op(f, N_ADD, key, few_int(f, FEW_KEYS)), last) : key;
 }
 
-/* The row of the key at this place, or of the next one there, in steps of a cache line along the last
- * dimension. */
-static void prefetch_row(Few *f, Node *read, bool next)
+void few_fetch(Few *f, const Node *row, Node *key, Node *from, Node *n)
 {
     Lower *l = f->l;
-    const Tensor *t = read->tensor;
-    Node *place = node_index(l->c, f->place), *last = few_op(f, N_SUB, f->end, few_int(f, 1));
-    Node *key = node_read(l->c, f->keys, &place, false);
-    if (next) key = few_op(f, N_MIN, few_op(f, N_ADD, key, few_int(f, FEW_KEYS)), last);
+    const Tensor *t = row->tensor;
     Node **at = NEW_ARRAY(l->c, Node *, t->n_dims);
-    if (is_heavy(l, read)) return;
-    read = node_substitute(l->c, read, 1, &f->key, &key);
+    if (is_heavy(l, row)) return;
+    row = node_substitute(l->c, (Node *)row, 1, &f->key, &key);
     for (unsigned k = 0; k + 1 < t->n_dims; k++) {
-        if (!set_within(read->args[k]->free, &f->bound)) return;
-        at[k] = lower_value(l, read->args[k]);
+        if (!set_within(row->args[k]->free, &f->bound)) return;
+        at[k] = lower_value(l, row->args[k]);
     }
-    Loop loop;
-    Index *along = few_index(f, "line", node_size(l->c, t->dims[t->n_dims - 1]));
-    Range range = whole_range(l, along);
-    range.step = few_int(f, is_half(t) ? 32 : 16); /* numbers of a cache line */
-    loop_open(l, &loop, along, range);
-    at[t->n_dims - 1] = node_index(l->c, along);
-    prefetch(l, (Tensor *)t, at, false);
-    loop_close(l, &loop);
+    at[t->n_dims - 1] = from;
+    prefetch(l, (Tensor *)t, at, false)->value = n;
 }
 
 void few_prefetch(Few *f, Node *from, bool factors)
 {
     Lower *l = f->l;
     Loop loop;
-    Reads rows = {.f = f};
-    const FewParts *parts[] = {&f->rows, &f->direct};
-    for (unsigned k = 0; k < 2; k++)
-        for (uint32_t i = 0; i < parts[k]->n; i++)
-            if (parts[k]->at[i].factor == factors)
-                node_visit(l->c, parts[k]->at[i].value, collect_read, &rows);
+    NodeList rows = few_reads(f, factors);
     Node *to = few_op(f, N_ADD, from, few_int(f, FEW_AT_ONCE));
-    if (f->sharers) { /* those of a group, one after the other along the list */
-        Node *log = few_get(f, f->sharers), *many = few_op(f, N_SHL, few_int(f, 1), log);
-        Node *mine = few_op(f, N_BITAND, node_index(l->c, f->head), few_op(f, N_SUB, many, few_int(f, 1)));
-        Node *before = few_op(f, N_MUL, mine, few_int(f, FEW_KEYS));
-        from = few_op(f, N_SHR, few_op(f, N_ADD, before, from), log);
-        to = few_op(f, N_SHR, few_op(f, N_ADD, before, to), log);
-    }
     loop_open(l, &loop, f->place, (Range){from, few_op(f, N_MIN, to, few_get(f, f->count)), NULL});
-    for (uint32_t k = 0; k < rows.found.n; k++) prefetch_row(f, rows.found.at[k], !factors);
+    for (uint32_t k = 0; k < rows.n; k++) {
+        const Tensor *t = rows.at[k]->tensor;
+        few_fetch(f, rows.at[k], few_key(f, node_index(l->c, f->place), !factors), few_int(f, 0),
+                  node_size(l->c, t->dims[t->n_dims - 1]));
+    }
     loop_close(l, &loop);
 }

@@ -51,7 +51,7 @@ Local *local_make(Lower *l, const char *name, Type type, bool exact);
 Node *local_get(Lower *l, Local *local);
 void set_local(Lower *l, Local *local, Node *value);
 void store(Lower *l, Tensor *t, Node **subscripts, Node *value);
-void prefetch(Lower *l, Tensor *t, Node **subscripts, bool far);
+Statement *prefetch(Lower *l, Tensor *t, Node **subscripts, bool far);
 void buffer_add(Lower *l, Tensor *t, BufferKind kind, bool exact); /* to the kernel, without a ring */
 Tensor *scratch_new(Lower *l, const char *name, const Node *like, unsigned n_dims, Index **dims);
 Node *read_at(Lower *l, Tensor *t); /* at INDEX of its dims */

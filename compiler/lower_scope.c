@@ -110,12 +110,13 @@ void store(Lower *l, Tensor *t, Node **subscripts, Node *value)
     s->value = value;
 }
 
-void prefetch(Lower *l, Tensor *t, Node **subscripts, bool far)
+Statement *prefetch(Lower *l, Tensor *t, Node **subscripts, bool far)
 {
     Statement *s = emit(l, S_PREFETCH);
     s->tensor = t;
     s->subscripts = subscripts;
     s->far = far;
+    return s;
 }
 
 void buffer_add(Lower *l, Tensor *t, BufferKind kind, bool exact)

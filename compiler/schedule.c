@@ -34,7 +34,8 @@ Schedule schedule_cpu(const char *cpus, bool f64)
         all_wide = all_wide && is_wide(at, length);
         at += length + (at[length] == ',');
     }
-    return (Schedule){.target = TARGET_CPU, .lanes = (all_wide ? 32u : 16u) / (f64 ? 2 : 1)};
+    unsigned lanes = (all_wide ? 32u : 16u) / (f64 ? 2 : 1);
+    return (Schedule){.target = TARGET_CPU, .lanes = lanes, .wide = all_wide};
 }
 
 Schedule schedule_cuda(StorageType real, const int64_t *fixed)

@@ -12,6 +12,7 @@ typedef enum Target { TARGET_CPU, TARGET_CUDA } Target;
 typedef struct Schedule {
     Target target;
     unsigned lanes;  /* CPU: queries that one vector strip of a pairwise stage holds; 0: no strips */
+    bool wide;       /* CPU: 32 vector registers, not 16 */
     bool many_tasks; /* every index of an equation that it does not run innermost is a task index, so that
                         there are as many tasks as possible and neighbours touch neighbouring elements */
     /* CUDA: what a variant fixes */

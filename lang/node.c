@@ -264,6 +264,10 @@ Node *node_group(Compilation *c, Tensor *tensor)
 {
     return node_make(c, &(Node){.op = N_GROUP, .type = TYPE_INT, .tensor = tensor});
 }
+Node *node_unit(Compilation *c, Tensor *tensor)
+{
+    return node_make(c, &(Node){.op = N_UNIT, .type = TYPE_BOOL, .tensor = tensor});
+}
 Node *node_local(Compilation *c, Local *local)
 {
     return node_make(c, &(Node){.op = N_LOCAL, .type = local->type, .local = local});

@@ -81,6 +81,7 @@ Node *node_size(Compilation *c, Index *index);  /* the extent: index->extent if 
 Node *node_param(Compilation *c, Param *param); /* a literal if the parameter is fixed */
 Node *node_given(Compilation *c, Tensor *tensor);
 Node *node_group(Compilation *c, Tensor *tensor);
+Node *node_unit(Compilation *c, Tensor *tensor);
 Node *node_local(Compilation *c, Local *local);
 Node *node_unary(Compilation *c, Op op, Node *a);
 Node *node_binary(Compilation *c, Op op, Node *a, Node *b);

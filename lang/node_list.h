@@ -10,6 +10,8 @@ NODE(PARAM, "param", LEAF)        /* .param */
 NODE(GIVEN, "given", LEAF)        /* .tensor: is this optional input bound? bool */
 NODE(GROUP, "group", LEAF)        /* .tensor: so many consecutive heads share one head of it as it is bound, at least 1; int. 1
                                    * is never wrong: nothing but the work may depend on it; only in Loops */
+NODE(UNIT, "unit", LEAF)          /* .tensor: do its elements lie side by side along the last dimension, as it is bound? bool.
+                                   * False is never wrong; only in Loops */
 NODE(LOCAL, "local", LEAF)        /* .local: a scalar variable; only in Loops */
 NODE(READ, "read", OTHER)         /* .tensor, args: one coordinate per dimension */
 NODE(TO_REAL, "to_real", UNARY)   /* int or bool to real */

@@ -204,6 +204,7 @@ static void print(Printer *p, const Node *n, int level)
     case N_PARAM: text_add(p->out, "%s", n->param->name); return;
     case N_GIVEN: text_add(p->out, "given(%s)", n->tensor->name); return;
     case N_GROUP: text_add(p->out, "group(%s)", n->tensor->name); return;
+    case N_UNIT: text_add(p->out, "unit(%s)", n->tensor->name); return;
     case N_LOCAL: text_add(p->out, "%s", n->local->name); return;
     case N_READ: print_read(p, n); return;
     case N_NEG: print_prefix(p, n, level, "-", P_NEG); return;

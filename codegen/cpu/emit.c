@@ -229,7 +229,7 @@ static void set_task_coordinates(Emitter *e, const Phase *phase, LLVMValueRef *s
         LLVMValueRef x = k ? emit_divide(e, task, sizes[k], true) : task;
         if (k) task = emit_divide(e, task, sizes[k], false);
         e->indices[phase->tasks[k]->id] = x;
-        emit_divide_heads(e, phase->tasks[k]);
+        emit_divide_heads(e, phase->tasks[k], &phase->body);
     }
 }
 

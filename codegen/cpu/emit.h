@@ -2,7 +2,8 @@
  *   emit.c            a kernel: layout, prepare, phases    emit_tensor.c   buffers: addresses, loads, stores
  *   emit_node.c       expressions                          emit_support.c  what every kernel needs
  *   emit_statement.c  statements                           emit_debug.c    line tables
- *   describe.c        what the module says of itself       emit_direct.c   the direct C entries
+ *   emit_heads.c      heads that share keys                emit_direct.c   the direct C entries
+ *   describe.c        what the module says of itself
  * An Emitter lives for one module; its `function` part is reset for every function. */
 #ifndef ATTN_CODEGEN_CPU_EMIT_H
 #define ATTN_CODEGEN_CPU_EMIT_H
@@ -159,21 +160,26 @@ LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMVal
 /* --- emit_transpose.c: false: not of that form, nothing was emitted */
 bool emit_transpose_loop(Emitter *e, const Statement *s);
 
-/* --- emit_tensor.c */
-void emit_buffers_init(Emitter *e);
-void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up those that the phase touches */
-/* The variable has a new value: divides it at once where it is a coordinate of heads, as LLVM does not hoist
- * divisions. */
-void emit_divide_heads(Emitter *e, const Index *variable);
+/* --- emit_heads.c */
+LLVMValueRef emit_known_head(const EmitBuffer *b, LLVMValueRef x); /* NULL: not divided yet */
+/* The variable has a new value: divides it at once where it is a coordinate of heads in `body`, as LLVM does
+ * not hoist divisions. */
+void emit_divide_heads(Emitter *e, const Index *variable, const Block *body);
 /* The division by the group that a read needs, here; known until the mark is forgotten. */
 void emit_divide_head(Emitter *e, const Node *read);
 unsigned *emit_heads_mark(Emitter *e);
 void emit_heads_forget(Emitter *e, const unsigned *mark);
+
+/* --- emit_tensor.c */
+void emit_buffers_init(Emitter *e);
+void emit_buffers_used(Emitter *e, const Phase *phase); /* marks and sets up those that the phase touches */
 LLVMValueRef emit_layout(Emitter *e);                   /* the function behind Emitter.layout */
 LLVMValueRef emit_read(Emitter *e, const Node *n);
 void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const Node *value);
 const EmitBuffer *emit_buffer(const Emitter *e, const Tensor *tensor);
-void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts, bool far);
+/* The stride along the last dimension, which is `stride` from here on unless that is NULL. */
+LLVMValueRef emit_unit(Emitter *e, const Tensor *tensor, LLVMValueRef stride);
+void emit_prefetch(Emitter *e, const Statement *s);
 LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscripts); /* its address */
 
 /* --- emit_statement.c */

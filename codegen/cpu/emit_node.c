@@ -520,6 +520,8 @@ static LLVMValueRef emit_leaf(Emitter *e, const Node *n)
         LLVMValueRef same = LLVMBuildICmp(e->b, LLVMIntEQ, b->strides[b->heads], emit_int(e, 0), "");
         return LLVMBuildSelect(e->b, same, emit_int(e, INT32_MAX), b->group, "");
     }
+    case N_UNIT:
+        return LLVMBuildICmp(e->b, LLVMIntEQ, emit_unit(e, n->tensor, NULL), emit_int(e, 1), "");
     case N_LOCAL: return LLVMBuildLoad2(e->b, emit_local_type(e, n->local), emit_local(e, n->local), "");
     case N_INDEX:
         if (!e->indices[n->index->id]) BUG(e->c, "variable %s has no value here", n->index->name);

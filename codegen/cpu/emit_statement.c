@@ -111,7 +111,7 @@ void emit_counted_loop(Emitter *e, const Statement *s, void (*emit_body)(void *,
     e->indices[s->variable->id] = s->down ? below : at;
     const Statement *around = e->loop;
     e->loop = s;
-    emit_divide_heads(e, s->variable);
+    emit_divide_heads(e, s->variable, &s->body);
     emit_body(context, s);
     e->loop = around;
     e->indices[s->variable->id] = outer;
@@ -188,6 +188,31 @@ static void emit_for(Emitter *e, const Statement *s)
     }
 }
 
+typedef struct Units {
+    Emitter *e;
+    const Tensor *tensors[8];
+    LLVMValueRef strides[8];
+    unsigned n;
+} Units;
+
+static void assume_units(Units *u, const Node *condition)
+{
+    if (condition->op == N_AND)
+        for (unsigned k = 0; k < 2; k++) assume_units(u, condition->args[k]);
+    if (condition->op != N_UNIT || u->n == sizeof u->tensors / sizeof *u->tensors) return;
+    u->tensors[u->n] = condition->tensor;
+    u->strides[u->n++] = emit_unit(u->e, condition->tensor, emit_int(u->e, 1));
+}
+
+/* Where the condition holds, its tensors have literal strides. */
+static void emit_where(Emitter *e, const Statement *s)
+{
+    Units u = {.e = e};
+    assume_units(&u, s->condition);
+    emit_statements(e, &s->body);
+    while (u.n-- > 0) emit_unit(e, u.tensors[u.n], u.strides[u.n]);
+}
+
 static void emit_if_statement(Emitter *e, const Statement *s)
 {
     uint32_t mark = emit_mark(e);
@@ -197,7 +222,7 @@ static void emit_if_statement(Emitter *e, const Statement *s)
     LLVMBasicBlockRef no = s->otherwise.n ? emit_block(e, "else") : end;
     LLVMBuildCondBr(e->b, condition, yes, no);
     LLVMPositionBuilderAtEnd(e->b, yes);
-    emit_statements(e, &s->body);
+    emit_where(e, s);
     LLVMBuildBr(e->b, end);
     if (s->otherwise.n) {
         LLVMPositionBuilderAtEnd(e->b, no);
@@ -239,7 +264,7 @@ static void emit_statement(Emitter *e, const Statement *s)
     case S_IF: emit_if_statement(e, s); break;
     case S_SET: emit_set(e, s); break;
     case S_STORE: emit_store(e, s->tensor, s->subscripts, s->value); break;
-    case S_PREFETCH: emit_prefetch(e, s->tensor, s->subscripts, s->far); break;
+    case S_PREFETCH: emit_prefetch(e, s); break;
     case S_REQUIRE: emit_fail_unless(e, emit_node(e, s->condition), s->check); break;
     case S_NOTE: break;
     default: BUG(e->c, "unknown statement");

@@ -66,7 +66,8 @@ static void use_node(Emitter *e, const Node *n)
 {
     if (!n || n->id >= e->n_nodes || e->seen[n->id] == e->stamp) return;
     e->seen[n->id] = e->stamp;
-    if (n->op == N_READ || n->op == N_GROUP) e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
+    if (n->op == N_READ || n->op == N_GROUP || n->op == N_UNIT)
+        e->buffers[e->buffer_of[n->tensor->id] - 1].used = true;
     for (unsigned k = 0; k < n->n_args; k++) use_node(e, n->args[k]);
 }
 
@@ -177,52 +178,6 @@ void emit_buffers_used(Emitter *e, const Phase *phase)
     set_up_scopes(e);
 }
 
-static LLVMValueRef known_head(const EmitBuffer *b, LLVMValueRef x)
-{
-    for (unsigned k = 0; k < b->n_heads; k++)
-        if (b->head_of[k] == x) return b->head[k];
-    return NULL;
-}
-
-static void remember_head(Emitter *e, EmitBuffer *b, LLVMValueRef x)
-{
-    if (b->n_heads == sizeof b->head / sizeof *b->head || emit_is_vector(x) || known_head(b, x)) return;
-    b->head_of[b->n_heads] = x;
-    b->head[b->n_heads++] = emit_divide(e, x, b->group, false);
-}
-
-void emit_divide_heads(Emitter *e, const Index *variable)
-{
-    for (unsigned k = 0; variable->heads && k < e->n_buffers; k++) {
-        EmitBuffer *b = &e->buffers[k];
-        if (!b->used || !b->group || b->buffer->tensor->dims[b->heads] != variable) continue;
-        b->n_heads = 0;
-        remember_head(e, b, e->indices[variable->id]);
-    }
-}
-
-void emit_divide_head(Emitter *e, const Node *read)
-{
-    for (unsigned k = 0; k < e->n_buffers; k++) {
-        EmitBuffer *b = &e->buffers[k];
-        if (b->used && b->group && b->buffer->tensor == read->tensor)
-            remember_head(e, b, emit_node(e, read->args[b->heads]));
-    }
-}
-
-unsigned *emit_heads_mark(Emitter *e)
-{
-    unsigned *n = NEW_ARRAY(e->c, unsigned, e->n_buffers + 1);
-    for (unsigned k = 0; k < e->n_buffers; k++) n[k] = e->buffers[k].n_heads;
-    return n;
-}
-
-void emit_heads_forget(Emitter *e, const unsigned *mark)
-{
-    for (unsigned k = 0; k < e->n_buffers; k++)
-        if (e->buffers[k].n_heads > mark[k]) e->buffers[k].n_heads = mark[k];
-}
-
 /* --- layout --- */
 
 static LLVMValueRef saturating_product(Emitter *e, LLVMValueRef a, LLVMValueRef b)
@@ -303,7 +258,7 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
         if (b->buffer->ring == (int)d)
             x = LLVMBuildURem(e->b, x, emit_int_like(e, x, b->buffer->ring_depth), "");
         if (b->group && b->heads == (int)d) {
-            LLVMValueRef head = known_head(b, x);
+            LLVMValueRef head = emit_known_head(b, x);
             x = head ? head : LLVMBuildUDiv(e->b, x, spread_like(e, b->group, x), "");
         }
         if (!is_unit(b, d)) x = LLVMBuildNSWMul(e->b, x, spread_like(e, b->strides[d], x), "");
@@ -316,8 +271,9 @@ static LLVMValueRef element_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef
 /* bfloat16: the upper half of an f32. */
 static LLVMValueRef from_bf16(Emitter *e, LLVMValueRef x)
 {
-    LLVMValueRef bits = LLVMBuildShl(e->b, LLVMBuildZExt(e->b, x, e->i32, ""), emit_i32(e, 16), "");
-    return LLVMBuildBitCast(e->b, bits, e->f32, "");
+    LLVMValueRef wide = LLVMBuildZExt(e->b, x, emit_shape(e, e->i32, x), "");
+    LLVMValueRef bits = LLVMBuildShl(e->b, wide, spread_like(e, emit_i32(e, 16), x), "");
+    return LLVMBuildBitCast(e->b, bits, emit_shape(e, e->f32, x), "");
 }
 
 static LLVMValueRef to_bf16(Emitter *e, LLVMValueRef x)
@@ -337,18 +293,21 @@ static LLVMValueRef to_bf16(Emitter *e, LLVMValueRef x)
 static LLVMValueRef from_half(Emitter *e, LLVMValueRef x)
 {
     LLVMBuilderRef b = e->b;
+    LLVMTypeRef i32 = emit_shape(e, e->i32, x), f32 = emit_shape(e, e->f32, x);
+#define NUMBER(value) spread_like(e, emit_i32(e, value), x)
     if (e->cpu->features & ATTN_FEATURE_F16C)
-        return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, e->half, ""), e->f32, "");
-    LLVMValueRef h = LLVMBuildZExt(b, x, e->i32, "");
-    LLVMValueRef size = LLVMBuildAnd(b, h, emit_i32(e, 0x7fff), "");
-    LLVMValueRef sign = LLVMBuildShl(b, LLVMBuildXor(b, h, size, ""), emit_i32(e, 16), "");
-    LLVMValueRef wide = LLVMBuildShl(b, size, emit_i32(e, 13), "");
-    LLVMValueRef value =
-        LLVMBuildFMul(b, LLVMBuildBitCast(b, wide, e->f32, ""), LLVMConstReal(e->f32, 0x1p112), "");
-    LLVMValueRef finite = LLVMBuildICmp(b, LLVMIntULT, size, emit_i32(e, 0x7c00), "");
-    LLVMValueRef other = LLVMBuildOr(b, wide, emit_i32(e, 0x7f800000), "");
-    LLVMValueRef bits = LLVMBuildSelect(b, finite, LLVMBuildBitCast(b, value, e->i32, ""), other, "");
-    return LLVMBuildBitCast(b, LLVMBuildOr(b, bits, sign, ""), e->f32, "");
+        return LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, emit_shape(e, e->half, x), ""), f32, "");
+    LLVMValueRef h = LLVMBuildZExt(b, x, i32, "");
+    LLVMValueRef size = LLVMBuildAnd(b, h, NUMBER(0x7fff), "");
+    LLVMValueRef sign = LLVMBuildShl(b, LLVMBuildXor(b, h, size, ""), NUMBER(16), "");
+    LLVMValueRef wide = LLVMBuildShl(b, size, NUMBER(13), "");
+    LLVMValueRef scale = spread_like(e, LLVMConstReal(e->f32, 0x1p112), x);
+    LLVMValueRef value = LLVMBuildFMul(b, LLVMBuildBitCast(b, wide, f32, ""), scale, "");
+    LLVMValueRef finite = LLVMBuildICmp(b, LLVMIntULT, size, NUMBER(0x7c00), "");
+    LLVMValueRef other = LLVMBuildOr(b, wide, NUMBER(0x7f800000), "");
+    LLVMValueRef bits = LLVMBuildSelect(b, finite, LLVMBuildBitCast(b, value, i32, ""), other, "");
+    return LLVMBuildBitCast(b, LLVMBuildOr(b, bits, sign, ""), f32, "");
+#undef NUMBER
 }
 
 static LLVMValueRef to_half(Emitter *e, LLVMValueRef x)
@@ -383,8 +342,8 @@ static LLVMValueRef from_memory(Emitter *e, const EmitBuffer *b, LLVMValueRef v)
     const Tensor *t = b->buffer->tensor;
     if (t->type == TYPE_BOOL) return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
     if (t->type == TYPE_INT) return v;
-    if (b->element == e->half && !emit_is_vector(v)) v = from_half(e, v);
-    if (b->element == e->i16 && !emit_is_vector(v)) v = from_bf16(e, v);
+    bool raw = (emit_is_vector(v) ? LLVMGetElementType(LLVMTypeOf(v)) : LLVMTypeOf(v)) == e->i16;
+    if (raw) v = b->element == e->half ? from_half(e, v) : from_bf16(e, v);
     LLVMTypeRef real = emit_shape(e, b->buffer->exact ? e->f64 : e->real, v);
     return LLVMTypeOf(v) == real ? v : LLVMBuildFPCast(e->b, v, real, "");
 }
@@ -419,20 +378,39 @@ static LLVMValueRef load_element(Emitter *e, const EmitBuffer *b, LLVMValueRef *
 
 /* --- lanes --- */
 
-/* Lanes side by side: the last coordinate is the lane itself, the others are the same for all. */
+/* The lane plus what is the same for all lanes. */
+static bool is_lane_plus(Emitter *e, const Node *n)
+{
+    if (n->op == N_INDEX) return n->index == e->lane;
+    if (n->op != N_ADD) return false;
+    bool right = emit_varies(e, n->args[1]);
+    return emit_varies(e, n->args[0]) != right && is_lane_plus(e, n->args[right]);
+}
+
+/* The value for the first lane. */
+static LLVMValueRef at_first_lane(Emitter *e, const Node *n)
+{
+    if (n->op == N_INDEX) return e->first_lane;
+    bool right = emit_varies(e, n->args[1]);
+    return LLVMBuildNSWAdd(e->b, at_first_lane(e, n->args[right]), emit_node(e, n->args[!right]), "");
+}
+
+/* Lanes side by side: the last coordinate goes by lane, the others are the same for all. */
 static bool is_contiguous(Emitter *e, const EmitBuffer *b, const Node *const *subscripts, LLVMValueRef *at)
 {
     unsigned rank = b->buffer->tensor->n_dims;
     if (!b->element || rank == 0 || !is_unit(b, rank - 1)) return false;
-    if (subscripts[rank - 1]->op != N_INDEX || subscripts[rank - 1]->index != e->lane) return false;
+    if (!is_lane_plus(e, subscripts[rank - 1])) return false;
     for (unsigned d = 0; d + 1 < rank; d++)
         if (emit_is_vector(at[d])) return false;
     return true;
 }
 
-static LLVMValueRef contiguous_offset(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
+static LLVMValueRef contiguous_offset(Emitter *e, const EmitBuffer *b, const Node *const *subscripts,
+                                      LLVMValueRef *at)
 {
-    at[b->buffer->tensor->n_dims - 1] = e->first_lane;
+    unsigned last = b->buffer->tensor->n_dims - 1;
+    at[last] = at_first_lane(e, subscripts[last]);
     return element_offset(e, b, at);
 }
 
@@ -544,7 +522,8 @@ static LLVMValueRef read_lanes(Emitter *e, const Node *n, const EmitBuffer *b, L
     }
     if (!n->guarded && is_contiguous(e, b, (const Node *const *)n->args, at))
         return from_memory(e, b,
-                           load_at(e, b, contiguous_offset(e, b, at), emit_vector(e, memory_type(e, b))));
+                           load_at(e, b, contiguous_offset(e, b, (const Node *const *)n->args, at),
+                                   emit_vector(e, memory_type(e, b))));
     if (dim >= 0) return load_stepping(e, n, b, at, (unsigned)dim);
     return from_memory(e, b, gather(e, b, emit_spread(e, element_offset(e, b, at)), flags));
 }
@@ -590,13 +569,44 @@ LLVMValueRef emit_element(Emitter *e, const Tensor *tensor, Node *const *subscri
     return emit_at(e, memory_type(e, b), b->data, offset_of(e, b, subscripts));
 }
 
-void emit_prefetch(Emitter *e, const Tensor *tensor, Node *const *subscripts, bool far)
+LLVMValueRef emit_unit(Emitter *e, const Tensor *tensor, LLVMValueRef stride)
 {
-    if (!emit_buffer(e, tensor)->element) return;
-    LLVMValueRef args[] = {emit_element(e, tensor, subscripts),
-                           LLVMConstInt(e->i32, tensor->role == ROLE_OUTPUT, false),
-                           LLVMConstInt(e->i32, far ? 2 : 3, false), LLVMConstInt(e->i32, 1, false)};
+    EmitBuffer *b = &e->buffers[e->buffer_of[tensor->id] - 1];
+    LLVMValueRef *last = &b->strides[tensor->n_dims - 1], before = *last;
+    if (stride) *last = stride;
+    return before;
+}
+
+typedef struct Fetch {
+    Emitter *e;
+    const Statement *s;
+    LLVMValueRef first;
+} Fetch;
+
+static void fetch_line(void *context, LLVMValueRef offset)
+{
+    const Fetch *f = context;
+    Emitter *e = f->e;
+    LLVMValueRef args[] = {emit_at(e, e->i8, f->first, offset),
+                           LLVMConstInt(e->i32, f->s->tensor->role == ROLE_OUTPUT, false),
+                           LLVMConstInt(e->i32, f->s->far ? 2 : 3, false), LLVMConstInt(e->i32, 1, false)};
     emit_intrinsic(e, "llvm.prefetch", &e->ptr, 1, args, 4);
+}
+
+void emit_prefetch(Emitter *e, const Statement *s)
+{
+    enum { LINE = 64, MOST_LINES = 16 /* without a loop */ };
+    const EmitBuffer *b = emit_buffer(e, s->tensor);
+    if (!b->element) return;
+    Fetch f = {e, s, emit_element(e, s->tensor, s->subscripts)};
+    LLVMValueRef n = s->value ? emit_node(e, s->value) : emit_int(e, 1);
+    LLVMValueRef bytes = LLVMBuildNSWMul(e->b, n, emit_int(e, bytes_of(e, memory_type(e, b))), "");
+    int64_t known = LLVMIsAConstantInt(bytes) ? LLVMConstIntGetSExtValue(bytes) : INT64_MAX;
+    for (int64_t at = 0; known <= LINE * MOST_LINES && at < known; at += LINE)
+        fetch_line(&f, emit_int(e, at));
+    if (known <= LINE * MOST_LINES) return;
+    bytes = LLVMBuildNSWAdd(e->b, bytes, emit_int(e, LINE - 1), "");
+    emit_steps(e, "line", emit_int(e, 0), bytes, LINE, fetch_line, &f);
 }
 
 LLVMValueRef emit_read(Emitter *e, const Node *n)
@@ -644,7 +654,7 @@ void emit_store(Emitter *e, const Tensor *tensor, Node *const *subscripts, const
             scatter(e, b, emit_spread(e, element_offset(e, b, at)), v);
             return;
         }
-        store_vector(e, b, contiguous_offset(e, b, at), v);
+        store_vector(e, b, contiguous_offset(e, b, (const Node *const *)subscripts, at), v);
         return;
     }
     LLVMValueRef offset = element_offset(e, b, at);

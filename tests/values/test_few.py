@@ -36,6 +36,7 @@ class Few(unittest.TestCase):
             file.write(text)
         loops = subprocess.run([ATTNC, "compile", self.file, "--emit=loops"], capture_output=True, text=True)
         self.assertIn("few queries", loops.stdout)
+        return loops.stdout
 
     def inputs(self, i, j, heads=6, of_keys=2, b=2, d=5):
         q = self.r.normal(b, heads, i, d)
@@ -86,6 +87,46 @@ class Few(unittest.TestCase):
                     k, v = k.astype(kind), v.astype(kind)
                 wide = [np.repeat(x, heads // of_keys, 1).astype("f8") for x in (k, v)]
                 close(self.decode(q=q, k=k, v=v), attention(q, *wide), f"{keys} {heads} {of_keys}")
+
+    def together(self, j, d=37, e=83, keys=None):
+        """Heads by fours share their keys; d and e leave something over for every width of registers."""
+        q, k, v = self.r.normal(2, 8, 1, d), self.r.normal(2, 2, j, d), self.r.normal(2, 2, j, e)
+        if keys:
+            k, v = k.astype(keys), v.astype(keys)
+        return q, k, v, np.repeat(k, 4, 1).astype("f8"), np.repeat(v, 4, 1).astype("f8")
+
+    def test_together(self):
+        for keys, kind in (("float", None), ("f16", "f2")):
+            loops = self.write(SOFTMAX.replace("WHERE", "j % 5 != 2 and j <= i"), keys=keys)
+            self.assertIn("if together and unit(k) and unit(v)", loops)
+            for j, d, e in ((1, 37, 83), (16, 16, 64), (23, 8, 16), (530, 37, 83), (700, 48, 200)):
+                q, k, v, wide_k, wide_v = self.together(j, d, e, kind)
+                seen = (np.arange(j) % 5 != 2)[None, :]
+                k[:, :, 2::5] = v[:, :, 2::5] = np.nan
+                close(self.decode(q=q, k=k, v=v), attention(q, wide_k, wide_v, seen), f"{keys} {j} {d} {e}")
+
+    def test_together_terms(self):
+        """Biases of their own, two softmaxes, scores in two sums, plain weights."""
+        q, k, v, wide_k, wide_v = self.together(600)
+        s, bias = scores(q, wide_k), self.r.normal(8, 600)
+        self.write("o = sum[j]((softmax[j](s + bias) - 0.3 * softmax[j](0.5 * s)) * v)", "    with bias[h, j]\n")
+        expected = (softmax(s + bias[None, :, None]) - 0.3 * softmax(0.5 * s)) @ wide_v
+        close(self.decode(q=q, k=k, v=v, bias=bias), expected)
+        other = self.r.normal(8, 37)
+        self.write("t = s + sum[d](k * a)\n    o = sum[j](softmax[j](t) * v)", "    with a[h, d]\n")
+        more = np.einsum("bhjd,hd->bhj", wide_k, other)[:, :, None]
+        close(self.decode(q=q, k=k, v=v, a=other), softmax(s + more) @ wide_v)
+        self.write("o = sum[j](sigmoid(s + bias) * v)", "    with bias[h, j]\n")
+        close(self.decode(q=q, k=k, v=v, bias=bias), sigmoid(s + bias[None, :, None]) @ wide_v)
+
+    def test_together_guards(self):
+        self.write("t = sum[d](q * (k[j = j - 3] + m[j = j - 3]))\n"
+                   "    o = sum[j](softmax[j](t where j >= 3 and j <= i) * v[j = j - 3])", "    with m[b, j, d]\n")
+        for j in (4, 40, 1111):
+            q, k, v, wide_k, wide_v = self.together(j)
+            m = self.r.normal(2, j, 37)
+            s = np.einsum("bhid,bhjd->bhij", q, (wide_k + m[:, None])[:, :, :-3])
+            close(self.decode(q=q, k=k, v=v, m=m), softmax(s) @ wide_v[:, :, :-3])
 
     def test_guards(self):
         """Reads that are in range for visible keys alone, and keys computed as they are read."""
