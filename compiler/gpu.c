@@ -19,13 +19,14 @@ const Gpu *gpu_find(unsigned arch)
     return found;
 }
 
-bool gpu_parse(const char *text, size_t length, unsigned *arch)
+unsigned gpu_oldest(const char *archs)
 {
-    if (length > 3 && !strncmp(text, "sm_", 3)) text += 3, length -= 3;
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *arch = (unsigned)value;
-    return length && end == text + length && *text >= '0' && *text <= '9' && value < 1000;
+    unsigned oldest = archs ? 1000 : 80;
+    for (const char *at = archs; at && (at = strchr(at, '_')); at++) {
+        unsigned arch = (unsigned)strtoul(at + 1, NULL, 10);
+        if (arch >= 80 && arch < oldest) oldest = arch;
+    }
+    return oldest < 1000 ? oldest : 80;
 }
 
 /* ---- occupancy ---- */

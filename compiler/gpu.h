@@ -22,8 +22,8 @@ extern const Gpu gpu_archs[];
 extern const unsigned n_gpu_archs;
 /* The newest one that is not newer than `arch`, else the oldest. */
 const Gpu *gpu_find(unsigned arch);
-/* `sm_80`, 80. False: neither. */
-bool gpu_parse(const char *text, size_t length, unsigned *arch);
+/* The oldest of `sm_80,sm_90,compute_80`; NULL: 80. */
+unsigned gpu_oldest(const char *archs);
 
 /* What a block takes. */
 typedef struct GpuBlock { unsigned threads, registers /* of a thread */, shared /* bytes */; } GpuBlock;

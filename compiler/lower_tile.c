@@ -8,15 +8,12 @@
 #include "graph.h"
 #include "lower_rider.h"
 #include "lower_strip.h"
+#include "tile_model.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BLOCK_QUERIES = 64 /* 8 x 8, 4 x 4 x 4 */, BLOCK_KEYS = 64, MOST_FEATURES = 256 };
-/* Features beyond which a tile has half and a quarter of the keys: a block has 99 KiB of shared memory on
- * sm_86 and sm_89, a thread 255 registers. */
-enum { WIDE = 128, WIDEST = 448 /* of keys and values together */ };
-enum { WIDE_F32 = 128, WIDER_F32 = 256, WIDEST_F32 = 384 }; /* together, in f32 */
+enum { BLOCK_QUERIES = TILE_MODEL_QUERIES /* 8 x 8, 4 x 4 x 4 */, MOST_FEATURES = 256 };
 
 typedef struct Tiling {
     Lower *l;
@@ -504,12 +501,16 @@ static Phase make_tasks(Tiling *x)
     return phase;
 }
 
-static unsigned keys_of_tile(const Tile *t)
+static unsigned keys_of_tile(const Tiling *x)
 {
-    int64_t both = t->d + t->e;
-    int halvings = t->mma ? (t->d > WIDE || t->e > WIDE) + (both > WIDEST)
-                          : (both > WIDE_F32) + (both > WIDER_F32) + (both > WIDEST_F32);
-    return (unsigned)BLOCK_KEYS >> halvings;
+    const Tile *t = x->t;
+    TileNeed need = {.mma = t->mma,
+                     .d = t->d,
+                     .e = t->e,
+                     .masks = !node_is_bool(binder_where(x->sum), true),
+                     .list = t->n_keys > 1 ? t->n_keys : 0};
+    return t->mma && x->l->schedule.tile_keys ? x->l->schedule.tile_keys
+                                              : tile_keys(&need, x->l->schedule.arch);
 }
 
 static Tiling tiling_for(Lower *l, const Stage *stage)
@@ -526,8 +527,8 @@ static void lower_tiling(Tiling *x)
     Lower *l = x->l;
     Tile *t = x->t;
     t->mma = l->schedule.real != STORAGE_F32;
-    t->keys = keys_of_tile(t);
     t->n_keys = x->sum->n_vars;
+    t->keys = keys_of_tile(x);
     for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x->sum->vars[k];
     x->riders = find_riders(l, x->stage, x->sum, x->n_outer, x->outer);
     for (uint32_t k = 0; k < x->riders.equations.n; k++) PUSH(l->c, &l->riders, x->riders.equations.at[k]);

@@ -4,6 +4,7 @@
  * agreed; a user's mistake is a diagnostic or `error`, a pass's own is a BUG. */
 #include "compiler/pipeline.h"
 
+#include "compiler/gpu.h"
 #include "compiler/performance.h"
 #include "compiler/schedule.h"
 
@@ -356,7 +357,9 @@ Kernel *pipeline_lower(Pipeline *p, const Plan *plan, const int64_t *fixed)
 {
     double start = now();
     const PipelineOptions *o = p->options;
-    Schedule schedule = o->target == TARGET_CUDA ? schedule_cuda(o->real, fixed) : schedule_cpu(o->cpus, o->f64);
+    Schedule schedule = o->target == TARGET_CUDA
+                            ? schedule_cuda(o->real, fixed, gpu_oldest(o->archs), o->tile_keys)
+                            : schedule_cpu(o->cpus, o->f64);
     Kernel *kernel = lower(p->c, plan, schedule);
     verify(p, "loops", loops_verify(p->c, kernel));
     timed(p, "loops", start);

@@ -18,12 +18,14 @@ typedef struct Schedule {
     /* CUDA: what a variant fixes */
     StorageType real;     /* of float tensors */
     const int64_t *fixed; /* extents by Index.number, or -1; NULL: none */
+    unsigned arch;        /* the oldest one that code is made for: 80 ... */
+    unsigned tile_keys;   /* keys of a tile on tensor cores; 0: by tile_model.h */
 } Schedule;
 
 /* For the weakest CPU in the list (LLVM's names by commas; NULL: this machine): a strip is two vector registers,
  * so that eight keys (AVX-512) or four (AVX2) with their accumulators fit the register file. */
 Schedule schedule_cpu(const char *cpus, bool f64);
 /* One thread a task, or tiles for tensor cores where 16-bit storage and fixed extents of features allow. */
-Schedule schedule_cuda(StorageType real, const int64_t *fixed);
+Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, unsigned tile_keys);
 
 #endif

@@ -56,6 +56,7 @@ typedef struct Options {
         *shell;
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
+    unsigned tile_keys;             /* of CUDA; 0: the compiler chooses */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
     bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, no_warnings,
         warnings_are_errors, in_place, man;
@@ -86,7 +87,7 @@ int help_print(Compilation *c, const CommandInfo *command); /* its text on stdou
 /* ---- One file each; they return an exit code. The escape of `c` is armed. ---- */
 typedef int CommandRun(Compilation *c, const Options *o, const char *file);
 CommandRun command_check, command_compile, command_run, command_list, command_explain, command_measure,
-    command_show, command_fmt;
+    command_show, command_fmt, command_explain_cuda;
 int command_bench(Options *o); /* bench compile */
 int command_lsp(const Options *o);
 

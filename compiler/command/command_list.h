@@ -52,6 +52,7 @@ COMMAND(EXPLAIN, "explain", "explain [OPTIONS] FILE.attn",
     "the time predicted for this machine; nothing runs but what steers. Legal but slow patterns get performance "
     "diagnostics.",
     "explain full.attn\n"
+    "explain full.attn --target cuda:sm_90 --dtype f16\n"
     "explain sliding_window.attn -D window=256 --size i=4096 --size j=4096 --json\n")
 COMMAND(SHOW, "show", "show [OPTIONS] FILE.attn",
     "draws what a pattern's mask lets through: terminal, .png, .svg, a page with sliders",

@@ -219,6 +219,7 @@ static void explain_figures(Show *x, const Kernel *kernel)
 
 int command_explain(Compilation *c, const Options *o, const char *file)
 {
+    if (o->target == TARGET_CUDA) return command_explain_cuda(c, o, file);
     PipelineOptions options = pipeline_options(o, file);
     Pipeline p;
     Show *x = NEW(c, Show);

@@ -30,7 +30,11 @@ OPTION(TARGET, NULL, "--target", "TARGET", COMPILE, WORDS, "cpu cuda",
        "cuda: kernels for GPUs, compiled by NVRTC, in a .so for libattn")
 OPTION(TARGET, NULL, "--target", "TARGET", RUN | BENCH, WORDS, "cpu cuda",
        "cuda: the first CUDA device ($ATTN_CUDA_DRIVER names another driver)")
-OPTION(ARCH, NULL, "--arch", "sm_80,sm_90", COMPILE | RUN | BENCH, NOTHING, NULL,
+OPTION(TARGET, NULL, "--target", "TARGET", EXPLAIN, WORDS, "cpu cuda",
+       "cuda, cuda:sm_90: kernels of a GPU: their tiles, what they take of it, what limits them")
+OPTION(TILE, NULL, "--tile", "64x32", COMPILE | EXPLAIN, WORDS, "64x64 64x32 64x16",
+       "with --target cuda: queries and keys of a tile on tensor cores; else the compiler chooses")
+OPTION(ARCH, NULL, "--arch", "sm_80,sm_90", COMPILE | RUN | BENCH | EXPLAIN, NOTHING, NULL,
        "with --target cuda: code for these architectures, and PTX of the first for newer ones")
 OPTION(CPU, NULL, "--cpu", "NAME,NAME", COMPILE, NOTHING, NULL,
        "LLVM's names, this machine's by default; a .so may hold several")

@@ -1,6 +1,7 @@
 /* The command line: one table of options for all commands. */
 #include "compiler/command/command.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -69,6 +70,9 @@ static const char *read_target(Options *o, const char *text)
     return named ? NULL : read_word(o, "--target", text, "cpu cuda cuda:sm_80");
 }
 
+/* `64x32`: queries and keys of a tile on tensor cores. */
+static unsigned read_tile_keys(const char *text) { return (unsigned)strtoul(text + strlen("64x"), NULL, 10); }
+
 static const char *apply(Options *o, const OptionInfo *option, const char *value)
 {
     Compilation *c = o->c;
@@ -88,6 +92,7 @@ static const char *apply(Options *o, const OptionInfo *option, const char *value
     case OPTION_DTYPE: return read_dtype(o, value);
     case OPTION_CPU: o->cpus = value; return NULL;
     case OPTION_TARGET: return read_target(o, value);
+    case OPTION_TILE: o->tile_keys = read_tile_keys(value); return NULL;
     case OPTION_ARCH: o->archs = value; return NULL;
     case OPTION_DEBUG: o->debug = true; return NULL;
     case OPTION_EMIT: o->emit = value; return NULL;
@@ -184,6 +189,7 @@ const char *options_read(Options *o, int argc, char **argv)
     if (o->target == TARGET_CUDA && is(o->backend, "cpu")) return "--backend cpu is for --target cpu";
     if (o->target == TARGET_CUDA && o->cpus) return "--cpu is for --target cpu; --arch sm_80 names GPUs";
     if (o->target == TARGET_CPU && o->archs) return "--arch is for --target cuda; --cpu names CPUs";
+    if (o->target == TARGET_CPU && o->tile_keys) return "--tile is for --target cuda";
     if (o->target == TARGET_CPU && o->real != STORAGE_FLOAT)
         return format(o->c, "--dtype %s is for --target cuda; for CPUs declare tensors as %s", options_dtype(o),
                       options_dtype(o));
@@ -202,6 +208,7 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .target = o->target,
         .cpus = o->cpus,
         .archs = o->archs,
+        .tile_keys = o->tile_keys,
         .f64 = o->f64,
         .real = o->real,
         .debug = o->debug,

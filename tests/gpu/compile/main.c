@@ -13,6 +13,7 @@
 #include "codegen/cuda/nvrtc.h"
 #include "compiler/gpu.h"
 #include "compiler/pipeline.h"
+#include "compiler/tile_model.h"
 
 enum { SKIPPED = 77, BASE = 80, FEATURES = 64 };
 static const double most_seconds = 1.5, median_seconds = 0.5; /* of a kernel, by one processor */
@@ -76,6 +77,20 @@ static bool wrong(Checking *x, const Case *p, const char *kernel, const char *wh
     return false;
 }
 
+/* compiler/tile_model.h against ptxas: registers, and shared memory but for long scores. */
+static void check_model(Checking *x, Compilation *c, const Case *p, const NvrtcUsage *u,
+                        const AttnCudaKernel *k, const Tile *t)
+{
+    enum { SCORES = 16 << 10 };
+    TileNeed need = tile_need(t);
+    GpuBlock block = tile_block(&need);
+    if (block.shared > k->shared || k->shared - block.shared > SCORES)
+        wrong(x, p, k->name,
+              format(c, "%u bytes of shared memory, %u by the model", k->shared, block.shared));
+    if (u->registers > block.registers * 1.5 || u->registers < block.registers * 0.7)
+        wrong(x, p, k->name, format(c, "%u registers, %u by the model", u->registers, block.registers));
+}
+
 static void check_kernel(Checking *x, Compilation *c, const Case *p, const NvrtcUsage *u,
                          const AttnCudaKernel *k)
 {
@@ -90,21 +105,23 @@ static void check_kernel(Checking *x, Compilation *c, const Case *p, const Nvrtc
 }
 
 /* ptxas lists kernels in an order of its own. */
-static void check_usage(Checking *x, Compilation *c, const Case *p, const CudaProgram *made, const char *log)
+static void check_usage(Checking *x, Compilation *c, const Case *p, const CudaProgram *made,
+                        const Kernel *kernel, const char *log)
 {
     NvrtcUsages all = nvrtc_usage(c, log);
     for (unsigned k = 0; k < made->n_kernels; k++) {
         const NvrtcUsage *found = NULL;
         for (uint32_t u = 0; u < all.n; u++)
             if (!strcmp(all.at[u].kernel, made->kernels[k].name)) found = &all.at[u];
-        if (found)
-            check_kernel(x, c, p, found, &made->kernels[k]);
-        else
-            wrong(x, p, made->kernels[k].name, "ptxas does not say what it takes");
+        if (found) check_kernel(x, c, p, found, &made->kernels[k]);
+        if (found && kernel->phases.at[k].tile)
+            check_model(x, c, p, found, &made->kernels[k], kernel->phases.at[k].tile);
+        if (!found) wrong(x, p, made->kernels[k].name, "ptxas does not say what it takes");
     }
 }
 
-static void compile(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case *p, const CudaProgram *made)
+static void compile(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case *p, const CudaProgram *made,
+                    const Kernel *kernel)
 {
     NvrtcImage image;
     double start = processor_seconds();
@@ -117,7 +134,7 @@ static void compile(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case 
     }
     printf("%-40s %-32s sm_%-3u %s%s %3u kernels %6.3f s each\n", name_of(p->file), made->file, p->arch,
            p->real == STORAGE_F16 ? "f16" : "f32", p->fixed ? " fixed" : "      ", made->n_kernels, seconds);
-    check_usage(x, c, p, made, image.log);
+    check_usage(x, c, p, made, kernel, image.log);
     if (seconds > most_seconds) wrong(x, p, made->file, format(c, "%.2f s for a kernel", seconds));
     for (unsigned k = 0; k < made->n_kernels; k++) PUSH(&x->own, &x->seconds, seconds);
     x->programs++;
@@ -147,7 +164,7 @@ static bool check_pattern(Checking *x, Compilation *c, const Nvrtc *nvrtc, const
     pipeline_init(&one, c, &options);
     if (!pipeline_job(&one, &job)) return wrong(x, p, pattern->name, "does not compile");
     CudaProgram made = cuda_print(&job, &job.variants.at[0], true);
-    compile(x, c, nvrtc, p, &made);
+    compile(x, c, nvrtc, p, &made, job.variants.at[0].kernel);
     return true;
 }
 

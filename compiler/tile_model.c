@@ -1,0 +1,112 @@
+/* See tile_model.h. */
+#include "tile_model.h"
+
+#include "graph.h"
+
+enum { IN_REGISTERS = 128 /* features of a query, at most */, MOST_REGISTERS = 255 };
+
+static unsigned padded(int64_t n, unsigned to) { return (unsigned)(n + to - 1) / to * to; }
+static unsigned padded_d(const TileNeed *x) { return padded(x->d, x->mma ? 16 : 8); }
+static unsigned padded_e(const TileNeed *x) { return padded(x->e, x->mma ? 16 : 32); }
+static unsigned greater(unsigned a, unsigned b) { return a > b ? a : b; }
+
+TileNeed tile_need(const Tile *t)
+{
+    return (TileNeed){.mma = t->mma,
+                      .d = t->d,
+                      .e = t->e,
+                      .keys = t->keys,
+                      .masks = !node_is_bool(t->where, true),
+                      .list = t->n_keys > 1 ? t->n_keys : 0};
+}
+
+/* Queries, keys and values, weights, coordinates; on tensor cores two tiles of keys, and queries, weights and
+ * the output in the same place where they fit. */
+static unsigned shared_bytes(const TileNeed *x)
+{
+    unsigned d = padded_d(x), e = padded_e(x);
+    if (!x->mma) return TILE_MODEL_QUERIES * 4 * (d + x->keys) + x->keys * 4 * (d + e + x->list);
+    unsigned rows = TILE_MODEL_QUERIES * 2 * greater(greater(d, e), x->keys);
+    unsigned weights = x->d > IN_REGISTERS ? TILE_MODEL_QUERIES * 2 * x->keys : 0;
+    return rows + weights + 2 * x->keys * 2 * (d + e) + 2 * x->list * x->keys * 4;
+}
+
+/* A thread has 1/32 of the 16 rows of its warp: d / 4 registers of 16-bit queries, keys / 2 scores, e / 2
+ * sums. The rest (addresses, maxima, fragments of keys under way) was 67 to 69 in kernels without a mask, 100
+ * to 120 in those with one; queries that stay in shared memory took 36 (ptxas 13.0, sm_80). */
+static unsigned registers_of(const TileNeed *x)
+{
+    enum { OWN = 68, MASK = 42, UNKEPT = 36 };
+    unsigned queries = x->mma && x->d <= IN_REGISTERS ? padded_d(x) / 4 : UNKEPT;
+    return queries + x->keys / 2 + padded_e(x) / 2 + OWN + (x->masks ? MASK : 0);
+}
+
+GpuBlock tile_block(const TileNeed *x)
+{
+    unsigned registers = registers_of(x);
+    return (GpuBlock){TILE_MODEL_THREADS, registers > MOST_REGISTERS ? MOST_REGISTERS : registers,
+                      shared_bytes(x)};
+}
+
+/* f32: a warp reads 16 rows and the keys, four features of each, for their 64 * keys products. */
+static GpuWork work_f32(const TileNeed *x, double pairs)
+{
+    double products = (padded_d(x) + padded_e(x)) * pairs;
+    return (GpuWork){.fma = 2 * products,
+                     .exp2 = pairs,
+                     .issue = products / 32 * 1.3 + pairs / 32 * 10,
+                     .shared = products * (16 + x->keys) * 16 / (64.0 * x->keys)};
+}
+
+/* Instructions of a warp on 16 rows and 64 keys, mma apart: 274 and 1.45 for each mma, of d = 64 and 128 with
+ * bench/gpu_counters; of these 60 for each tile: a barrier, copies, the judging of its pairs. */
+GpuWork tile_work(const TileNeed *x, double pairs)
+{
+    if (!x->mma) return work_f32(x, pairs);
+    double flops = 2.0 * (padded_d(x) + padded_e(x)) * pairs, mma = flops / (2 * 16 * 8 * 16);
+    return (GpuWork){.mma = flops,
+                     .exp2 = pairs,
+                     .issue = mma * 2.45 + pairs / (16 * 64) * 214 + pairs / (16.0 * x->keys) * 60,
+                     .shared = mma / 2 * 512}; /* an ldmatrix of four for every two */
+}
+
+/* Warps of which one waits while others work: 8 of a multiprocessor hide what a few would wait for. */
+static double seconds(const TileNeed *x, const Gpu *gpu)
+{
+    const double enough = 8, pairs = 1 << 20;
+    GpuBlock block = tile_block(x);
+    GpuWork work = tile_work(x, pairs);
+    double warps = gpu_blocks(gpu, &block) * (double)(block.threads / 32);
+    return gpu_limit(gpu, &work).seconds * (warps < enough ? enough / warps : 1);
+}
+
+static bool fits_all(const TileNeed *x, unsigned arch)
+{
+    GpuBlock block = tile_block(x);
+    bool fits = registers_of(x) <= MOST_REGISTERS + 1;
+    for (unsigned k = 0; k < n_gpu_archs; k++)
+        if (gpu_archs[k].arch / 10 == arch / 10) fits = fits && gpu_blocks(&gpu_archs[k], &block);
+    return fits;
+}
+
+/* Without tensor cores a thread has its operands in registers: as many keys as leave it those. */
+static unsigned keys_f32(const TileNeed *x)
+{
+    int64_t both = x->d + x->e;
+    return 64u >> ((both > 128) + (both > 256) + (both > 384));
+}
+
+unsigned tile_keys(const TileNeed *need, unsigned arch)
+{
+    if (!need->mma) return keys_f32(need);
+    TileNeed x = *need;
+    unsigned best = 16;
+    double least = 0;
+    for (x.keys = 64; x.keys >= 16; x.keys /= 2) {
+        if (!fits_all(&x, arch)) continue;
+        double time = seconds(&x, gpu_find(arch));
+        if (least > 0 && time >= least) continue;
+        least = time, best = x.keys;
+    }
+    return best;
+}

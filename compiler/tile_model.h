@@ -1,0 +1,28 @@
+/* What a block of a tile kernel takes of a multiprocessor, and how many keys a tile should have for that. */
+#ifndef ATTN_COMPILER_TILE_MODEL_H
+#define ATTN_COMPILER_TILE_MODEL_H
+
+#include "gpu.h"
+#include "loops.h"
+
+enum { TILE_MODEL_THREADS = 128, TILE_MODEL_QUERIES = 64 }; /* of a block */
+
+typedef struct TileNeed {
+    bool mma;        /* on tensor cores, rows of 16 bits; else of f32 */
+    int64_t d, e;    /* features of queries and keys, of values */
+    unsigned keys;   /* of a tile */
+    bool masks;      /* pairs may be hidden */
+    unsigned list;   /* coordinates of a key that go through shared memory */
+} TileNeed;
+
+TileNeed tile_need(const Tile *t);
+/* Registers are an estimate: fragments of queries, scores and sums, and what else kernels were seen to take;
+ * shared memory is without that of long scores. */
+GpuBlock tile_block(const TileNeed *need);
+/* Work of a block on `pairs` of query and key. */
+GpuWork tile_work(const TileNeed *need, double pairs);
+/* The keys of a tile that take least time for each: 64, 32 or 16 (in f32 also 8). Every GPU of the same major capability must
+ * be able to run a block. `need->keys` is not looked at. */
+unsigned tile_keys(const TileNeed *need, unsigned arch);
+
+#endif
