@@ -127,6 +127,17 @@ static void ahead_step(const Ahead *a, unsigned numbers)
     }
 }
 
+/* Numbers of the row of a key at work, shortly before they are used: the machine drops fetches that it has no
+ * place for, the more the faster they come. */
+static void fetch_again(Few *f, bool factors, Node *place, Node *from, unsigned n)
+{
+    NodeList rows = {0};
+    if (f->l->schedule.wide) rows = few_reads(f, factors);
+    Node *last = few_op(f, N_SUB, few_get(f, f->count), few_int(f, 1));
+    Node *key = few_key(f, few_op(f, N_MIN, place, last), false);
+    for (uint32_t k = 0; k < rows.n; k++) few_fetch(f, rows.at[k], key, from, few_int(f, n));
+}
+
 /* ---- lanes ---- */
 
 static unsigned lanes_of_register(const Few *f)
@@ -167,18 +178,17 @@ static Node *whole(Few *f, Node *size, unsigned by)
 
 /* ---- scores ---- */
 
-enum { MOST_SUMS = 4 * FEW_HEADS };
+enum { KEYS = 2 /* at a time */, SUMS = KEYS * FEW_HEADS };
 typedef struct Sums {
     Few *f;
     const FewPart *part;
-    Node *from; /* the place of the first key */
-    unsigned keys;
-    Local *local[MOST_SUMS]; /* by key, head */
+    Node *from;         /* the place of the first key */
+    Local *local[SUMS]; /* by key, head */
 } Sums;
 
 static void start_sums(Sums *s)
 {
-    for (unsigned k = 0; k < s->keys * FEW_HEADS; k++) {
+    for (unsigned k = 0; k < SUMS; k++) {
         s->local[k] = local_new(s->f->l, "total", s->part->value);
         set_local(s->f->l, s->local[k], few_real(s->f, 0));
     }
@@ -188,7 +198,7 @@ static void start_sums(Sums *s)
 static void add_to_sums(Sums *s, Node *at)
 {
     Few *f = s->f;
-    for (unsigned k = 0; k < s->keys * FEW_HEADS; k++) {
+    for (unsigned k = 0; k < SUMS; k++) {
         f->at = k % FEW_HEADS;
         Node *sum = few_at_place(f, s->part->value, few_op(f, N_ADD, s->from, few_int(f, k / FEW_HEADS)));
         Node *more = lower_value(f->l, node_substitute(few_c(f), binder_body(sum), 1, sum->vars, &at));
@@ -215,10 +225,13 @@ static void sum_lanes(Sums *s, Tensor *parts, const Ahead *ahead)
     start_sums(s);
     loop_open(f->l, &lanes.along, lanes.start,
               (Range){few_int(f, 0), whole(f, binder_hi(s->part->value, 0), n), few_int(f, n)});
-    ahead_step(ahead, n * s->keys);
+    ahead_step(ahead, n * KEYS);
+    for (unsigned k = 0; ahead->n && k < KEYS; k++)
+        fetch_again(f, false, few_op(f, N_ADD, s->from, few_int(f, KEYS + k)),
+                    node_index(few_c(f), lanes.start), n);
     add_to_sums(s, lanes.at);
     loop_close(f->l, &lanes.along);
-    for (unsigned k = 0; k < s->keys * FEW_HEADS; k++)
+    for (unsigned k = 0; k < SUMS; k++)
         store(f->l, parts, element(f, parts, few_int(f, k), node_index(few_c(f), lanes.lane))->args,
               few_get(f, s->local[k]));
     lanes_close(f, &lanes);
@@ -234,7 +247,7 @@ static void finish_sums(Sums *s, Tensor *parts)
           *rest = few_index(f, "rest", binder_hi(s->part->value, 0));
     start_sums(s);
     loop_open(f->l, &loop, lane, whole_range(f->l, lane));
-    for (unsigned k = 0; k < s->keys * FEW_HEADS; k++) {
+    for (unsigned k = 0; k < SUMS; k++) {
         Node *part = element(f, parts, few_int(f, k), node_index(few_c(f), lane));
         set_local(f->l, s->local[k], few_op(f, N_ADD, few_get(f, s->local[k]), part));
     }
@@ -243,7 +256,7 @@ static void finish_sums(Sums *s, Tensor *parts)
     loop.kind = LOOP_JAM;
     add_to_sums(s, node_index(few_c(f), rest));
     loop_close(f->l, &loop);
-    for (unsigned k = 0; k < s->keys * FEW_HEADS; k++) {
+    for (unsigned k = 0; k < SUMS; k++) {
         Node *place = few_op(f, N_ADD, s->from, few_int(f, k / FEW_HEADS));
         store(f->l, s->part->tile, element(f, s->part->tile, few_int(f, k % FEW_HEADS), place)->args,
               few_get(f, s->local[k]));
@@ -254,15 +267,13 @@ void few_sum_together(Few *f)
 {
     Lower *l = f->l;
     Loop some;
-    unsigned keys = sums_of_head(f);
     few_store_rows(f, false);
     Ahead ahead = ahead_open(f, true), none = {0};
-    Index *from = few_index(f, "from", few_int(f, FEW_KEYS)),
-          *pair = few_index(f, "sum", few_int(f, keys * FEW_HEADS)),
+    Index *from = few_index(f, "from", few_int(f, FEW_KEYS)), *pair = few_index(f, "sum", few_int(f, SUMS)),
           *lane = few_index(f, "lane", few_int(f, lanes_of_register(f)));
-    loop_open(l, &some, from, (Range){few_int(f, 0), few_get(f, f->count), few_int(f, keys)});
+    loop_open(l, &some, from, (Range){few_int(f, 0), few_get(f, f->count), few_int(f, KEYS)});
     for (uint32_t k = 0; k < f->sums.n; k++) {
-        Sums s = {.f = f, .part = &f->sums.at[k], .from = node_index(l->c, from), .keys = keys};
+        Sums s = {.f = f, .part = &f->sums.at[k], .from = node_index(l->c, from)};
         Tensor *parts = scratch_new(l, "parts", s.part->value, 2, (Index *[]){pair, lane});
         sum_lanes(&s, parts, k ? &none : &ahead);
         finish_sums(&s, parts);
@@ -275,7 +286,7 @@ void few_sum_together(Few *f)
 typedef struct Values {
     Few *f;
     const FewTerm *term;
-    Node *at; /* the coordinate along the last dimension */
+    Node *start, *at; /* the coordinate along the last dimension: of the first lane, of the lane at work */
     const Ahead *ahead;
     unsigned lanes;
 } Values;
@@ -319,7 +330,12 @@ static void add_keys_at(const Values *v)
     }
     loop_open(f->l, &places, f->place, (Range){few_int(f, 0), few_get(f, f->count), NULL});
     if (v->lanes == 1) places.kind = LOOP_JAM;
-    if (v->ahead) ahead_step(v->ahead, v->lanes);
+    if (v->ahead) {
+        enum { PLACES_AHEAD = 3 };
+        Node *soon = few_op(f, N_ADD, node_index(few_c(f), f->place), few_int(f, PLACES_AHEAD));
+        ahead_step(v->ahead, v->lanes);
+        fetch_again(f, true, soon, v->start, v->lanes);
+    }
     add_key(v, total);
     loop_close(f->l, &places);
     for (unsigned m = 0; m < FEW_HEADS; m++) {
@@ -336,6 +352,7 @@ static void add_in_lanes(Values *v, Node *lo, Node *hi)
     Range range = {lo, hi, few_int(f, v->lanes)};
     lanes_open(f, &lanes, v->lanes);
     loop_open(f->l, &lanes.along, lanes.start, range);
+    v->start = node_index(few_c(f), lanes.start);
     v->at = lanes.at;
     add_keys_at(v);
     loop_close(f->l, &lanes.along);
