@@ -72,7 +72,8 @@ static bool is_spatial(const Tiling *t, const Index *index)
     return t->sums.n > 0;
 }
 
-/* The last outer index holds the lanes, or up to three spatial ones, in boxes such as 8 x 4 and 2 x 4 x 4. */
+/* The last outer index holds the lanes, or up to three spatial ones in boxes such as 8 x 4 and 4 x 2 x 4: of
+ * cubes, two along the first index, for either half of the lanes may see keys that the other does not. */
 static bool choose_queries(Tiling *t)
 {
     Index *outer[MAX_INDICES];
@@ -82,11 +83,9 @@ static bool choose_queries(Tiling *t)
     while (t->n < MOST_QUERIES && t->n < n && !outer[n - 1 - t->n]->ambient &&
            is_spatial(t, outer[n - 1 - t->n]))
         t->n++;
-    for (unsigned k = t->n; k-- > 0;) {
-        unsigned most = k == 0 ? lanes : 4;
-        t->queries[k] = (Query){.index = outer[n - t->n + k], .lanes = most < lanes ? most : lanes};
-        lanes /= t->queries[k].lanes;
-    }
+    for (unsigned k = 0; k < t->n; k++) t->queries[k] = (Query){.index = outer[n - t->n + k], .lanes = 1};
+    for (unsigned turn = 0; lanes > 1; turn++, lanes /= 2) /* the first, the last, those between */
+        t->queries[(t->n - turn % t->n) % t->n].lanes *= 2;
     return true;
 }
 
