@@ -10,16 +10,23 @@
 #include "graph.h"
 #include "walk.h"
 
+typedef struct Jumps {
+    const Strip *s;
+    bool found;
+} Jumps;
+
 static void find_jump(void *context, const Node *n)
 {
-    if (n->op == N_FLOORDIV) *(bool *)context = true;
+    Jumps *j = context;
+    for (unsigned k = 0; n->op == N_FLOORDIV && k < j->s->sum->n_vars; k++)
+        if (node_depends_on(n, j->s->sum->vars[k])) j->found = true;
 }
 
 static bool keys_jump(Strip *s)
 {
-    bool quotient = false;
-    node_visit(comp(s), s->where, find_jump, &quotient);
-    return quotient || s->lists.n > 0;
+    Jumps jumps = {.s = s};
+    node_visit(comp(s), s->where, find_jump, &jumps);
+    return jumps.found || s->lists.n > 0;
 }
 
 typedef struct Fetch {

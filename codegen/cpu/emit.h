@@ -30,6 +30,9 @@ typedef struct EmitBuffer {
     LLVMValueRef alias, noalias; /* metadata */
 } EmitBuffer;
 
+/* What the listed coordinates of a read come to, by the variable at which the lists are read (emit_place.c). */
+typedef struct EmitPlace { const Node *read; uint32_t dims; const Index *variable; LLVMTypeRef type; LLVMValueRef table; } EmitPlace;
+
 typedef struct Emitter {
     Compilation *c;
     const BackendJob *job;
@@ -71,6 +74,7 @@ typedef struct Emitter {
     bool *varying;           /* by Local.id: differs between lanes */
     uint8_t *varies;         /* by Node.id: found so far */
     bool jammed;             /* inside a JAM loop: lanes meet streamed keys */
+    VEC(EmitPlace) places;   /* tables that are filled here */
     /* -g */
     LLVMDIBuilderRef di;
     LLVMMetadataRef di_unit, di_type, di_scope, *di_files, *di_scopes;
@@ -156,6 +160,11 @@ void emit_jam_loop(Emitter *e, const Statement *s);
 /* while (from + step <= hi) { body(at = from); from += step }: where it ended. */
 LLVMValueRef emit_steps(Emitter *e, const char *name, LLVMValueRef from, LLVMValueRef hi, unsigned step,
                         void (*body)(void *, LLVMValueRef at), void *context);
+
+/* --- emit_place.c */
+void emit_places(Emitter *e, const Block *body);         /* tables for what loops in the body of a JAM loop read */
+/* The offset of listed coordinates from a table, here, and which these are; NULL: there is none. */
+LLVMValueRef emit_place(Emitter *e, const Node *read, uint32_t *dims);
 
 /* --- emit_transpose.c: false: not of that form, nothing was emitted */
 bool emit_transpose_loop(Emitter *e, const Statement *s);

@@ -333,8 +333,8 @@ static unsigned most_copies(const Jam *j, const Statement *s)
     return weight > 160 ? 1 : weight > 60 ? 4 : most;
 }
 
-/* How many iterations run five at a time, which is as fast as six, so that none are left: n = 6 a + 5 b, b = -n modulo 6.
- * Where n is no constant there would be one more copy of the code. */
+/* How many iterations run five at a time, which is as fast as six, so that none are left: n = 6 a + 5 b, b =
+ * -n modulo 6. Where n is no constant there would be one more copy of the code. */
 static unsigned in_fives(LLVMValueRef lo, LLVMValueRef hi)
 {
     if (!LLVMIsAConstantInt(lo) || !LLVMIsAConstantInt(hi)) return 0;
@@ -412,12 +412,16 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     bool inside = e->jammed;
     e->jammed = true;
     unsigned fives = in_fives(lo, hi);
+    uint32_t places = e->places.n;
+    j.copies = most_copies(&j, s);
+    if (j.copies > 1) emit_places(e, &s->body);
     bool again = s->ragged && is_repeatable(&j, &s->body);
-    for (j.copies = most_copies(&j, s); j.copies > 0; j.copies = fewer(j.copies, fives, again)) {
+    for (; j.copies > 0; j.copies = fewer(j.copies, fives, again)) {
         LLVMValueRef stop = j.copies == 6 ? LLVMBuildNSWSub(e->b, hi, emit_int(e, fives), "") : hi;
         if (again && j.copies == 4) at = rest_from(e, lo, at, hi);
         at = emit_steps(e, s->variable->name, at, stop, j.copies, jam_step, &j);
     }
+    e->places.n = places;
     e->jammed = inside;
     e->indices[s->variable->id] = outer;
     for (uint32_t k = 0; k < j.own.n; k++) e->locals[j.own.at[k]] = NULL;

@@ -367,9 +367,8 @@ static LLVMValueRef load_at(Emitter *e, const EmitBuffer *b, LLVMValueRef offset
     return v;
 }
 
-static LLVMValueRef load_element(Emitter *e, const EmitBuffer *b, LLVMValueRef *at)
+static LLVMValueRef load_element(Emitter *e, const EmitBuffer *b, LLVMValueRef offset)
 {
-    LLVMValueRef offset = element_offset(e, b, at);
     if (b->element) return from_memory(e, b, load_at(e, b, offset, memory_type(e, b)));
     LLVMValueRef v = emit_call(e, e->load_int, (LLVMValueRef[]){b->data, b->type, offset}, 3);
     mark_access(e, b, v);
@@ -614,10 +613,13 @@ LLVMValueRef emit_read(Emitter *e, const Node *n)
     const EmitBuffer *b = emit_buffer(e, n->tensor);
     unsigned rank = n->tensor->n_dims;
     LLVMValueRef *at = NEW_ARRAY(e->c, LLVMValueRef, rank + 1), inside = NULL;
-    for (unsigned d = 0; d < rank; d++) at[d] = emit_node(e, n->args[d]);
+    uint32_t listed = 0;
+    LLVMValueRef place = emit_place(e, n, &listed);
+    for (unsigned d = 0; d < rank; d++) at[d] = listed >> d & 1 ? emit_int(e, 0) : emit_node(e, n->args[d]);
     for (unsigned d = 0; d < rank; d++)
         if (emit_is_vector(at[d])) return read_lanes(e, n, b, at);
-    if (!n->guarded || !rank) return load_element(e, b, at);
+    if (place) return load_element(e, b, LLVMBuildNSWAdd(e->b, element_offset(e, b, at), place, ""));
+    if (!n->guarded || !rank) return load_element(e, b, element_offset(e, b, at));
     for (unsigned d = 0; d < rank; d++) {
         LLVMValueRef in = LLVMBuildICmp(e->b, LLVMIntULT, at[d], b->extents[d], "");
         inside = inside ? LLVMBuildAnd(e->b, inside, in, "") : in;
@@ -625,7 +627,7 @@ LLVMValueRef emit_read(Emitter *e, const Node *n)
     LLVMBasicBlockRef from = emit_here(e), load = emit_block(e, "load"), end = emit_block(e, "loaded");
     LLVMBuildCondBr(e->b, inside, load, end);
     LLVMPositionBuilderAtEnd(e->b, load);
-    LLVMValueRef v = load_element(e, b, at);
+    LLVMValueRef v = load_element(e, b, element_offset(e, b, at));
     load = emit_here(e);
     LLVMBuildBr(e->b, end);
     LLVMPositionBuilderAtEnd(e->b, end);
