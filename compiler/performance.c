@@ -150,14 +150,16 @@ static void look_at_stage(Look *x)
 
 /* ---- P003: gathers ---- */
 
-static void tell_gather(Look *x, const Tensor *from)
+static void tell_gather(Look *x, const Node *read)
 {
+    const Tensor *from = read->tensor;
     for (uint32_t k = 0; k < x->told.n; k++)
         if (x->told.at[k] == from) return;
     PUSH(x->c, &x->told, from);
     const Tensor *t = x->stage->equation->tensor;
     Diag *d = diag(x->c, P003, t->span, "`%s` gathers from `%s`: a load for every pair of query and key",
                    t->name, from->name);
+    if (read->span.to) diag_note(x->c, d, read->span, "it is read here");
     diag_hint(x->c, d,
               "queries lie in vector lanes: a last dimension that runs along them, as in `bias[key, query]` "
               "or `table[query - key]`, is loaded whole");
@@ -170,7 +172,7 @@ static void find_gathers(Look *x, Node *n, const IndexSet *loops)
     for (unsigned k = 0; k < n->n_args; k++) find_gathers(x, n->args[k], loops);
     IndexSet keys = set_and(n->free, loops);
     if (n->op != N_READ || set_is_empty(&keys)) return;
-    if (census_is_gather(kernel_buffer(x->kernel, n->tensor), n, x->lane)) tell_gather(x, n->tensor);
+    if (census_is_gather(kernel_buffer(x->kernel, n->tensor), n, x->lane)) tell_gather(x, n);
 }
 
 /* ---- statements ---- */
@@ -266,7 +268,7 @@ static void look_at_buffer(Look *x, const Buffer *b, const InterpretArguments *d
     Diag *d = diag(x->c, P004, t->span, "`%s[%s]` is stored: %.0f bytes%s%s", t->name, dims.at, bytes,
                    x->sized ? "" : " at the example's sizes",
                    grows ? ", and grows faster with the positions than any tensor of the signature" : "");
-    diag_note(x->c, d, (Span){0, 0, 0}, "why it is stored: %s", reason_text(e->reason));
+    diag_note(x->c, d, (Span){0, 0, 0}, "why it is stored: %s", reason_words(e->reason));
     diag_hint(x->c, d, "what one sum alone reads, at its own indices, is never stored");
 }
 

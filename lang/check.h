@@ -172,6 +172,9 @@ bool scope_add(Checker *k, Scope *s, Symbol symbol);
 Global *global_find(FileScope *f, const char *name);
 /* Adds "did you mean `x`?" if a name in reach is close. */
 void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions);
+/* ... one of n names; false: none is like it. */
+bool hint_among(Checker *k, Diag *d, const char *name, uint32_t n, const char *const *names);
+const char *cited(Compilation *c, Span span); /* what stands there, on one line and not too long */
 Index *find_index(const Env *e, const char *name, Span span); /* an error E103 and NULL if it is none */
 /* The tensor that a name stands for, through arguments of functions; NULL: another kind of thing. */
 Entity *find_entity(Scope *s, const char *name);

@@ -120,7 +120,8 @@ static void full_left_side(Instance *in, Entity *t, const AstStatement *s)
         Index *index = index_name(in, s->subscripts.at[n]);
         for (uint32_t m = 0; m < n; m++)
             if (t->dims[m] == index) {
-                bad_left(in, s, s->subscripts.at[n]->span, "an index stands twice on a left side");
+                bad_left(in, s, s->subscripts.at[n]->span,
+                         format(c, "`%s` stands twice on the left side of `%s`", index->name, s->name.name));
                 t->poisoned = true;
             }
         t->dims[t->n_dims++] = index;
@@ -174,9 +175,13 @@ static void declare_equation(Instance *in, const AstStatement *s)
         const Ast *a = s->subscripts.at[n];
         if (index_name(in, a)) continue;
         if (a->kind != AST_NAME)
-            bad_left(in, s, a->span, "a left side with several subscripts names indices alone");
+            bad_left(in, s, a->span,
+                     format(in->k->c, "several subscripts on the left side of `%s` are names of indices alone",
+                            s->name.name));
         else if (scope_find(&in->scope, a->name))
-            bad_left(in, s, a->span, "a subscript of a left side is no index");
+            bad_left(in, s, a->span,
+                     format(in->k->c, "`%s` is no index, and stands in brackets on the left side of `%s`", a->name,
+                            s->name.name));
         else {
             Diag *d = report(in->k->c, E103, a->span, "there is no index `%s`", a->name);
             hint_name(in->k, d, &in->scope, a->name, false);

@@ -69,7 +69,7 @@ static void require(Instance *in, const AstStatement *s)
     Node *n = elaborate_scalar(&e, s->value, TYPE_BOOL, E120, "a `require`");
     if (!n || node_is_bool(n, true)) return;
     if (node_is_bool(n, false)) {
-        report(k->c, E121, s->value->span, "this can never hold");
+        report(k->c, E121, s->value->span, "`require %s` can never hold", cited(k->c, s->value->span));
         return;
     }
     const Source *source = &k->c->sources.at[s->value->span.source];
@@ -123,7 +123,8 @@ static void check_distribution(Instance *in, const Env *e, const Tensor *t, cons
         if (!fits)
             bad_distribution(in, a, format(in->k->c, "`%s` does not give %ss", a->name, type_name(t->type)));
         for (uint32_t k = 0; fits && k < a->args.n; k++)
-            elaborate_scalar(e, a->args.at[k].value, TYPE_REAL, E506, "an argument of a distribution");
+            elaborate_scalar(e, a->args.at[k].value, TYPE_REAL, E506,
+                            format(in->k->c, "an argument of `%s`", a->name));
         return;
     }
     bad_distribution(in, a, named ? format(in->k->c, "`%s` takes other arguments", a->name)
@@ -146,7 +147,7 @@ static void example_value(Instance *in, const Example *x)
                          x->index   ? TYPE_INT
                          : x->param ? x->param->type
                                     : x->tensor->type,
-                         E506, "a value of an example");
+                         E506, format(in->k->c, "`%s` of the example", x->name));
 }
 
 static void example(Instance *in, const AstExample *a)

@@ -234,9 +234,9 @@ void entity_tensor(Entity *t, unsigned n_dims, Index **dims, Type type, bool dat
     t->tensor->doc = t->equation ? t->equation->doc : NULL;
 }
 
-static Node *range_bound(const Env *e, const Ast *a)
+static Node *range_bound(const Env *e, const char *name, const Ast *a)
 {
-    Value v = value_convert(e, elaborate(e, a), TYPE_INT, a->span, "the bound of a range");
+    Value v = value_convert(e, elaborate(e, a), TYPE_INT, a->span, format(e->k->c, "a bound of the range of `%s`", name));
     return v.node ? value_node(e->k, v) : NULL;
 }
 
@@ -245,7 +245,7 @@ Node *entity_check(const Env *e, Entity *t, Node *n)
     const AstType *type = t->equation ? &t->equation->type : NULL;
     if (!type || !type->lo || !n) return n;
     Checker *k = e->k;
-    Node *lo = range_bound(e, type->lo), *hi = range_bound(e, type->hi);
+    Node *lo = range_bound(e, t->name, type->lo), *hi = range_bound(e, t->name, type->hi);
     if (!lo || !hi) return NULL;
     const Source *s = &k->c->sources.at[type->span.source];
     const char *text = format(k->c, "%s%s: %.*s", t->owner->prefix, t->name,

@@ -269,7 +269,7 @@ Node *elaborate_scalar(const Env *e, const Ast *a, Type type, DiagCode code, con
     if (!v.node) return NULL;
     if (v.free == set_empty(e->k->c) && !v.node->has_binder && !node_reads(e->k->c, v.node)) return v.node;
     Diag *d;
-    fail(e, &d, code, a->span, "%s is made of extents, parameters and literals alone", what);
+    fail(e, &d, code, a->span, "%s is more than extents, parameters and literals", what);
     diag_hint(e->k->c, d,
               "`size(i)` is the extent of i; a value of a tensor or a position is not known when tensors are "
               "bound");

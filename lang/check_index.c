@@ -13,7 +13,7 @@ static Node *scalar(Checker *k, Index *index, const Ast *a, const char *what)
 
 static void extent_given(Checker *k, Index *index, const Ast *a)
 {
-    index->extent = scalar(k, index, a, "an extent");
+    index->extent = scalar(k, index, a, format(k->c, "the extent of `%s`", index->name));
     if (!index->extent) { index->extent = node_int(k->c, 1); return; } /* reported: goes on with something */
     add_condition(k, node_binary(k->c, N_LE, node_int(k->c, 0), index->extent), a->span, E505,
                   "the extent of `%s` must not be negative", index->name);
@@ -25,7 +25,7 @@ static Index *named(Checker *k, Index *index, AstName name)
     Env e = {.k = k, .scope = &k->info[index->id].owner->scope};
     Index *other = find_index(&e, name.name, name.span);
     if (other == index) {
-        report(k->c, E505, name.span, "`%s` is declared by itself", index->name);
+        report(k->c, E505, name.span, "`%s` is declared by means of itself", index->name);
         return NULL;
     }
     if (other) resolve_index(k, other);
@@ -140,7 +140,8 @@ static void origin_given(Checker *k, Index *index, const Ast *a)
 {
     Compilation *c = k->c;
     Env e = {.k = k, .scope = &k->info[index->id].owner->scope};
-    Value v = value_convert(&e, elaborate(&e, a), TYPE_INT, a->span, "an origin");
+    Value v = value_convert(&e, elaborate(&e, a), TYPE_INT, a->span,
+                            format(c, "the origin of `%s`", index->name));
     if (!v.node) return;
     bool computed = node_has_binder(c, v.node);
     node_rewrite(c, v.node, note_tensor, &computed);

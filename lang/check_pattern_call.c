@@ -148,7 +148,13 @@ static void unknown_argument(Call *x, const AstArg *arg)
     Diag *d;
     call_error(x, &d, E402, arg->name_span, "`%s` has no input, capture, parameter or index `%s`",
                x->callee->name.name, arg->name);
-    if (d) diag_note(x->e->k->c, d, x->callee->name.span, "defined here");
+    if (!d) return;
+    const AstPattern *p = x->callee;
+    VEC(const char *) names = {0};
+    for (uint32_t n = 0; n < p->captures.n; n++) PUSH(x->e->k->c, &names, p->captures.at[n].name.name);
+    for (uint32_t n = 0; n < p->params.n; n++) PUSH(x->e->k->c, &names, p->params.at[n].name.name);
+    hint_among(x->e->k, d, arg->name, names.n, names.at);
+    diag_note(x->e->k->c, d, x->callee->name.span, "defined here");
 }
 
 static void take_named(Call *x, const AstArg *arg)
@@ -413,8 +419,9 @@ static Node *in_range(Instance *in, const Argument *a, Node *n)
     if (!a->to->type.lo) return n;
     Checker *k = in->k;
     Env e = {.k = k, .scope = &in->scope};
-    Node *lo = elaborate_scalar(&e, a->to->type.lo, TYPE_INT, E509, "the bound of a range");
-    Node *hi = elaborate_scalar(&e, a->to->type.hi, TYPE_INT, E509, "the bound of a range");
+    const char *what = format(k->c, "a bound of the range of `%s`", a->to->name.name);
+    Node *lo = elaborate_scalar(&e, a->to->type.lo, TYPE_INT, E509, what);
+    Node *hi = elaborate_scalar(&e, a->to->type.hi, TYPE_INT, E509, what);
     if (!lo || !hi) return n;
     if (n->op == N_READ && n->tensor->lo == lo && n->tensor->hi == hi) return n;
     const Source *s = &k->c->sources.at[a->to->type.span.source];

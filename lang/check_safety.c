@@ -166,7 +166,7 @@ static void out_of_range(Safety *s, const Node *read, unsigned d, const Proof *p
     const char *at = node_text(c, read->args[d]);
     Diag *g = report(
         c, E201, read->span,
-        "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and it is %s",
+        "subscript `%s` of `%s` may leave its range: index `%s` needs `%s` in 0 .. %s - 1, and %s",
         dim->name, read->tensor->name, dim->name, at, extent, p->range);
     diag_hint(c, g, "%s", p->hint);
 }

@@ -80,6 +80,19 @@ static const char *const function_names[] = {
 #undef FUNCTION
 };
 
+static bool tell_best(Checker *k, Diag *d, const Best *b)
+{
+    if (!b->near || strlen(b->near) <= b->distance) return false;
+    diag_hint(k->c, d, "did you mean `%s`?", b->near);
+    return true;
+}
+
+static Best begin_best(const char *name)
+{
+    size_t n = strlen(name);
+    return (Best){name, NULL, n < 3 ? 2 : n < 6 ? 3 : 4};
+}
+
 enum { HINTS_MAX = 200 /* errors for which names are compared */ };
 
 void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions)
@@ -90,13 +103,34 @@ void hint_name(Checker *k, Diag *d, Scope *s, const char *name, bool functions)
         diag_hint(k->c, d, "it is in the library: `use \"%s\"`", file);
         return;
     }
-    size_t n = strlen(name);
-    Best b = {name, NULL, n < 3 ? 2 : n < 6 ? 3 : 4};
+    Best b = begin_best(name);
     for (uint32_t i = 0; !functions && i < s->symbols.n; i++) consider(&b, s->symbols.at[i].name);
     for (uint32_t i = 0; functions && i < s->file->globals.n; i++) consider(&b, s->file->globals.at[i].name);
     for (size_t i = 0; functions && i < sizeof function_names / sizeof *function_names; i++)
         consider(&b, function_names[i]);
-    if (b.near && strlen(b.near) > b.distance) diag_hint(k->c, d, "did you mean `%s`?", b.near);
+    tell_best(k, d, &b);
+}
+
+bool hint_among(Checker *k, Diag *d, const char *name, uint32_t n, const char *const *names)
+{
+    Best b = begin_best(name);
+    for (uint32_t i = 0; i < n; i++) consider(&b, names[i]);
+    return tell_best(k, d, &b);
+}
+
+const char *cited(Compilation *c, Span span)
+{
+    enum { MOST = 60 };
+    const char *text = c->sources.at[span.source].text;
+    Text out = {.c = c};
+    text_add(&out, "%s", "");
+    for (uint32_t k = span.from; k < span.to && text[k] != '#'; k++) {
+        bool white = strchr(" \t\r\n", text[k]) != NULL;
+        if (out.n >= MOST && ((unsigned char)text[k] & 0xC0) != 0x80) return text_add(&out, "..."), out.at;
+        if (!white) text_add_bytes(&out, text + k, 1);
+        else if (out.n && out.at[out.n - 1] != ' ') text_add(&out, " ");
+    }
+    return out.at;
 }
 
 Index *find_index(const Env *e, const char *name, Span span)

@@ -44,7 +44,7 @@ static bool take_literal(Param *p, const Node *n)
 static void take_default(Instance *in, Param *p, const Ast *a)
 {
     Env e = {.k = in->k, .scope = &in->scope};
-    Node *n = elaborate_scalar(&e, a, p->type, E508, "the default of a parameter");
+    Node *n = elaborate_scalar(&e, a, p->type, E508, format(in->k->c, "the default of `%s`", p->name));
     if (!n) return;
     p->has_default = take_literal(p, n);
     if (!p->has_default) report(in->k->c, E508, a->span, "the default of `%s` is no constant", p->name);
@@ -229,8 +229,9 @@ void declare_ranges(Instance *in)
         if (in->scope.symbols.at[n].kind != SYMBOL_ENTITY) continue;
         Entity *t = in->scope.symbols.at[n].entity;
         if (!t->declared || !t->declared->type.lo || !t->tensor) continue;
-        t->tensor->lo = elaborate_scalar(&e, t->declared->type.lo, TYPE_INT, E509, "the bound of a range");
-        t->tensor->hi = elaborate_scalar(&e, t->declared->type.hi, TYPE_INT, E509, "the bound of a range");
+        const char *what = format(in->k->c, "a bound of the range of `%s`", t->name);
+        t->tensor->lo = elaborate_scalar(&e, t->declared->type.lo, TYPE_INT, E509, what);
+        t->tensor->hi = elaborate_scalar(&e, t->declared->type.hi, TYPE_INT, E509, what);
         if (!t->tensor->hi) t->tensor->lo = NULL;
     }
 }

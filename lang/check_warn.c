@@ -247,8 +247,9 @@ static void warn_conditions(Checker *k)
     for (uint32_t n = 0; n < k->decided.n; n++) {
         const Decided *d = &k->decided.at[n];
         if (d->truth < 0 || within_other(k, d)) continue;
-        if (d->truth == 1) diag(k->c, W005, d->ast->span, "this condition always holds");
-        if (d->truth == 0) diag(k->c, W006, d->ast->span, "this condition never holds");
+        const char *text = cited(k->c, d->ast->span);
+        if (d->truth == 1) diag(k->c, W005, d->ast->span, "the condition `%s` always holds", text);
+        if (d->truth == 0) diag(k->c, W006, d->ast->span, "the condition `%s` never holds", text);
     }
 }
 

@@ -172,27 +172,31 @@ static void expect_positive(Prover *p)
             apply_alternative(p, &p->splits[k], 0, 0);
 }
 
-static void add_bound(Text *out, Compilation *c, const ProveScope *scope, Node *x, bool upper)
+static Node *bound_of(Compilation *c, const ProveScope *scope, Node *x, bool upper)
 {
     Prover *p = begin(c, scope);
     Poly a;
-    Node *bound = NULL;
-    if (poly_of(p, x, &a)) {
-        assume_facts(p);
-        expect_positive(p);
-        bound = find_bound(p, &a, upper);
-    }
-    if (bound) node_print(out, bound);
-    else text_add(out, upper ? "inf" : "-inf");
+    if (!poly_of(p, x, &a)) return NULL;
+    assume_facts(p);
+    expect_positive(p);
+    return find_bound(p, &a, upper);
+}
+
+static const char *print(Compilation *c, Node *n)
+{
+    Text text = {.c = c};
+    node_print(&text, n);
+    return text.at;
 }
 
 static const char *range_in_words(Compilation *c, const ProveScope *scope, Node *x)
 {
-    Text text = {.c = c};
-    add_bound(&text, c, scope, x, false);
-    text_add(&text, " .. ");
-    add_bound(&text, c, scope, x, true);
-    return text.at;
+    Node *lo = bound_of(c, scope, x, false), *hi = bound_of(c, scope, x, true);
+    if (!lo && !hi) return "nothing bounds it";
+    if (!lo) return format(c, "all that is known is that it is at most %s", print(c, hi));
+    if (!hi) return format(c, "all that is known is that it is at least %s", print(c, lo));
+    if (lo == hi) return format(c, "it is %s", print(c, lo));
+    return format(c, "it is %s .. %s", print(c, lo), print(c, hi));
 }
 
 /* A read of a tensor that could have a declared range and has none. */
@@ -204,13 +208,6 @@ static const Tensor *undeclared(const Node *n, unsigned *budget)
     const Tensor *found = NULL;
     for (unsigned k = 0; k < n->n_args && !found; k++) found = undeclared(n->args[k], budget);
     return found;
-}
-
-static const char *print(Compilation *c, Node *n)
-{
-    Text text = {.c = c};
-    node_print(&text, n);
-    return text.at;
 }
 
 static const char *hint_for(Compilation *c, Node *x, Node *lo, Node *hi, bool low_proved, bool high_proved)

@@ -20,7 +20,7 @@ typedef enum ProveResult {
     PROVED,            /* from ranges, declared ranges and conditions alone */
     PROVED_BY_FACTS,   /* needs facts: the read must be guarded */
     PROVED_IF,         /* whenever *condition holds (over SIZE and PARAM; it allows for empty ranges) */
-    NOT_PROVED         /* *range says in words what the coordinate may be, e.g. "-3 .. size(j) + 2" */
+    NOT_PROVED         /* *range says in words what the coordinate may be, e.g. "it is -3 .. size(j) + 2" */
 } ProveResult;
 
 typedef struct Proof {

@@ -22,7 +22,7 @@ TEXT
 "$ATTNC" check --diagnostics=lines a.attn 2>out || fail "a warning is an error"
 [ "$(grep -c 'warning\[W' out)" = 2 ] || { cat out; fail "two warnings"; }
 grep -q '^a.attn:1:26: warning\[W002\]: parameter `unused` has no effect$' out || fail "W002"
-grep -q '^a.attn:5:12: warning\[W005\]: this condition always holds$' out || fail "W005"
+grep -q '^a.attn:5:12: warning\[W005\]: the condition `t >= 0` always holds$' out || fail "W005"
 "$ATTNC" compile a.attn -o a.so 2>out || fail "compile"
 grep -q 'warning\[W002\]' out || fail "compile does not warn"
 for option in -Werror --warnings-as-errors; do

@@ -100,18 +100,18 @@ Test(prove, affine)
         {"j", "size(j)", NULL, NULL, "proved"},
         {"i", "size(j)", NULL, NULL, "if size(i) <= size(j)"},
         {"i", "size(j)", NULL, "size(j) == size(i) + 3", "proved"},
-        {"j + 1", "size(j)", NULL, NULL, "not 1 .. size(j)"},
-        {"j - 1", "size(j)", NULL, NULL, "not -1 .. size(j) - 2"},
+        {"j + 1", "size(j)", NULL, NULL, "not it is 1 .. size(j)"},
+        {"j - 1", "size(j)", NULL, NULL, "not it is -1 .. size(j) - 2"},
         {"i - j + size(i) - 1", "2 * size(i) - 1", NULL, "size(i) == size(j)", "proved"},
         {"i - j + size(i) - 2", "2 * size(i) - 1", NULL, "size(i) == size(j)",
-         "not size(i) - size(j) - 1 .. size(i) * 2 - 3"},
+         "not it is size(i) - size(j) - 1 .. size(i) * 2 - 3"},
         {"size(t) - 1", "size(t)", NULL, NULL, "if 0 < size(t)"},
         {"i + 3", "128", NULL, NULL, "if size(i) <= 125"},
-        {"3", "3", NULL, NULL, "not 3 .. 3"},
-        {"t - r", "size(t)", NULL, NULL, "not 1 - size(r) .. size(t) - 1"}, /* no condition size(r) <= 1 */
+        {"3", "3", NULL, NULL, "not it is 3"},
+        {"t - r", "size(t)", NULL, NULL, "not it is 1 - size(r) .. size(t) - 1"}, /* no condition size(r) <= 1 */
         {"i + w", "size(j)", NULL, "w >= 0", "if 0 == size(i) or w + size(i) <= size(j)"},
         {"2 * i + 1", "2 * size(i)", NULL, NULL, "proved"},
-        {"2 * i + 2", "2 * size(i)", NULL, NULL, "not 2 .. size(i) * 2"},
+        {"2 * i + 2", "2 * size(i)", NULL, NULL, "not it is 2 .. size(i) * 2"},
     };
     CHECK_CASES(cases);
 }
@@ -127,12 +127,12 @@ Test(prove, facts)
         {"t - r", "size(t)", "t != r and t >= r", NULL, "facts"},
         {"t - r - 1", "size(t)", "t != r and t >= r", NULL, "facts"},
         {"ids[b, i] - 1", "size(j)", "0 < ids[b, i] <= size(j)", NULL, "facts"},
-        {"ids[b, i]", "size(j)", "ids[b, j] >= 0 and ids[b, i] < size(j)", NULL, "not -inf .. size(j) - 1"},
+        {"ids[b, i]", "size(j)", "ids[b, j] >= 0 and ids[b, i] < size(j)", NULL, "not all that is known is that it is at most size(j) - 1"},
         {"cb * 64 + r", "size(j)", "cb * 64 + r < size(j)", NULL, "facts"},
         {"i - j", "w", "near[i, j]", NULL, "facts"},
-        {"j - i", "w", "near[i, j]", NULL, "not 1 - w .. 0"},
+        {"j - i", "w", "near[i, j]", NULL, "not it is 1 - w .. 0"},
         {"x - y", "4", "x == y or x == y + 3", NULL, "facts"},
-        {"x - y", "4", "x == y or x == y + 4", NULL, "not 1 - size(y) .. size(x) - 1"},
+        {"x - y", "4", "x == y or x == y + 4", NULL, "not it is 1 - size(y) .. size(x) - 1"},
         {"if i < size(j) then i else 0", "size(j)", NULL, "size(j) > 0", "proved"},
         {"i - int(i > j)", "size(i)", NULL, NULL, "proved"},
     };
@@ -144,12 +144,12 @@ Test(prove, quotients)
     static const Case cases[] = {
         {"j // 16", "size(p)", NULL, NULL, "if size(j) <= size(p) * 16"},
         {"j // 64", "size(cb)", NULL, NULL, "proved"},
-        {"i + i // 2", "size(i)", NULL, NULL, "not 0 .. (size(i) * 3 - 3) // 2"},
-        {"size(i) - i - i // 2 - 3", "size(i)", NULL, NULL, "not (-2 - size(i)) // 2 .. size(i) - 3"},
-        {"j // 64 + 1", "size(cb)", NULL, NULL, "not 1 .. (size(j) + 63) // 64"},
+        {"i + i // 2", "size(i)", NULL, NULL, "not it is 0 .. (size(i) * 3 - 3) // 2"},
+        {"size(i) - i - i // 2 - 3", "size(i)", NULL, NULL, "not it is (-2 - size(i)) // 2 .. size(i) - 3"},
+        {"j // 64 + 1", "size(cb)", NULL, NULL, "not it is 1 .. (size(j) + 63) // 64"},
         {"j // 16 * 16 + j % 16", "size(j)", NULL, NULL, "proved"},
         {"j % 16", "16", NULL, NULL, "proved"},
-        {"j % 16", "15", NULL, NULL, "not 0 .. 15"},
+        {"j % 16", "15", NULL, NULL, "not it is 0 .. 15"},
         {"j % n", "n", NULL, NULL, "if 0 < n"},
         {"j % n", "n", NULL, "n >= 1", "proved"},
         {"(t + r) % size(t)", "size(t)", NULL, NULL, "proved"},
@@ -159,7 +159,7 @@ Test(prove, quotients)
         {"half[i]", "size(i)", NULL, NULL, "proved"},
         {"half[i] + half[i]", "size(i)", NULL, NULL, "proved"},
         {"x - y + 7", "15", "x // 8 == y // 8", NULL, "facts"},
-        {"x - y + 6", "15", "x // 8 == y // 8", NULL, "not 7 - size(y) .. size(x) + 5"},
+        {"x - y + 6", "15", "x // 8 == y // 8", NULL, "not it is 7 - size(y) .. size(x) + 5"},
         {"x - y + n - 1", "2 * n - 1", "x // n == y // n and n > 0", NULL, "facts"},
         {"x - y + n - 1", "2 * n - 1", "x // n == y // n", NULL, "facts if 0 < n"},
         {"y * size(m) // size(y)", "size(m)", NULL, NULL, "if size(y) == 0 or 0 < size(m)"},
@@ -171,7 +171,7 @@ Test(prove, products)
 {
     static const Case cases[] = {
         {"y * size(x) + x", "size(y) * size(x)", NULL, NULL, "proved"},
-        {"y * size(x) + x + 1", "size(y) * size(x)", NULL, NULL, "not 1 .. size(y) * size(x)"},
+        {"y * size(x) + x + 1", "size(y) * size(x)", NULL, NULL, "not it is 1 .. size(y) * size(x)"},
         {"fl // size(x)", "size(y)", NULL, NULL, "proved"},
         {"fl // size(x)", "size(y) - 1", NULL, NULL,
          "if size(y) * size(x) == 0 or (size(y) * size(x) - 1) // size(x) + 2 <= size(y)"},
@@ -190,9 +190,9 @@ Test(prove, order)
         {"min(i, j)", "size(j)", NULL, NULL, "proved"},
         {"min(max(ids[0, i], 0), size(i) - 1)", "size(i)", NULL, NULL, "proved"}, /* i exists */
         {"max(i, j)", "size(j)", NULL, "size(i) <= size(j)", "proved"},
-        {"max(i, j) - 1", "size(j)", NULL, "size(i) <= size(j)", "not -1 .. inf"},
+        {"max(i, j) - 1", "size(j)", NULL, "size(i) <= size(j)", "not all that is known is that it is at least -1"},
         {"abs(i - j)", "size(i)", NULL, "size(i) == size(j)", "proved"},
-        {"abs(i - j) - 1", "size(i)", NULL, "size(i) == size(j)", "not -1 .. inf"},
+        {"abs(i - j) - 1", "size(i)", NULL, "size(i) == size(j)", "not all that is known is that it is at least -1"},
         {"(clamp(i // dil - w // 2, 0, max((size(i) - 1 - i % dil) // dil + 1 - w, 0)) + u) * dil + i % dil",
          "size(i)", "u < min(w, (size(i) - 1 - i % dil) // dil + 1)", NULL, "facts if 0 < dil"},
     };
@@ -203,20 +203,20 @@ Test(prove, tensors)
 {
     static const Case cases[] = {
         {"page_of[b, j // 16]", "size(page)", NULL, NULL, "proved"},
-        {"page_of[b, j // 16] + 1", "size(page)", NULL, NULL, "not 1 .. size(page)"},
-        {"ids[b, i]", "size(j)", NULL, NULL, "not -inf .. inf"},
+        {"page_of[b, j // 16] + 1", "size(page)", NULL, NULL, "not it is 1 .. size(page)"},
+        {"ids[b, i]", "size(j)", NULL, NULL, "not nothing bounds it"},
         {"step[i]", "size(j)", NULL, NULL, "if 0 < size(j)"},
         {"step[i]", "size(j)", NULL, "size(j) > 0", "proved"},
         {"best[i, r]", "size(j)", "best[i, r] >= 0", NULL, "facts"},
-        {"best[i, r]", "size(j)", NULL, NULL, "not -1 .. size(j) - 1"},
+        {"best[i, r]", "size(j)", NULL, NULL, "not it is -1 .. size(j) - 1"},
         {"best[i, r] + 1", "size(j) + 1", NULL, NULL, "proved"},
         {"nth[i] // size(j)", "size(c)", "nth[i] >= 0", NULL, "facts"},
         {"nth[i] % size(j)", "size(j)", "nth[i] >= 0", NULL, "facts"},
         {"i - j", "size(i)", "kept[i, j]", NULL, "facts"},
         {"i - j // 2", "size(i)", "kept[i, j // 2]", NULL, "facts"},
-        {"j - i", "size(j)", "kept[i, j]", NULL, "not 1 - size(i) .. 0"},
+        {"j - i", "size(j)", "kept[i, j]", NULL, "not it is 1 - size(i) .. 0"},
         {"count[i]", "size(j) + 1", NULL, NULL, "proved"},
-        {"count[i]", "size(j)", NULL, NULL, "not 0 .. size(j)"},
+        {"count[i]", "size(j)", NULL, NULL, "not it is 0 .. size(j)"},
     };
     CHECK_CASES(cases);
 }
