@@ -71,7 +71,10 @@ static Node *drop_nan_test(void *context, Compilation *c, Node *n)
 
 static Node *steering_form(Census *g, Node *n)
 {
-    return n && n->type != TYPE_REAL ? node_rewrite(g->c, n, drop_nan_test, NULL) : n;
+    if (!n || n->type == TYPE_REAL) return n;
+    Node *form = node_rewrite(g->c, n, drop_nan_test, NULL);
+    g->phase->hopeful |= form != n;
+    return form;
 }
 
 /* ---- what one statement costs ---- */
@@ -648,7 +651,8 @@ void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments
     Census g = {.c = c, .x = x, .k = k, .lanes = 1};
     Steps *steps = NEW_ARRAY(c, Steps, n + 1);
     for (uint32_t p = 0; p < n; p++) {
-        start_phase(&g, &phases[p]);
+        g.phase = &phases[p];
+        start_phase(&g, g.phase);
         build(&g, &k->phases.at[p].body, &steps[p]);
     }
     start_marks(&g);

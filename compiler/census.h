@@ -38,6 +38,7 @@ typedef struct CensusStream {
 
 typedef struct CensusPhase {
     bool exact;     /* false: what depends on the numbers of float tensors was counted either way */
+    bool hopeful;   /* NaN, of which there is a test, was taken for absent: strips that meet it run twice */
     bool complete;  /* false: it took too long; nothing below counts */
     unsigned lanes; /* queries in a strip, 0: no strips */
     double strips, tasks;

@@ -155,15 +155,17 @@ static void check_census(Outcome *o, Call *call, const Plan *plan, const Kernel 
     const InterpretArguments *arguments = call_arguments(call);
     ExplainOptions options = {.f64 = call->f64, .threads = 1, .machine = {1e11, 1e10, 1e6}};
     double stores = 0;
-    bool exact = true;
+    bool exact = true, hopeful = false;
     census(call->c, kernel, arguments, NULL, phases);
     for (uint32_t p = 0; p < kernel->phases.n; p++) {
         const CensusPhase *x = &phases[p];
         exact = exact && x->exact && x->complete;
+        hopeful |= x->hopeful;
         for (uint32_t b = 0; b < kernel->buffers.n; b++) stores += x->written[b];
         stores += x->lanes ? x->uniform_stores * (x->lanes - 1) : 0;
     }
-    if (exact && stores != (double)expected)
+    bool within = hopeful ? stores <= (double)expected && (double)expected <= 2 * stores : stores == (double)expected;
+    if (exact && !within)
         fail(o, "census: %.0f stores instead of %llu (size %u)", stores, (unsigned long long)expected, size);
     const Explanation *all = explain(call->c, plan, kernel, arguments, &options);
     for (uint32_t k = 0; k < all->stages.n; k++)
