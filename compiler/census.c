@@ -614,9 +614,10 @@ static void run(Census *g, Steps *steps, const IndexSet *streamed, CensusPhase *
 {
     Executor *x = g->x;
     volatile uint32_t at = 0;
-    if (setjmp(x->memory.escape)) { /* also what the data of an example does wrong */
+    if (setjmp(x->memory.escape)) {
+        if (x->memory.exhausted) compilation_no_memory(g->c);
         for (uint32_t k = at; k < g->k->phases.n; k++) phases[k].complete = false;
-        return;
+        return; /* also what the data of an example does wrong */
     }
     for (unsigned k = 0; k < MAX_INDICES; k++) x->extent[k] = -1;
     x->locals = NEW_ARRAY(&x->memory, Scalar, g->k->n_locals + 1);
@@ -643,9 +644,9 @@ void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments
             CensusPhase *phases)
 {
     uint32_t n = k->phases.n;
-    Executor *x = calloc(1, sizeof *x);
-    if (!x) BUG(c, "out of memory");
+    Executor *x = NEW(c, Executor);
     compilation_init(&x->memory);
+    compilation_adopt(c, &x->memory);
     x->k = k;
     x->arguments = arguments;
     Census g = {.c = c, .x = x, .k = k, .lanes = 1};
@@ -660,5 +661,4 @@ void census(Compilation *c, const Kernel *k, const InterpretArguments *arguments
     analyse(&g, steps, n);
     run(&g, steps, streamed, phases);
     compilation_free(&x->memory);
-    free(x);
 }

@@ -182,9 +182,9 @@ const char *execute(Compilation *c, const Kernel *k, const InterpretArguments *a
                     const InterpretTensor *outputs, unsigned n_outputs, const ExecuteOptions *options,
                     ExecuteCounts *counts)
 {
-    Executor *x = calloc(1, sizeof *x);
-    if (!x) return "out of memory";
+    Executor *x = NEW(c, Executor);
     compilation_init(&x->memory);
+    compilation_adopt(c, &x->memory);
     x->k = k;
     x->arguments = arguments;
     x->outputs = outputs;
@@ -194,6 +194,5 @@ const char *execute(Compilation *c, const Kernel *k, const InterpretArguments *a
     if (problem) problem = format(c, "%s", problem);
     if (counts) *counts = x->counts;
     compilation_free(&x->memory);
-    free(x);
     return problem;
 }

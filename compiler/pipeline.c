@@ -77,6 +77,7 @@ bool pipeline_read(Pipeline *p)
     if (o->text) return p->source = compilation_add_source(p->c, o->path, o->text, o->length), true;
     size_t length;
     char *text = slurp(o->path, 0, SOURCE_MAX, &length);
+    if (!text && errno == ENOMEM) compilation_no_memory(p->c);
     if (!text) return fail(p, PIPELINE_SOURCE, format(p->c, "cannot read %s: %s", o->path, strerror(errno)));
     p->source = compilation_take_source(p->c, o->path, text, length);
     return true;
@@ -97,7 +98,9 @@ static char *read_used(void *context, const char *path, size_t *length)
     const PipelineOptions *o = p->options;
     char *text = o->read ? o->read(o->read_context, path, length) : NULL;
     struct stat info; /* what is no file might never end, or be the stdin of a server */
-    if (!text && !stat(path, &info) && S_ISREG(info.st_mode)) text = slurp(path, O_NONBLOCK, SOURCE_MAX, length);
+    bool regular = !text && !stat(path, &info) && S_ISREG(info.st_mode);
+    if (regular) text = slurp(path, O_NONBLOCK, SOURCE_MAX, length);
+    if (!text && regular && errno == ENOMEM) compilation_no_memory(p->c); /* not: it is not there */
     if (!text) return NULL;
     file->found = true;
     hash_bytes(text, *length, file->hash);

@@ -37,8 +37,21 @@ struct InternTable {
 
 void compilation_init(Compilation *c) { *c = (Compilation){0}; }
 
+void compilation_adopt(Compilation *c, Compilation *child)
+{
+    child->parent = c;
+    child->sibling = c->children;
+    c->children = child;
+}
+
 void compilation_free(Compilation *c)
 {
+    while (c->children) compilation_free(c->children);
+    for (Compilation **link = c->parent ? &c->parent->children : NULL; link && *link; link = &(*link)->sibling)
+        if (*link == c) {
+            *link = c->sibling;
+            break;
+        }
     for (ArenaBlock *block = c->blocks, *next; block; block = next) {
         next = block->next;
         free(block);
@@ -90,9 +103,10 @@ uint32_t compilation_take_source(Compilation *c, const char *path, char *text, s
     return source;
 }
 
-static _Noreturn void out_of_memory(Compilation *c)
+_Noreturn void compilation_no_memory(Compilation *c)
 {
     c->fatal = "out of memory";
+    c->exhausted = true;
     longjmp(c->escape, 1);
 }
 
@@ -100,7 +114,7 @@ static ArenaBlock *add_block(Compilation *c, size_t bytes)
 {
     size_t capacity = bytes > BLOCK_BYTES / 4 ? bytes : BLOCK_BYTES;
     ArenaBlock *block = calloc(1, sizeof *block + capacity);
-    if (!block) out_of_memory(c);
+    if (!block) compilation_no_memory(c);
     block->capacity = capacity;
     if (c->blocks && capacity == bytes) { /* a block of its own must not end the use of the current one */
         block->next = c->blocks->next;
@@ -114,7 +128,7 @@ static ArenaBlock *add_block(Compilation *c, size_t bytes)
 
 void *arena_alloc(Compilation *c, size_t bytes)
 {
-    if (++c->allocations == c->fail_at || bytes > SIZE_MAX / 2) out_of_memory(c);
+    if (++c->allocations == c->fail_at || bytes > SIZE_MAX / 2) compilation_no_memory(c);
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     ArenaBlock *block = c->blocks;
     if (!block || bytes > block->capacity - block->used) block = add_block(c, bytes);
@@ -126,7 +140,7 @@ void *arena_alloc(Compilation *c, size_t bytes)
 void *vec_reserve(Compilation *c, void *at, size_t size, uint32_t n, uint32_t *capacity)
 {
     if (n < *capacity) return at;
-    if (*capacity > UINT32_MAX / 2) out_of_memory(c);
+    if (*capacity > UINT32_MAX / 2) compilation_no_memory(c);
     uint32_t grown = *capacity ? *capacity * 2 : 4;
     void *copy = arena_alloc(c, size * grown);
     if (n) memcpy(copy, at, size * n);
@@ -163,7 +177,7 @@ static void grow_names(Compilation *c, InternTable *t)
 
 const char *intern(Compilation *c, const char *text, size_t length)
 {
-    if (length >= UINT32_MAX) out_of_memory(c);
+    if (length >= UINT32_MAX) compilation_no_memory(c);
     if (!c->names) c->names = NEW(c, InternTable);
     if (c->names->n >= c->names->capacity / 2) grow_names(c, c->names);
     uint32_t hash = hash_name(text, length);

@@ -47,8 +47,10 @@ typedef struct Diag {
 
 typedef struct ArenaBlock ArenaBlock;
 typedef struct InternTable InternTable;
-typedef struct Compilation {
+typedef struct Compilation Compilation;
+struct Compilation {
     ArenaBlock *blocks;
+    Compilation *parent, *children, *sibling; /* compilation_adopt */
     size_t allocations, fail_at; /* fail_at > 0: that allocation fails (tests inject it) */
     InternTable *names;
     VEC(Source) sources;
@@ -57,14 +59,18 @@ typedef struct Compilation {
     unsigned errors;
     jmp_buf escape;          /* armed by entry points: if (setjmp(c->escape)) { c->fatal says why } */
     const char *fatal;       /* out of memory, or an internal error with file and line */
+    bool exhausted;          /* it is lack of memory */
     char fatal_text[256];
     void *nodes;             /* hash-consing table of lang/node.c */
     void *prover;            /* scratch of lang/prove*.c, made on first use */
     uint32_t next_node, next_index, next_tensor;
-} Compilation;
+};
 
 void compilation_init(Compilation *c);
 void compilation_free(Compilation *c);
+/* `child`, which lies in the arena of c, is freed with it if it was not before: when a pass is left by the long jump. */
+void compilation_adopt(Compilation *c, Compilation *child);
+_Noreturn void compilation_no_memory(Compilation *c); /* where another allocation than the arena's has failed */
 /* Adds a source; the text is copied. Returns its number. */
 uint32_t compilation_add_source(Compilation *c, const char *path, const char *text, size_t length);
 /* The same; `text` is of malloc, and freed in any case. */

@@ -6,9 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static char *read_file(void *context, const char *path, size_t *length)
+static char *read_file(const char *path, size_t *length)
 {
-    (void)context;
     FILE *f = fopen(path, "rb");
     if (!f) return NULL;
     char *text = NULL;
@@ -66,7 +65,7 @@ static bool open_one(Compilation *c, const LangOptions *o, const char *path, uin
     for (uint32_t n = 0; n < c->sources.n; n++)
         if (!strcmp(c->sources.at[n].path, path)) return *source = n, true;
     size_t length = 0;
-    char *text = o && o->read ? o->read(o->read_context, path, &length) : read_file(NULL, path, &length);
+    char *text = o && o->read ? o->read(o->read_context, path, &length) : read_file(path, &length);
     if (!text) return false;
     if (find_other_name(c, path, source)) return free(text), true;
     *source = compilation_take_source(c, path, text, length);

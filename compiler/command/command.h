@@ -2,6 +2,8 @@
 #ifndef ATTN_COMMAND_COMMAND_H
 #define ATTN_COMMAND_COMMAND_H
 
+#include <stdio.h>
+
 #include "compiler/pipeline.h"
 
 /* Exit codes. */
@@ -99,8 +101,12 @@ int pipeline_report(Pipeline *p, const Options *o);
 int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* `text` as a JSON string; a number, `null` if it is NAN or infinite. */
 void add_json_number(Text *out, const char *key, double value); /* `"key": value` */
-/* A text file, complete or not at all; one that is there keeps its permissions. path NULL or `-`: stdout. NULL or an
- * error. */
+/* A file that is written, complete or not at all: under another name until its end. One that is there keeps its
+ * permissions; devices and pipes are written to directly. */
+typedef struct Output { const char *path, *temporary; FILE *file; int error; } Output;
+bool output_begin(Compilation *c, Output *o, const char *path); /* false: output_end tells why */
+const char *output_end(Compilation *c, Output *o, bool good);   /* NULL or an error; not good: errno says why */
+/* All of a text. path NULL or `-`: stdout. NULL or an error. */
 const char *write_text(Compilation *c, const char *path, const Text *text);
 
 /* ---- open.c ---- */

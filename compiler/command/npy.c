@@ -2,6 +2,8 @@
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
 #include "compiler/command/npy.h"
 
+#include "compiler/command/command.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,12 +284,9 @@ static bool write_floats(FILE *file, const double *data, size_t n, int bytes)
 const char *npy_write(Compilation *c, const char *path, const Array *a, int float_bytes)
 {
     if (a->rank > ARRAY_RANK_MAX) return format(c, "cannot write %s: too many dimensions", path);
-    FILE *file = fopen(path, "wbe");
-    if (!file) return format(c, "cannot write %s: %s", path, strerror(errno));
-    bool ok = write_header(file, a, float_bytes);
-    if (a->type == TYPE_REAL) ok = ok && write_floats(file, a->data, a->n, float_bytes);
-    else ok = ok && fwrite(a->data, type_bytes(a->type), a->n, file) == a->n;
-    int error = errno;
-    ok = fclose(file) == 0 && ok;
-    return ok ? NULL : format(c, "cannot write %s: %s", path, strerror(error));
+    Output o;
+    bool ok = output_begin(c, &o, path) && write_header(o.file, a, float_bytes);
+    if (a->type == TYPE_REAL) ok = ok && write_floats(o.file, a->data, a->n, float_bytes);
+    else ok = ok && fwrite(a->data, type_bytes(a->type), a->n, o.file) == a->n;
+    return output_end(c, &o, ok);
 }

@@ -58,13 +58,28 @@ void add_json_number(Text *out, const char *key, double value)
         text_add(out, "null");
 }
 
-static bool write_all(FILE *file, const Text *text)
+bool output_begin(Compilation *c, Output *o, const char *path)
 {
-    bool ok = !text->n || fwrite(text->at, 1, text->n, file) == text->n;
-    int error = errno;
-    ok = fclose(file) == 0 && ok;
-    if (!ok && error) errno = error;
-    return ok;
+    struct stat info;
+    bool exists = !stat(path, &info), direct = exists && !S_ISREG(info.st_mode); /* a device, a pipe */
+    char *real = exists && !direct ? realpath(path, NULL) : NULL;                /* links stay links */
+    *o = (Output){.path = real ? intern(c, real, strlen(real)) : path};
+    free(real);
+    o->temporary = direct ? NULL : format(c, "%s.%ld.tmp", o->path, (long)getpid());
+    o->file = fopen(direct ? path : o->temporary, "wbe");
+    o->error = o->file ? 0 : errno;
+    if (o->file && exists && !direct) fchmod(fileno(o->file), info.st_mode & 07777);
+    return o->file;
+}
+
+const char *output_end(Compilation *c, Output *o, bool good)
+{
+    if (!good && !o->error) o->error = errno;
+    if (o->file && fclose(o->file) && !o->error) o->error = errno;
+    if (o->file && !o->error && o->temporary && rename(o->temporary, o->path)) o->error = errno;
+    if (!o->error) return NULL;
+    if (o->file && o->temporary) unlink(o->temporary);
+    return format(c, "cannot write %s: %s", o->path, strerror(o->error));
 }
 
 const char *write_text(Compilation *c, const char *path, const Text *text)
@@ -73,16 +88,8 @@ const char *write_text(Compilation *c, const char *path, const Text *text)
         if (text->n) fwrite(text->at, 1, text->n, stdout);
         return NULL; /* main looks at ferror */
     }
-    struct stat info;
-    bool exists = !stat(path, &info), direct = exists && !S_ISREG(info.st_mode); /* a device, a pipe */
-    char *real = exists && !direct ? realpath(path, NULL) : NULL;                  /* links stay links */
-    if (real) path = intern(c, real, strlen(real));
-    free(real);
-    const char *temporary = direct ? path : format(c, "%s.%ld.tmp", path, (long)getpid());
-    FILE *file = fopen(temporary, "wbe");
-    if (file && exists && !direct) fchmod(fileno(file), info.st_mode & 07777);
-    if (file && write_all(file, text) && (direct || !rename(temporary, path))) return NULL;
-    int error = errno;
-    if (file && !direct) unlink(temporary);
-    return format(c, "cannot write %s: %s", path, strerror(error));
+    Output o;
+    bool good = output_begin(c, &o, path);
+    if (good && text->n) good = fwrite(text->at, 1, text->n, o.file) == text->n;
+    return output_end(c, &o, good);
 }
