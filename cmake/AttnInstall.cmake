@@ -14,6 +14,7 @@ install(DIRECTORY patterns/ DESTINATION ${ATTN_PATTERN_INSTALL} FILES_MATCHING P
 
 set(share ${CMAKE_BINARY_DIR}/share)    # made by attnc itself (compiler/command)
 install(DIRECTORY ${share}/man/man1/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${share}/man/man5/attn.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES ${share}/completions/attnc.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME attnc)
 install(FILES ${share}/completions/attnc.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _attnc)
 install(FILES ${share}/completions/attnc.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)

@@ -80,6 +80,7 @@ const OptionInfo *option_next(const OptionInfo *after, Command command);
 /* ---- help.c, help_man.c, help_shell.c ---- */
 void help_text(Text *out, const CommandInfo *command); /* NULL: of all */
 void help_man(Text *out, const CommandInfo *command);  /* a manual page, in man(7) */
+void help_man_language(Text *out);                     /* attn(5) */
 void help_bash(Text *out);
 void help_zsh(Text *out);
 void help_fish(Text *out);

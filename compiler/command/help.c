@@ -107,12 +107,15 @@ int help_print(Compilation *c, const CommandInfo *command)
     return EXIT_FINE;
 }
 
+static bool is_language(const Options *o) { return o->files.n && !strcmp(o->files.at[0], "language"); }
+
 int command_help(Options *o)
 {
     const CommandInfo *command = o->files.n ? command_find(o->files.at[0]) : NULL;
     Text out = {.c = o->c};
     if (!o->shell && !o->man) return help_print(o->c, command);
-    if (o->man) help_man(&out, command);
+    if (o->man && is_language(o)) help_man_language(&out);
+    else if (o->man) help_man(&out, command);
     else if (!strcmp(o->shell, "bash")) help_bash(&out);
     else if (!strcmp(o->shell, "zsh")) help_zsh(&out);
     else help_fish(&out);

@@ -68,7 +68,8 @@ static int run_command(Options *o, int argc, char **argv)
     if (o->help) return help_print(o->c, command);
     if (o->command == COMMAND_HELP) {
         if (o->files.n > 1) return usage("help takes one command");
-        if (o->files.n && !command_find(o->files.at[0]))
+        bool language = o->files.n && o->man && !strcmp(o->files.at[0], "language");
+        if (o->files.n && !language && !command_find(o->files.at[0]))
             return usage(format(o->c, "unknown command '%s'", o->files.at[0]));
         return command_help(o);
     }

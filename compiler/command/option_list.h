@@ -75,7 +75,7 @@ OPTION(NO_WARNINGS, "-w", "--no-warnings", NULL, CHECK | COMPILE, NOTHING, NULL,
 OPTION(WARNING_ERRORS, NULL, "--warnings-as-errors", NULL, CHECK | COMPILE, NOTHING, NULL, "warnings are errors")
 OPTION(WARNING_ERRORS, NULL, "-Werror", NULL, CHECK | COMPILE, NOTHING, NULL, "the same")
 OPTION(STDIO, NULL, "--stdio", NULL, LSP, NOTHING, NULL, "changes nothing: there is no other way")
-OPTION(MAN, NULL, "--man", NULL, HELP, NOTHING, NULL, "a manual page instead, in the language of man(7)")
+OPTION(MAN, NULL, "--man", NULL, HELP, NOTHING, NULL, "a manual page instead, in the language of man(7); `help --man language` is that of the language, attn(5)")
 OPTION(COMPLETION, NULL, "--completion", "SHELL", HELP, WORDS, "bash zsh fish",
        "completions for this shell: source <(attnc help --completion bash)")
 OPTION(HELP, "-h", "--help", NULL, CHECK | COMPILE | RUN | LIST | BENCH | EXPLAIN | SHOW | FMT | LSP | HELP, NOTHING, NULL,

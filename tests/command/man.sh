@@ -28,5 +28,7 @@ for command in $commands; do
     grep -q "attnc\\\\-$command" "$pages/attnc.1" || fail "attnc.1 lacks $command"
 done
 lint "$pages/attnc.1" || fail attnc.1
+lint "$pages/../man5/attn.5" || fail attn.5
+grep -q softmax "$pages/../man5/attn.5" || fail "attn.5 lacks functions"
 [ "$(ls "$pages" | wc -l)" = $(($(wc -w <<<"$commands") + 1)) ] || fail "pages of commands that are none"
 exit $failed

@@ -43,7 +43,7 @@ export PKG_CONFIG_PATH
 "$CC" $flags "$work/host.c" $(pkg-config --cflags --libs attn) -Wl,-rpath,"$lib" -o "$work/host"
 "$work/host"
 
-for file in man/man1/attnc.1 man/man1/attnc-run.1 bash-completion/completions/attnc zsh/site-functions/_attnc \
+for file in man/man1/attnc.1 man/man1/attnc-run.1 man/man5/attn.5 bash-completion/completions/attnc zsh/site-functions/_attnc \
     fish/vendor_completions.d/attnc.fish; do
     test -s "$work/prefix/share/$file"
 done
