@@ -17,6 +17,7 @@ TileNeed tile_need(const Tile *t)
                       .e = t->e,
                       .keys = t->keys,
                       .masks = !node_is_bool(t->where, true),
+                      .plain = !t->max,
                       .list = t->n_keys > 1 ? t->n_keys : 0};
 }
 
@@ -33,12 +34,13 @@ static unsigned shared_bytes(const TileNeed *x)
 
 /* A thread has 1/32 of the 16 rows of its warp: d / 4 registers of 16-bit queries, keys / 2 scores, e / 2
  * sums. The rest (addresses, maxima, fragments of keys under way) was 67 to 69 in kernels without a mask, 100
- * to 120 in those with one; queries that stay in shared memory took 36 (ptxas 13.0, sm_80). */
+ * to 120 in those with one; queries that stay in shared memory took 36, and
+ * sums without a softmax 50 fewer (ptxas 13.0, sm_80). */
 static unsigned registers_of(const TileNeed *x)
 {
-    enum { OWN = 68, MASK = 42, UNKEPT = 36 };
+    enum { OWN = 68, MASK = 42, UNKEPT = 36, SOFTMAX = 50 };
     unsigned queries = x->mma && x->d <= IN_REGISTERS ? padded_d(x) / 4 : UNKEPT;
-    return queries + x->keys / 2 + padded_e(x) / 2 + OWN + (x->masks ? MASK : 0);
+    return queries + x->keys / 2 + padded_e(x) / 2 + OWN + (x->masks ? MASK : 0) - (x->plain ? SOFTMAX : 0);
 }
 
 GpuBlock tile_block(const TileNeed *x)

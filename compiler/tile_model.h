@@ -12,6 +12,7 @@ typedef struct TileNeed {
     int64_t d, e;    /* features of queries and keys, of values */
     unsigned keys;   /* of a tile */
     bool masks;      /* pairs may be hidden */
+    bool plain;      /* a sum without a softmax: no maxima, nothing is rescaled */
     unsigned list;   /* coordinates of a key that go through shared memory */
 } TileNeed;
 
