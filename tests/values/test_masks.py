@@ -62,6 +62,16 @@ class Masks(unittest.TestCase):
         bias = np.einsum("bhid,hijd->bhij", self.q, rel[:, at]) / 2
         self.is_masked("score/relative", causal(9, 13), bias=bias, rel=rel)
 
+    def test_relative_local(self):
+        """A query against the cut-out of its own block and the one before, with the rows of the table turned round."""
+        rel, q, k, v = self.r.normal(2, 10, 4), *self.r.qkv(i=11, j=11)
+        out = np.zeros(v.shape)
+        for i in range(11):
+            at = np.arange(max(i // 4 * 4 - 4, 0), i + 1)
+            s = q[:, :, i:i + 1] @ np.swapaxes(k[:, :, at] + rel[:, ::-1][:, i - at], -1, -2) / 2
+            out[:, :, i] = (softmax(s) @ v[:, :, at])[:, :, 0]
+        close(run("score/relative_local", "o", params={"w": 4}, q=q, k=k, v=v, rel=rel), out)
+
     def test_soft_cap(self):
         s = 2.0 * np.tanh(scores(self.q, self.k) / 2.0)
         o = run("score/soft_cap", "o", params={"cap": 2.0}, **self.t)
@@ -137,6 +147,17 @@ class Masks(unittest.TestCase):
         close(o, wide)
         close(run("mask/causal", "o", q=q, k=k[:, :1], v=v[:1]), attention(q, k[:, :1], np.repeat(v, 3, 1)[:1],
                                                                          causal(9, 13)))
+
+    def test_sparse_queries(self):
+        """Sparse query attention (2025): fewer heads of queries, each with its group's keys. Queries and keys that all
+        sequences share (FixedSeqQK, 2025) have one batch."""
+        q, k, v = self.r.normal(2, 4, 9, 4), self.r.normal(2, 2, 13, 4), self.r.normal(2, 2, 13, 3)
+        o = run("mask/causal", "o", q=q, k=k, v=v)
+        for h in range(4):
+            close(o[:, h], attention(q[:, h], k[:, h // 2], v[:, h // 2], causal(9, 13)), f"head {h}")
+        q, k = self.r.normal(1, 2, 9, 4), self.r.normal(1, 2, 13, 4)
+        p = softmax(scores(q, k), where=causal(9, 13))[0]
+        close(run("mask/causal", "o", q=q, k=k, v=v), np.einsum("hij,bhje->bhie", p, v))
 
     def test_queries_are_the_last(self):
         """Decoding one position is the last row of all."""

@@ -185,6 +185,15 @@ class Normalisers(unittest.TestCase):
             gate = np.stack([np.correlate(m, w, "same") for m in u.mean((2, 3))])
             close(run("channel/eca", "o", u=u, w=w), u * sigmoid(gate)[..., None, None])
 
+    def test_fourier_karat(self):
+        """The whole map of weights, made by complex exponentials."""
+        q, k, v = self.r.qkv(i=5, j=7)
+        a, c, w = self.r.normal(2, 3, 7, 4), self.r.normal(2, 3, 7, 4), self.r.normal(2, 7, 3)
+        wave = np.exp(1j * scores(q, k)[..., None] * np.arange(1, 5))
+        t = np.einsum("hrjf,bhijf->bhir", a - 1j * c, wave).real
+        close(run("normaliser/fourier_karat", "o", q=q, k=k, v=v, a=a, c=c, w=w),
+              np.einsum("hjr,bhir->bhij", w, t) @ v)
+
     def test_kronecker(self):
         q, k1, v1 = self.r.qkv(i=5, j=6)
         _, k2, v2 = self.r.qkv(i=5, j=4)

@@ -161,6 +161,28 @@ class Tokens(unittest.TestCase):
         order = self.r.g.permutation(9)
         close(run("cross/crossvit", "o", q=q, kc=kc, vc=vc, k=k[:, :, order], v=v[:, :, order]), o, "any order")
 
+    def test_probing(self):
+        """One pooled slice after the other; equal scores give the mean."""
+        x, v, u = self.r.normal(2, 9, 4), self.r.normal(2, 9, 3, 2), self.r.normal(3, 4)
+        o = run("cross/probing", "o", x=x, v=v, u=u)
+        for m in range(3):
+            close(o[:, m], attention(np.broadcast_to(u[m], (2, 1, 4)), x, v[:, :, m])[:, 0])
+        close(run("cross/probing", "o", x=x, v=v, u=0 * u), v.mean(1))
+
+    def test_dcal(self):
+        q, k, v = self.r.qkv()
+        rollout = self.r.normal(2, 11)
+        o, which = run("cross/dcal", ("o", "which"), "dcal_global", {"share": 0.4}, q=q, k=k, v=v, rollout=rollout)
+        for b in range(2):
+            at = np.argsort(-rollout[b])[:4]
+            close(which[b], at)
+            close(o[b], attention(q[b][:, at], k[b], v[b]))
+        pair = np.array([1, 0])
+        o = run("cross/dcal", "o", "dcal_pair", q=q, k=k, v=v, pair=pair)
+        close(o, attention(q, np.concatenate([k, k[pair]], 2), np.concatenate([v, v[pair]], 2)))
+        o = run("cross/dcal", "o", "dcal_pair", q=q, k=k, v=v, pair=np.array([0, 1]))
+        close(o, attention(q, k, v), "its own partner")
+
 
 class Caches(unittest.TestCase):
     def setUp(self):
