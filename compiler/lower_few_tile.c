@@ -77,6 +77,8 @@ void few_together(Few *f, void (*add)(Few *f))
 
 /* ---- what comes next ---- */
 
+static bool is_half(const Tensor *t) { return t->storage == STORAGE_F16 || t->storage == STORAGE_BF16; }
+
 enum { MOST_ROWS = 4 };
 typedef struct Ahead {
     Few *f;
@@ -115,8 +117,7 @@ static void ahead_step(const Ahead *a, unsigned numbers)
     Branch end;
     for (unsigned k = 0; k < a->n; k++) {
         const Tensor *t = a->rows[k]->tensor;
-        bool half = t->storage == STORAGE_F16 || t->storage == STORAGE_BF16;
-        int64_t line = half ? 32 : 16, step = numbers > line ? numbers : line;
+        int64_t line = is_half(t) ? 32 : 16, step = numbers > line ? numbers : line;
         Node *at = few_get(f, a->at[k]), *size = node_size(few_c(f), t->dims[t->n_dims - 1]);
         few_fetch(f, a->rows[k], few_get(f, a->key[k]), at, few_int(f, step));
         set_local(f->l, a->at[k], few_op(f, N_ADD, at, few_int(f, step)));
@@ -127,26 +128,25 @@ static void ahead_step(const Ahead *a, unsigned numbers)
     }
 }
 
-/* Numbers of the row of a key at work, shortly before they are used: the machine drops fetches that it has no
- * place for, the more the faster they come. */
-static void fetch_again(Few *f, bool factors, Node *place, Node *from, unsigned n)
-{
-    NodeList rows = {0};
-    if (f->l->schedule.wide) rows = few_reads(f, factors);
-    Node *last = few_op(f, N_SUB, few_get(f, f->count), few_int(f, 1));
-    Node *key = few_key(f, few_op(f, N_MIN, place, last), false);
-    for (uint32_t k = 0; k < rows.n; k++) few_fetch(f, rows.at[k], key, from, few_int(f, n));
-}
-
 /* ---- lanes ---- */
+
+/* Only rows of 16 bits come from memory as fast as wide registers take them: with others, half as wide,
+ * fetches come evenly, so that fewer are dropped, and that gains more than the registers. */
+static bool is_wide(const Few *f)
+{
+    bool half = false;
+    for (uint32_t k = 0; k < f->direct.n; k++) half |= is_half(f->direct.at[k].value->tensor);
+    return f->l->schedule.wide && half;
+}
 
 static unsigned lanes_of_register(const Few *f)
 {
-    return f->l->schedule.lanes > 1 ? f->l->schedule.lanes / 2 : 1;
+    unsigned parts = f->l->schedule.wide && !is_wide(f) ? 4 : 2;
+    return f->l->schedule.lanes > parts ? f->l->schedule.lanes / parts : 1;
 }
 
-/* Registers for the sums of one head: half of the register file is for sums. */
-static unsigned sums_of_head(const Few *f) { return f->l->schedule.wide ? 4 : 2; }
+/* Registers for the sums of one head. */
+static unsigned sums_of_head(const Few *f) { return is_wide(f) ? 4 : 2; }
 
 typedef struct Lanes {
     Index *lane, *start;
@@ -226,9 +226,6 @@ static void sum_lanes(Sums *s, Tensor *parts, const Ahead *ahead)
     loop_open(f->l, &lanes.along, lanes.start,
               (Range){few_int(f, 0), whole(f, binder_hi(s->part->value, 0), n), few_int(f, n)});
     ahead_step(ahead, n * KEYS);
-    for (unsigned k = 0; ahead->n && k < KEYS; k++)
-        fetch_again(f, false, few_op(f, N_ADD, s->from, few_int(f, KEYS + k)),
-                    node_index(few_c(f), lanes.start), n);
     add_to_sums(s, lanes.at);
     loop_close(f->l, &lanes.along);
     for (unsigned k = 0; k < SUMS; k++)
@@ -286,7 +283,7 @@ void few_sum_together(Few *f)
 typedef struct Values {
     Few *f;
     const FewTerm *term;
-    Node *start, *at; /* the coordinate along the last dimension: of the first lane, of the lane at work */
+    Node *at; /* the coordinate along the last dimension */
     const Ahead *ahead;
     unsigned lanes;
 } Values;
@@ -330,12 +327,7 @@ static void add_keys_at(const Values *v)
     }
     loop_open(f->l, &places, f->place, (Range){few_int(f, 0), few_get(f, f->count), NULL});
     if (v->lanes == 1) places.kind = LOOP_JAM;
-    if (v->ahead) {
-        enum { PLACES_AHEAD = 3 };
-        Node *soon = few_op(f, N_ADD, node_index(few_c(f), f->place), few_int(f, PLACES_AHEAD));
-        ahead_step(v->ahead, v->lanes);
-        fetch_again(f, true, soon, v->start, v->lanes);
-    }
+    if (v->ahead) ahead_step(v->ahead, v->lanes);
     add_key(v, total);
     loop_close(f->l, &places);
     for (unsigned m = 0; m < FEW_HEADS; m++) {
@@ -352,7 +344,6 @@ static void add_in_lanes(Values *v, Node *lo, Node *hi)
     Range range = {lo, hi, few_int(f, v->lanes)};
     lanes_open(f, &lanes, v->lanes);
     loop_open(f->l, &lanes.along, lanes.start, range);
-    v->start = node_index(few_c(f), lanes.start);
     v->at = lanes.at;
     add_keys_at(v);
     loop_close(f->l, &lanes.along);
