@@ -66,5 +66,5 @@ Test(parser, speed, .timeout = 60)
         if (seconds < best) best = seconds;
     }
     printf("%.1f MB/s\n", 1e-6 * (double)n / best);
-    cr_assert(1e-6 * (double)n / best >= LEAST, "%.1f MB/s", 1e-6 * (double)n / best);
+    cr_assert(1e-6 * (double)n / best >= (double)LEAST, "%.1f MB/s", 1e-6 * (double)n / best);
 }
