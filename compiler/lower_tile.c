@@ -6,7 +6,6 @@
 #include "lower_tile.h"
 
 #include "graph.h"
-#include "lower_rider.h"
 #include "lower_strip.h"
 #include "tile_model.h"
 
@@ -15,26 +14,12 @@
 
 enum { BLOCK_QUERIES = TILE_MODEL_QUERIES /* 8 x 8, 4 x 4 x 4 */, MOST_FEATURES = 256 };
 
-typedef struct Tiling {
-    Lower *l;
-    const Stage *stage;
-    Tile *t;
-    IndexSet inner;
-    NodeList binders;                                /* outermost ones of the body */
-    Node *sum, *softmax, *weight, *factor, *product; /* factor NULL: there are no values */
-    Node *gain;                                      /* of weights of a softmax */
-    bool greatest;                                   /* of the scores, no sum */
-    Index *outer[MAX_INDICES];
-    unsigned n_outer;
-    Riders riders;
-} Tiling;
-
 static Node *number(Tiling *x, int64_t n) { return node_int(x->l->c, n); }
 static Node *combine(Tiling *x, Op op, Node *a, Node *b) { return node_binary(x->l->c, op, a, b); }
 
 /* ---- recognising ---- */
 
-static void collect_binder(void *context, Node *n, const Binding *around)
+void tiling_collect(void *context, Node *n, const Binding *around)
 {
     Tiling *x = context;
     if (!around->binder && node_is_binder(n)) PUSH(x->l->c, &x->binders, n);
@@ -72,12 +57,6 @@ static bool is_row(const Tiling *x, const Node *n, const Index *feature)
     return true;
 }
 
-static void find_product(void *context, Node *n, const Binding *around)
-{
-    Tiling *x = context;
-    if (!around->binder && node_is_binder(n)) PUSH(x->l->c, &x->binders, n);
-}
-
 static bool depends_on_keys(const Tiling *x, const Node *n)
 {
     for (unsigned k = 0; k < x->sum->n_vars; k++)
@@ -90,7 +69,7 @@ static const char *match_product(Tiling *x)
 {
     Tile *t = x->t;
     x->binders.n = 0;
-    walk(x->l->c, x->weight, find_product, x);
+    walk(x->l->c, x->weight, tiling_collect, x);
     for (uint32_t k = 1; k < x->binders.n; k++)
         if (x->binders.at[k] != x->binders.at[0]) return "the score holds more than one sum";
     Node *n = x->binders.n ? x->binders.at[0] : NULL;
@@ -236,7 +215,7 @@ static const char *obstacle(Tiling *x)
         return "what it computes is kept in f64, or is optional";
     if (contains_op(l->c, e->body, N_CHECK)) return "a value is checked as it runs";
     x->inner = plan_inner(l->c, e);
-    walk(l->c, e->body, collect_binder, x);
+    walk(l->c, e->body, tiling_collect, x);
     const char *why = match_column(x);
     if (!why) why = match_sum(x);
     if (!why) why = match_product(x);
@@ -436,7 +415,8 @@ static void make_values(Tiling *x)
     make_sums(x);
     for (uint32_t k = 0; k < x->riders.equations.n; k++) {
         const Equation *r = x->riders.equations.at[k];
-        add_rider(x, r, rider_value(&x->riders, r->body, local_get(l, t->max), local_get(l, t->sum)));
+        Node *max = local_get(l, t->max), *sum = local_get(l, t->sum);
+        add_rider(x, r, x->chunk ? (k ? sum : max) : rider_value(&x->riders, r->body, max, sum));
     }
 }
 
@@ -485,6 +465,7 @@ static Phase make_tasks(Tiling *x)
     Tile *t = x->t;
     Phase phase = {.name = format(l->c, "pairwise %s", x->stage->equation->tensor->name),
                    .how = "boxes of queries against tiles of keys",
+                   .when = x->when,
                    .tasks = NEW_ARRAY(l->c, Index *, x->n_outer),
                    .tile = t};
     IndexSet queries = {{0}};
@@ -495,7 +476,9 @@ static Phase make_tasks(Tiling *x)
         const char *name = t->n_queries > 1 ? format(l->c, "tile_%s", t->query[k]->name) : "tile";
         Node *shape = number(x, t->shape[k]), *size = node_size(l->c, t->query[k]);
         Node *up = combine(x, N_SUB, combine(x, N_ADD, size, shape), number(x, 1));
-        t->block[k] = strip_index(l, name, combine(x, N_FLOORDIV, up, shape));
+        Node *tiles = combine(x, N_FLOORDIV, up, shape);
+        if (x->unless) tiles = node_if(l->c, x->unless, number(x, 0), tiles);
+        t->block[k] = strip_index(l, name, tiles);
         phase.tasks[phase.n_tasks++] = t->block[k];
     }
     return phase;
@@ -513,16 +496,17 @@ static unsigned keys_of_tile(const Tiling *x)
                                               : tile_keys(&need, x->l->schedule.arch);
 }
 
-static Tiling tiling_for(Lower *l, const Stage *stage)
+Tiling tiling_for(Lower *l, const Stage *stage)
 {
     Tiling x = {.l = l, .stage = stage, .t = NEW(l->c, Tile)};
     *x.t = (Tile){.queries = BLOCK_QUERIES};
     l->span = stage->equation->tensor->span;
     l->plain = obstacle(&x);
+    if (!l->plain) x.riders = find_riders(l, stage, x.sum, x.n_outer, x.outer);
     return x;
 }
 
-static void lower_tiling(Tiling *x)
+void tiling_lower(Tiling *x)
 {
     Lower *l = x->l;
     Tile *t = x->t;
@@ -530,73 +514,11 @@ static void lower_tiling(Tiling *x)
     t->n_keys = x->sum->n_vars;
     t->keys = keys_of_tile(x);
     for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x->sum->vars[k];
-    x->riders = find_riders(l, x->stage, x->sum, x->n_outer, x->outer);
-    for (uint32_t k = 0; k < x->riders.equations.n; k++) PUSH(l->c, &l->riders, x->riders.equations.at[k]);
+    for (uint32_t k = 0; k < x->riders.equations.n && !x->chunk; k++)
+        PUSH(l->c, &l->riders, x->riders.equations.at[k]);
     Phase phase = make_tasks(x);
     make_tile(x, &phase);
     make_body(x, &phase);
-}
-
-/* ---- several maps ---- */
-
-/* The sum of one map of several, as an equation of its own. */
-static Stage *map_stage(Lower *l, const Stage *stage, const Node *sum, const Softmaxes *found,
-                        unsigned number)
-{
-    const Tensor *out = stage->equation->tensor;
-    Stage *map = NEW(l->c, Stage);
-    *map = *stage;
-    Equation *e = map->equation = NEW(l->c, Equation);
-    *e = (Equation){.storing = STORED, .stage = map};
-    Node *lo[TILE_DIMS], *hi[TILE_DIMS];
-    for (unsigned k = 0; k < sum->n_vars; k++) lo[k] = binder_lo(sum, k), hi[k] = binder_hi(sum, k);
-    Node *body = node_binary(l->c, N_MUL, found->softmax[number], found->factor[number]);
-    e->body = node_binder(l->c, N_REDUCE, REDUCE_SUM, sum->n_vars, sum->vars, lo, hi, binder_where(sum), body,
-                          NULL);
-    e->tensor =
-        plan_tensor(l->c, format(l->c, "%s.map%u", out->name, number + 1), TYPE_REAL, out->n_dims, out->dims);
-    e->tensor->data = true;
-    e->tensor->span = out->span;
-    return map;
-}
-
-/* What is left of the equation where the sums of its maps are known: a number a thread. */
-static void add_maps(Lower *l, const Stage *stage, Node *sum, Node *total)
-{
-    const Tensor *out = stage->equation->tensor;
-    Equation rest = *stage->equation;
-    Phase phase = {.name = format(l->c, "maps of %s", out->name), .n_tasks = out->n_dims, .tasks = out->dims};
-    IndexSet bound = {{0}};
-    Scope root;
-    for (unsigned k = 0; k < out->n_dims; k++) set_add(&bound, out->dims[k]->id);
-    rest.body = node_replace(l->c, rest.body, sum, total);
-    phase_open(l, &root, phase.n_tasks, phase.tasks);
-    lower_equation(l, &rest, &bound);
-    phase_close(l, &root, phase);
-}
-
-/* A sum over several maps of scores: tiles for each, one after the other, into the workspace. */
-static bool lower_maps(Lower *l, const Stage *stage)
-{
-    Tiling whole = {.l = l}, maps[MOST_SOFTMAXES];
-    Softmaxes found;
-    walk(l->c, stage->equation->body, collect_binder, &whole);
-    Node *sum = whole.binders.n == 1 ? whole.binders.at[0] : NULL, *total = node_real(l->c, 0);
-    if (!sum || sum->op != N_REDUCE || sum->n_vars > TILE_DIMS || !find_softmaxes(l->c, sum, &found) ||
-        found.n < 2)
-        return false;
-    for (unsigned k = 0; k < found.n; k++) {
-        maps[k] = tiling_for(l, map_stage(l, stage, sum, &found, k));
-        if (l->plain) return false;
-    }
-    for (unsigned k = 0; k < found.n; k++) {
-        Tensor *t = maps[k].stage->equation->tensor;
-        buffer_add(l, t, BUFFER_WORKSPACE, false);
-        lower_tiling(&maps[k]);
-        total = node_binary(l->c, N_ADD, total, read_at(l, t));
-    }
-    add_maps(l, stage, sum, total);
-    return true;
 }
 
 bool lower_tiles(Lower *l, const Stage *stage)
@@ -604,10 +526,11 @@ bool lower_tiles(Lower *l, const Stage *stage)
     Tiling x = tiling_for(l, stage);
     if (l->plain) {
         const char *why = l->plain;
-        bool maps = lower_maps(l, stage);
+        bool maps = tiles_of_maps(l, stage);
         if (!maps && strcmp(l->plain, TILE_OPEN)) l->plain = why;
         return maps;
     }
-    lower_tiling(&x);
+    tiles_of_chunks(&x);
+    tiling_lower(&x);
     return true;
 }

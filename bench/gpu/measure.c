@@ -15,6 +15,7 @@ typedef struct Measure {
     BackendJob job;
     const Variant *variant;
     CudaProgram program;
+    uint32_t phase; /* the one that is measured */
     PtxDevice *device;
     PtxModule *module;
     uint64_t args[ATTN_CUDA_ARGS_BYTES / 8];
@@ -42,10 +43,10 @@ static const char *generate(Measure *m)
     m->variant = &m->job.variants.at[0];
     m->program = cuda_print(&m->job, m->variant, false);
     const Kernel *k = m->variant->kernel;
-    if (k->phases.n != 1 || !k->phases.at[0].tile)
-        return format(m->c, "%s has no kernel with tiles: %s", m->x->file,
-                      k->phases.at[0].plain ? k->phases.at[0].plain : "it has several phases");
-    return NULL;
+    const Phase *last = &k->phases.at[m->phase = k->phases.n - 1]; /* those before are for few queries */
+    if (last->tile) return NULL;
+    return format(m->c, "%s has no kernel with tiles: %s", m->x->file,
+                  last->plain ? last->plain : last->name);
 }
 
 static const char *compile(Measure *m, NvrtcUsage *usage)
@@ -58,8 +59,10 @@ static const char *compile(Measure *m, NvrtcUsage *usage)
                               &(NvrtcOptions){.arch = 80, .ptx = true}, &ptx);
     if (error) return error;
     NvrtcUsages all = nvrtc_usage(m->c, cubin.log);
-    if (all.n != 1) return "ptxas does not say what the kernel takes";
-    *usage = all.at[0];
+    uint32_t k = 0;
+    while (k < all.n && strcmp(all.at[k].kernel, m->program.kernels[m->phase].name)) k++;
+    if (k == all.n) return "ptxas does not say what the kernel takes";
+    *usage = all.at[k];
     m->module = ptx_module_load(m->device, ptx.data, ptx.size);
     return m->module ? NULL : ptx_error(m->device);
 }
@@ -115,7 +118,7 @@ static uint64_t tasks_along(const Measure *m, const Tile *t, const Index *index)
 static uint64_t pack(Measure *m)
 {
     const Pattern *p = m->variant->kernel->pattern;
-    const Phase *phase = &m->variant->kernel->phases.at[0];
+    const Phase *phase = &m->variant->kernel->phases.at[m->phase];
     uint64_t status = ptx_alloc(m->device, 64), tasks = 1;
     memset(ptx_bytes(m->device, status, 64), 0, 64);
     for (uint32_t k = 0; k < p->tensors.n; k++) add_tensor(m, p->tensors.at[k]);
@@ -182,8 +185,8 @@ static void count(Measure *m, const PtxFunction *f, Counts *out)
     out->exp2 = (double)c.threads[PTX_EXP] / (double)out->visited;
     out->conflicts = c.shared_load.units - c.shared_load.ideal + c.shared_store.units - c.shared_store.ideal;
     out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
-    out->shared = m->program.kernels[0].shared;
-    GpuBlock block = {m->program.kernels[0].threads, out->usage.registers, out->shared};
+    out->shared = m->program.kernels[m->phase].shared;
+    GpuBlock block = {m->program.kernels[m->phase].threads, out->usage.registers, out->shared};
     out->blocks = gpu_blocks(gpu_find(80), &block);
 }
 
@@ -193,7 +196,7 @@ static const char *run(Measure *m, Counts *out)
     if (!error) error = compile(m, &out->usage);
     if (error) return error;
     uint64_t tasks = pack(m);
-    const AttnCudaKernel *k = &m->program.kernels[0];
+    const AttnCudaKernel *k = &m->program.kernels[m->phase];
     PtxLaunch launch = {
         ptx_find(m->module, k->name), {(uint32_t)tasks, 1, 1}, {k->threads, 1, 1}, k->shared, m->args};
     if (!ptx_launch(m->device, &launch)) return format(m->c, "%s", ptx_error(m->device));

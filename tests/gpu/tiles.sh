@@ -65,6 +65,15 @@ same window/neighborhood2d --dtype f16 "${grid[@]}"
 same window/neighborhood2d --dtype f32 "${grid[@]}"
 same window/neighborhood3d --dtype bf16
 
+# Few queries: keys in chunks.
+has 'pairwise o.chunk: 64 queries' mask/causal --dtype f16 --size d=64 --size e=64
+for dtype in f16 f32; do
+    for file in mask/causal score/sink window/sliding_window; do
+        same $file --dtype $dtype --size d=32 --size e=32 --size i=3 --size j=1100
+    done
+done
+same mask/causal --dtype f16 --size d=32 --size e=32 --size i=65 --size j=1024
+
 # Several maps of scores; weights with a factor of their own.
 has 'r.map2: 64 queries' normaliser/differential --dtype f16 --size d=64 --size e=64
 for dtype in f16 f32; do

@@ -365,6 +365,23 @@ template <typename T> __device__ inline void store_chunk(T *to, unsigned from, i
         to[n * stride].bits = (unsigned short)(load_shared(from + n / 2 * 4) >> n % 2 * 16);
 }
 
+// A row of the output, f32: two neighbours at a time.
+template <int E>
+__device__ inline void store_row(float *to, const float (&total)[E / 8][4], int row, int columns, bool chunks,
+                                 int64 stride)
+{
+#pragma unroll
+    for (int n = 0; n < E / 8; n++) {
+        const int column = n * 8 + threadIdx.x % 4 * 2;
+        if (chunks && column < columns) // a multiple of 4
+            *(float2 *)(to + column) = make_float2(total[n][2 * row], total[n][2 * row + 1]);
+        else if (column < columns) {
+            to[column * stride] = total[n][2 * row];
+            if (column + 1 < columns) to[(column + 1) * stride] = total[n][2 * row + 1];
+        }
+    }
+}
+
 #ifndef SIZE_b
 #define SIZE_b size_b
 #endif
@@ -403,14 +420,31 @@ struct causal_attention_args {
 
 // With what follows from it.
 struct causal_attention : causal_attention_args {
+    float *o_chunk_max_data; // [b, h, i, chunk]
+    float *o_chunk_sum_data; // [b, h, i, chunk]
+    float *o_chunk_data; // [b, h, i, chunk, e]
     float *total_data; // [e] of this thread; threads are interleaved
+    float *total_data_2; // [e] of this thread; threads are interleaved
     int64 extent_tile;
+    int64 extent_chunk;
+    int64 extent_tile_2;
 
     __device__ causal_attention(const causal_attention_args &args) : causal_attention_args(args)
     {
         extent_tile = most(extent_i() + 63 >> 6, 0);
+        extent_chunk = most(extent_i() <= 64 && 1024 <= extent_j() ? extent_j() + 511 >> 9 : 0, 0);
+        extent_tile_2 = most(extent_i() <= 64 && 1024 <= extent_j() ? (int64)0 : extent_i() + 63 >> 6, 0);
         int64 at = 0; // bytes
+        o_chunk_max_data = (float *)(workspace + at);
+        at += padded((int64)sizeof(float) * extent_b() * extent_h() * extent_i() * extent_chunk);
+        o_chunk_sum_data = (float *)(workspace + at);
+        at += padded((int64)sizeof(float) * extent_b() * extent_h() * extent_i() * extent_chunk);
+        o_chunk_data = (float *)(workspace + at);
+        at += padded((int64)sizeof(float) * extent_b() * extent_h() * extent_i() * extent_chunk * extent_e());
+        at = 0; // bytes
         total_data = (float *)(scratch + at * threads());
+        at += padded((int64)sizeof(float) * extent_e());
+        total_data_2 = (float *)(scratch + at * threads());
         at += padded((int64)sizeof(float) * extent_e());
     }
 
@@ -452,8 +486,224 @@ struct causal_attention : causal_attention_args {
     {
         return o_data + b * o_strides[0] + h * o_strides[1] + i * o_strides[2] + e * o_strides[3];
     }
+    __device__ float &o_chunk_max(int64 b, int64 h, int64 i, int64 chunk) const
+    {
+        return o_chunk_max_data[((b * extent_h() + h) * extent_i() + i) * extent_chunk + chunk];
+    }
+    __device__ float &o_chunk_sum(int64 b, int64 h, int64 i, int64 chunk) const
+    {
+        return o_chunk_sum_data[((b * extent_h() + h) * extent_i() + i) * extent_chunk + chunk];
+    }
+    __device__ float &o_chunk(int64 b, int64 h, int64 i, int64 chunk, int64 e) const
+    {
+        return o_chunk_data[(((b * extent_h() + h) * extent_i() + i) * extent_chunk + chunk) * extent_e() + e];
+    }
+    __device__ float *o_chunk_at(int64 b, int64 h, int64 i, int64 chunk, int64 e) const
+    {
+        return o_chunk_data + (((b * extent_h() + h) * extent_i() + i) * extent_chunk + chunk) * extent_e() + e;
+    }
     __device__ float &total(int64 e) const { return total_data[e * threads() + thread()]; }
+    __device__ float &total_2(int64 e) const { return total_data_2[e * threads() + thread()]; }
 };
+
+// pairwise o.chunk: 64 queries and 64 keys at a time on tensor cores; a block for every b, h, chunk, tile.
+//     o = sum[j](softmax[j](sum[d](q * k) / sqrt(size(d)) where causal(i, j)) * v)
+extern "C" __global__ void __launch_bounds__(128, 1)
+causal_attention_pairwise_o_chunk(const causal_attention_args args)
+{
+    if (*(volatile int *)args.status) return;
+    const causal_attention io(args);
+    const int64 size_e = io.extent_e();
+    const int64 size_tile = io.extent_tile;
+    const int64 size_chunk = io.extent_chunk;
+    const int64 size_h = io.extent_h();
+    const int64 size_d = io.extent_d();
+    const int64 size_j = io.extent_j();
+    const int64 size_i = io.extent_i();
+    constexpr int D = 64, E = 64, KEYS = 64; // features of a query, of a value; keys of a tile
+    extern __shared__ __align__(128) char shared[];
+    const unsigned q_tile = shared_address(shared), k_tile = q_tile + 8192;
+    const unsigned v_tile = k_tile + 2 * tile_bytes<KEYS, D>;
+    const unsigned w_tile = q_tile;
+    const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    // Where a lane's rows of matrices lie in them.
+    const unsigned q_lane = chunk<D>(warp * 16 + lane % 16, lane / 16);
+    const unsigned k_lane = chunk<D>(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+    const unsigned v_lane = chunk<E>(lane % 16, lane / 16);
+    const bool q_chunks = in_chunks(io.q_data, io.q_strides);
+    const bool k_chunks = in_chunks(io.k_data, io.k_strides);
+    const bool v_chunks = in_chunks(io.v_data, io.v_strides);
+    const bool o_chunk_chunks = size_e % 4 == 0;
+    for (int64 task = blockIdx.x; task < io.tasks; task += gridDim.x) {
+        const int64 b = task / size_tile / size_chunk / size_h;
+        const int64 h = task / size_tile / size_chunk % size_h;
+        const int64 chunk = task / size_tile % size_chunk;
+        const int64 tile = task % size_tile;
+        const int64 q_head = h / io.q_group;
+        const int64 k_head = h / io.k_group;
+        const int64 v_head = h / io.v_group;
+        const double root = sqrt((double)size_d);
+        const double value = 1.0 / root;
+        const int64 n_2 = least(least(size_j, chunk * 512 + 512), size_j + least(size_i, tile * 64 + 64) - size_i);
+        // Keys that some query of the block may see.
+        int64 j_begin = chunk * 512;
+        int64 j_end = n_2;
+        const float score_scale = (float)value;
+        const float scale = score_scale * 1.44269504f; // log2(e)
+        const float slack = 0;
+        const int64 i_begin = tile * 64, i_end = least(i_begin + 64, size_i);
+        stage<64, D>(q_tile, (int)(i_end - i_begin), 64, q_chunks, io.q_strides[3],
+              io.q_at(b, q_head, i_begin, 0), io.q_strides[2]);
+        copies_wait();
+        __syncthreads();
+        unsigned q[D / 16][4];
+        load_rows<D>(q, q_tile + q_lane);
+        // A second time, with care, where hidden values may have spoilt a sum.
+        for (bool careful = false;; careful = true) {
+            bool spoilable = false;
+            float total[E / 8][4] = {};
+            float top[2] = {-infinity, -infinity};
+            float sum[2] = {};
+            bool due = false;
+            int64 next = j_begin, first = 0;
+            bool partial = false;
+            for (int buffer = 0;; buffer ^= 1) {
+                // The next tile with a visible pair.
+                bool some = false, hides = false;
+                for (; next < j_end; next += KEYS) {
+                    some = next <= size_j + least(size_i, tile * 64 + 64) - size_i - 1;
+                    if (some) {
+                        hides = size_j + tile * 64 - size_i < least(j_end, next + 64) - 1;
+                    }
+                    if (some) break;
+                }
+                // It is on its way while the one before, which has arrived, is worked on.
+                copies_wait();
+                __syncthreads();
+                if (some) {
+                    const int rows = (int)least(j_end - next, KEYS);
+                    stage<KEYS, D>(k_tile + buffer * tile_bytes<KEYS, D>, rows, 64, k_chunks, io.k_strides[3],
+                          io.k_at(b, k_head, next, 0), io.k_strides[2]);
+                    stage<KEYS, E>(v_tile + buffer * tile_bytes<KEYS, E>, rows, 64, v_chunks, io.v_strides[3],
+                          io.v_at(b, v_head, next, 0), io.v_strides[2]);
+                }
+                if (due) {
+                    const unsigned k_now = k_tile + (buffer ^ 1) * tile_bytes<KEYS, D> + k_lane;
+                    const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;
+                    const int left = (int)least(j_end - first, KEYS);
+                    const bool full = !partial && left >= KEYS;
+                    unsigned hidden = 0;
+                    if (!full) {
+                        __syncwarp(); // so that full tiles jump
+#pragma unroll
+                        for (int r = 0; r < 2; r++) {
+                            const int64 i = i_begin + warp * 16 + lane / 4 + r * 8;
+#pragma unroll
+                            for (int n = 0; n < KEYS / 4; n++) {
+                                const int key = n / 2 * 8 + lane % 4 * 2 + n % 2;
+                                const int64 j = first + key;
+                                if (!(key < left && (j <= size_j + i - size_i))) hidden |= 1u << (n / 2 * 4 + 2 * r + n % 2);
+                            }
+                        }
+                        spoilable |= partial;
+                    }
+                    float s[KEYS / 8][4] = {};
+                    add_products<KEYS, D>(s, q, k_now, ~0u);
+                    if (!full) {
+                        __syncwarp();
+#pragma unroll
+                        for (int x = 0; x < KEYS / 2; x++)
+                            if (hidden >> x & 1) s[x / 4][x % 4] = -infinity;
+                    }
+                    make_weights<KEYS>(s, top, sum, total, scale, slack);
+                    if (careful && partial)
+                        add_visible<KEYS, E>(total, s, v_now, hidden, w_tile);
+                    else
+                        add_values<KEYS, E>(total, s, v_now + v_lane, ~0u);
+                }
+                if (!some) break;
+                first = next, next += KEYS, due = true, partial = hides;
+            }
+            if (__syncthreads_or(!careful && spoilable && is_tainted<E>(total))) continue;
+#pragma unroll
+            for (int row = 0; row < 2; row++) {
+                sum[row] = row_sum(sum[row]);
+                const float inverse = sum[row] == 0 ? 1 : 1 / sum[row];
+#pragma unroll
+                for (int n = 0; n < E / 4; n++) {
+                    float &x = total[n / 2][2 * row + n % 2];
+                    x *= inverse;
+                }
+                const int64 i = i_begin + warp * 16 + lane / 4 + row * 8;
+                if (lane % 4 == 0 && i < i_end) {
+                    const float max = top[row] * score_scale;
+                    io.o_chunk_max(b, h, i, chunk) = max;
+                    io.o_chunk_sum(b, h, i, chunk) = sum[row];
+                }
+            }
+#pragma unroll
+            for (int row = 0; row < 2; row++) {
+                const int64 i = i_begin + warp * 16 + lane / 4 + row * 8;
+                if (!(i < i_end)) continue;
+                float *to = io.o_chunk_at(b, h, i, chunk, 0);
+                store_row<E>(to, total, row, 64, o_chunk_chunks, 1);
+            }
+            break;
+        }
+        __syncthreads();
+    }
+}
+
+// chunks of o: a thread for every few, b, h, i, e.
+//     o = sum[j](softmax[j](sum[d](q * k) / sqrt(size(d)) where causal(i, j)) * v)
+extern "C" __global__ void __launch_bounds__(128, 1)
+causal_attention_chunks_of_o(const causal_attention_args args)
+{
+    if (*(volatile int *)args.status) return;
+    const causal_attention io(args);
+    const int64 size_e = io.extent_e();
+    const int64 size_i = io.extent_i();
+    const int64 size_h = io.extent_h();
+    const int64 size_b = io.extent_b();
+    const int64 size_j = io.extent_j();
+    for (int64 task = thread(); task < io.tasks; task += threads()) {
+        const int64 few = task / size_e / size_i / size_h / size_b;
+        const int64 b = task / size_e / size_i / size_h % size_b;
+        const int64 h = task / size_e / size_i % size_h;
+        const int64 i = task / size_e % size_i;
+        const int64 e = task % size_e;
+        float total = 0.0f;
+        float total_2 = -infinity;
+        const int64 chunk_end = size_i <= 64 && 1024 <= size_j ? size_j + 511 >> 9 : 0;
+        for (int64 chunk = 0; chunk < chunk_end; chunk++) {
+            if (0.0f != io.o_chunk_sum(b, h, i, chunk)) {
+                total_2 = maximum(total_2, io.o_chunk_max(b, h, i, chunk));
+            }
+        }
+        const int64 chunk_end_2 = size_i <= 64 && 1024 <= size_j ? size_j + 511 >> 9 : 0;
+        for (int64 chunk = 0; chunk < chunk_end_2; chunk++) {
+            if (0.0f != io.o_chunk_sum(b, h, i, chunk)) {
+                total += expf(io.o_chunk_max(b, h, i, chunk) - total_2) * io.o_chunk_sum(b, h, i, chunk);
+            }
+        }
+        bool test = 0.0f == total;
+        float value = 0.0f;
+        if (test) {
+            value = 0.0f;
+        }
+        if (!test) {
+            float total_3 = 0.0f;
+            const int64 chunk_end_3 = size_i <= 64 && 1024 <= size_j ? size_j + 511 >> 9 : 0;
+            for (int64 chunk = 0; chunk < chunk_end_3; chunk++) {
+                if (0.0f != io.o_chunk_sum(b, h, i, chunk)) {
+                    total_3 += expf(io.o_chunk_max(b, h, i, chunk) - total_2) * io.o_chunk_sum(b, h, i, chunk) * io.o_chunk(b, h, i, chunk, e);
+                }
+            }
+            value = total_3 / total;
+        }
+        io.o(b, h, i, e) = value;
+    }
+}
 
 // pairwise o: 64 queries and 64 keys at a time on tensor cores; a block for every b, h, tile.
 //     o = sum[j](softmax[j](sum[d](q * k) / sqrt(size(d)) where causal(i, j)) * v)
@@ -462,7 +712,7 @@ causal_attention_pairwise_o(const causal_attention_args args)
 {
     if (*(volatile int *)args.status) return;
     const causal_attention io(args);
-    const int64 size_tile = io.extent_tile;
+    const int64 size_tile = io.extent_tile_2;
     const int64 size_h = io.extent_h();
     const int64 size_d = io.extent_d();
     const int64 size_j = io.extent_j();
