@@ -361,6 +361,13 @@ static Node *finish_term(Strip *s, const Term *t)
     Local *scale = local_new(l, "scale", t->weight);
     Node *sum = get(s, t->sum), *one = real(s, 1);
     set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));
+    if (s->alone) {
+        Scope *here = strip_outside_open(s);
+        Tensor *scales = scratch_new(l, "scale", t->weight, 1, &s->lane);
+        strip_outside_close(s, here);
+        store_at(l, scales, get(s, scale));
+        return binary(s, N_MUL, read_at(l, t->total), read_at(l, scales));
+    }
     Nest nest;
     dims_open(l, &nest, s->n_dims, s->dims);
     store_at(l, t->total, binary(s, N_MUL, read_at(l, t->total), get(s, scale)));

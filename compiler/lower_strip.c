@@ -524,6 +524,7 @@ static Tensor *stream_sums(Tiling *t)
     note_strip(t);
     for (uint32_t k = 0; k < t->sums.n; k++) {
         s->stream = k;
+        s->alone = t->body == t->sums.at[k];
         accumulators(t, t->sums.at[k]);
         t->body = node_replace(l->c, t->body, t->sums.at[k], strip_stream(s, t->sums.at[k]));
     }

@@ -51,6 +51,7 @@ typedef struct Strip {
     Residue residues[MOST_QUERIES];
     unsigned n_residues;
     unsigned stream;         /* number of the sum being streamed */
+    bool alone;              /* the equation is that sum: its elements are used once each, as they are stored */
     Node *sum, *where;       /* the sum being streamed */
     NodeMap fitting;         /* nodes of it that are known to fit lanes */
     Term terms[MOST_SOFTMAXES];
