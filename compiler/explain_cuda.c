@@ -122,6 +122,9 @@ ExplainKernels explain_cuda(Compilation *c, const Plan *plan, const Kernel *kern
     Explain x = {c, plan, kernel, arguments, gpu, real, NEW_ARRAY(c, CensusPhase, kernel->phases.n + 1)};
     ExplainKernels all = {0};
     census(c, kernel, arguments, NULL, x.phases);
-    for (uint32_t k = 0; k < kernel->phases.n; k++) PUSH(c, &all, explain_phase(&x, k));
+    for (uint32_t k = 0; k < kernel->phases.n; k++) {
+        ExplainKernel one = explain_phase(&x, k);
+        if (one.tasks > 0) PUSH(c, &all, one); /* split keys are for few queries, say */
+    }
     return all;
 }
