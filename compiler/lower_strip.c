@@ -12,6 +12,8 @@
 #include "lower_few.h"
 #include "lower_rider.h"
 
+#include <math.h>
+
 Index *strip_index(Lower *l, const char *name, Node *extent)
 {
     Index *index = index_new(l->c, name, l->span);
@@ -539,7 +541,9 @@ static Tensor *stream_sums(Tiling *t)
     return taint;
 }
 
-/* May a hidden key hold a value that is not finite? A literal factor is. */
+/* May a hidden key hold a value that is not finite? */
+static bool may_be_infinite(const Node *factor) { return factor && (factor->op != N_REAL || !isfinite(factor->real)); }
+
 static bool hides_values(Tiling *t)
 {
     for (uint32_t k = 0; k < t->sums.n; k++) {
@@ -547,7 +551,7 @@ static bool hides_values(Tiling *t)
         bool hides =
             !node_is_bool(binder_where(t->sums.at[k]), true) && strip_recognise(&t->s, t->sums.at[k]);
         for (unsigned i = 0; hides && i < t->s.n_terms; i++)
-            if (t->s.terms[i].factor && t->s.terms[i].factor->op != N_REAL) return true;
+            if (may_be_infinite(t->s.terms[i].factor)) return true;
     }
     return false;
 }
