@@ -542,7 +542,10 @@ static Tensor *stream_sums(Tiling *t)
 }
 
 /* May a hidden key hold a value that is not finite? */
-static bool may_be_infinite(const Node *factor) { return factor && (factor->op != N_REAL || !isfinite(factor->real)); }
+static bool may_be_infinite(const Node *factor)
+{
+    return factor && (factor->op != N_REAL || !isfinite(factor->real));
+}
 
 static bool hides_values(Tiling *t)
 {
