@@ -11,7 +11,7 @@
 #include "tape.h"
 #include "tile_model.h"
 
-enum { PLAIN_THREADS = 128, MOST_REGISTERS = 255 };
+enum { PLAIN_THREADS = 128 };
 
 typedef struct Explain {
     Compilation *c;
@@ -109,7 +109,7 @@ static ExplainKernel explain_phase(const Explain *x, uint32_t number)
     else
         explain_plain(x, &out, p);
     GpuBlock block = out.block;
-    if (!block.registers) block.registers = MOST_REGISTERS;
+    if (!block.registers) block.registers = GPU_THREAD_REGISTERS;
     out.resident = gpu_blocks(x->gpu, &block);
     out.limit = gpu_limit(x->gpu, &out.work);
     if (!p->complete || (phase->tile && isnan(out.visible))) out.limit = (GpuLimit){"not known", NAN, NAN};

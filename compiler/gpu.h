@@ -17,6 +17,7 @@ typedef struct Gpu {
     unsigned threads, blocks;  /* of a multiprocessor, at most */
 } Gpu;
 enum { GPU_REGISTERS = 65536 /* of a multiprocessor */, GPU_ISSUE = 4 /* warp instructions a cycle */ };
+enum { GPU_THREAD_REGISTERS = 255 /* at most */ };
 
 extern const Gpu gpu_archs[];
 extern const unsigned n_gpu_archs;

@@ -3,8 +3,6 @@
 
 #include "graph.h"
 
-enum { IN_REGISTERS = 128 /* features of a query, at most */, MOST_REGISTERS = 255 };
-
 static unsigned padded(int64_t n, unsigned to) { return (unsigned)(n + to - 1) / to * to; }
 static unsigned padded_d(const TileNeed *x) { return padded(x->d, x->mma ? 16 : 8); }
 static unsigned padded_e(const TileNeed *x) { return padded(x->e, x->mma ? 16 : 32); }
@@ -28,7 +26,7 @@ static unsigned shared_bytes(const TileNeed *x)
     unsigned d = padded_d(x), e = padded_e(x);
     if (!x->mma) return TILE_MODEL_QUERIES * 4 * (d + x->keys) + x->keys * 4 * (d + e + x->list);
     unsigned rows = TILE_MODEL_QUERIES * 2 * greater(greater(d, e), x->keys);
-    unsigned weights = x->d > IN_REGISTERS ? TILE_MODEL_QUERIES * 2 * x->keys : 0;
+    unsigned weights = x->d > TILE_MODEL_IN_REGISTERS ? TILE_MODEL_QUERIES * 2 * x->keys : 0;
     return rows + weights + 2 * x->keys * 2 * (d + e) + 2 * x->list * x->keys * 4;
 }
 
@@ -39,14 +37,14 @@ static unsigned shared_bytes(const TileNeed *x)
 static unsigned registers_of(const TileNeed *x)
 {
     enum { OWN = 68, MASK = 42, UNKEPT = 36, SOFTMAX = 50 };
-    unsigned queries = x->mma && x->d <= IN_REGISTERS ? padded_d(x) / 4 : UNKEPT;
+    unsigned queries = x->mma && x->d <= TILE_MODEL_IN_REGISTERS ? padded_d(x) / 4 : UNKEPT;
     return queries + x->keys / 2 + padded_e(x) / 2 + OWN + (x->masks ? MASK : 0) - (x->plain ? SOFTMAX : 0);
 }
 
 GpuBlock tile_block(const TileNeed *x)
 {
     unsigned registers = registers_of(x);
-    return (GpuBlock){TILE_MODEL_THREADS, registers > MOST_REGISTERS ? MOST_REGISTERS : registers,
+    return (GpuBlock){TILE_MODEL_THREADS, registers > GPU_THREAD_REGISTERS ? GPU_THREAD_REGISTERS : registers,
                       shared_bytes(x)};
 }
 
@@ -85,7 +83,7 @@ static double seconds(const TileNeed *x, const Gpu *gpu)
 static bool fits_all(const TileNeed *x, unsigned arch)
 {
     GpuBlock block = tile_block(x);
-    bool fits = registers_of(x) <= MOST_REGISTERS + 1;
+    bool fits = registers_of(x) <= GPU_THREAD_REGISTERS + 1;
     for (unsigned k = 0; k < n_gpu_archs; k++)
         if (gpu_archs[k].arch / 10 == arch / 10) fits = fits && gpu_blocks(&gpu_archs[k], &block);
     return fits;

@@ -6,6 +6,7 @@
 #include "loops.h"
 
 enum { TILE_MODEL_THREADS = 128, TILE_MODEL_QUERIES = 64 }; /* of a block */
+enum { TILE_MODEL_IN_REGISTERS = 128 }; /* features of a 16-bit query that a thread keeps there, at most */
 
 typedef struct TileNeed {
     bool mma;        /* on tensor cores, rows of 16 bits; else of f32 */

@@ -23,9 +23,8 @@
 
 #include "codegen/cuda/print_tile.h"
 #include "compiler/graph.h"
+#include "compiler/tile_model.h"
 #include "compiler/walk.h"
-
-enum { IN_REGISTERS = 128 /* features of a query, at most */ };
 
 static const TileLayout fragments = {
     .rows = 2,
@@ -73,7 +72,7 @@ static unsigned query_bytes(const Tile *t)
 {
     unsigned keys = t->keys * 2, most = row_q(t) > row_v(t) ? row_q(t) : row_v(t);
     if (!t->mma) return t->queries * row_q(t);
-    return t->queries * (most > keys ? most : keys) + (t->d > IN_REGISTERS ? t->queries * keys : 0);
+    return t->queries * (most > keys ? most : keys) + (t->d > TILE_MODEL_IN_REGISTERS ? t->queries * keys : 0);
 }
 
 static bool is_doubled(const Tile *t) { return t->mma || !t->v; }
@@ -190,7 +189,7 @@ static void print_work(TilePrinter *x)
     tile_mask(x);
     if (x->boxes) LINES(p, "const unsigned live = __reduce_or_sync(~0u, ~hidden);\nif (live) {");
     LINES(p, "float s[KEYS / 8][4] = {};");
-    tile_scores(x, x->t->mma && x->t->d <= IN_REGISTERS ? "q" : "q_tile + q_lane", "k_now");
+    tile_scores(x, x->t->mma && x->t->d <= TILE_MODEL_IN_REGISTERS ? "q" : "q_tile + q_lane", "k_now");
     tile_hide(x);
     tile_weigh(x);
     if (x->t->v) print_values(x);
@@ -268,7 +267,7 @@ static void print_mma_places(TilePrinter *x)
     unsigned weights = query_bytes(t) - t->queries * t->keys * 2;
     if (x->careful)
         LINES(p, "const unsigned w_tile = q_tile%s;",
-              t->d > IN_REGISTERS ? format(p->c, " + %u", weights) : "");
+              t->d > TILE_MODEL_IN_REGISTERS ? format(p->c, " + %u", weights) : "");
     LINES(p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
              "// Where a lane's rows of matrices lie in them.\n"
              "const unsigned q_lane = chunk<D>(warp * 16 + lane %% 16, lane / 16);\n"
@@ -344,7 +343,8 @@ static void print_queries(TilePrinter *x)
     tile_stage_queries(x);
     if (!x->doubled) return;
     LINES(p, "copies_wait();\n__syncthreads();");
-    if (t->mma && t->d <= IN_REGISTERS) LINES(p, "unsigned q[D / 16][4];\nload_rows<D>(q, q_tile + q_lane);");
+    if (t->mma && t->d <= TILE_MODEL_IN_REGISTERS)
+        LINES(p, "unsigned q[D / 16][4];\nload_rows<D>(q, q_tile + q_lane);");
 }
 
 static void name_all(TilePrinter *x)

@@ -46,6 +46,16 @@ const char *case_inputs(Call *call, const Options *o)
     return wrong;
 }
 
+const char *case_open(Pipeline *p, const char *file, const Options *o, Pattern **pattern, Call *call)
+{
+    const char *wrong = case_pattern(p, file, pattern);
+    if (wrong) return wrong;
+    call_init(call, p->c, *pattern, o->f64);
+    call->real = o->real;
+    wrong = case_sizes(call, o);
+    return wrong ? wrong : case_inputs(call, o);
+}
+
 const char *case_define(Call *call, const char *definition)
 {
     const char *name, *text = case_value(call->c, definition, &name);

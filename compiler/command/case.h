@@ -12,6 +12,8 @@ const char *case_pattern(Pipeline *p, const char *file, Pattern **pattern);
 const char *case_value(Compilation *c, const char *text, const char **name);
 const char *case_sizes(Call *call, const Options *o);  /* --size */
 const char *case_inputs(Call *call, const Options *o); /* -i */
+/* The pattern, and a call of it with the types, sizes and inputs of the options; call_complete is still due. */
+const char *case_open(Pipeline *p, const char *file, const Options *o, Pattern **pattern, Call *call);
 const char *case_define(Call *call, const char *definition); /* NAME=VALUE, as a value that is not fixed */
 /* The options as libattn takes them, lists ended by NULL. */
 AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pattern);

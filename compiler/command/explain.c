@@ -227,12 +227,8 @@ int command_explain(Compilation *c, const Options *o, const char *file)
     *x = (Show){.c = c, .o = o, .out = {.c = c}};
     pipeline_init(&p, c, &options);
     if (!pipeline_check(&p)) return pipeline_report(&p, o);
-    const char *wrong = case_pattern(&p, file, &x->pattern);
-    if (wrong) return complain("%s", wrong);
-    call_init(&x->call, c, x->pattern, o->f64);
+    const char *wrong = case_open(&p, file, o, &x->pattern, &x->call);
     x->call.most_reals = MOST_REALS;
-    wrong = case_sizes(&x->call, o);
-    if (!wrong) wrong = case_inputs(&x->call, o);
     if (!wrong && (sized || o->json)) wrong = call_complete(&x->call, (uint64_t)o->seed, false);
     if (wrong) return complain("%s", wrong);
     x->plan = pipeline_plan(&p, x->pattern);

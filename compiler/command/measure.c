@@ -165,12 +165,7 @@ int command_measure(Compilation *c, const Options *o, const char *file)
     *m = (Measure){.c = c, .o = o};
     pipeline_init(&m->p, c, &options);
     if (!pipeline_check(&m->p)) return pipeline_report(&m->p, o);
-    const char *wrong = case_pattern(&m->p, file, &m->pattern);
-    if (wrong) return complain("%s", wrong);
-    call_init(&m->call, c, m->pattern, o->f64);
-    m->call.real = o->real;
-    wrong = case_sizes(&m->call, o);
-    if (!wrong) wrong = case_inputs(&m->call, o);
+    const char *wrong = case_open(&m->p, file, o, &m->pattern, &m->call);
     if (!wrong) wrong = call_complete(&m->call, (uint64_t)o->seed, false);
     if (!wrong && o->require_fast) pipeline_kernel(&m->p, m->pattern);
     if (m->p.status) return pipeline_report(&m->p, o);

@@ -59,12 +59,7 @@ static void want_states(Run *r)
 
 static const char *prepare(Run *r, const char *file)
 {
-    const char *wrong = case_pattern(&r->p, file, &r->pattern);
-    if (wrong) return wrong;
-    call_init(&r->call, r->c, r->pattern, r->o->f64);
-    r->call.real = r->o->real;
-    wrong = case_sizes(&r->call, r->o);
-    if (!wrong) wrong = case_inputs(&r->call, r->o);
+    const char *wrong = case_open(&r->p, file, r->o, &r->pattern, &r->call);
     if (!wrong) wrong = check_outputs(r);
     if (!wrong) wrong = call_complete(&r->call, (uint64_t)r->o->seed, false);
     if (!wrong) want_states(r);
