@@ -358,7 +358,7 @@ static void pay(Census *g, const Step *s)
     CensusPhase *p = g->phase;
     add_work(&p->vector, &s->vector, g->weight * g->lanes);
     add_work(&p->scalar, &s->scalar, g->weight);
-    if (g->lane) p->uniform_stores += g->weight * s->scalar.stores;
+    if (g->lane) p->spared_stores += g->weight * s->scalar.stores * (g->lanes - 1);
     for (uint32_t k = 0; k < s->touches.n; k++) {
         const Touch *t = &s->touches.at[k];
         (t->store ? p->written : p->read)[t->buffer] += g->weight * t->n;

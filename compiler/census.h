@@ -46,7 +46,7 @@ typedef struct CensusPhase {
     CensusStream streams[CENSUS_STREAMS];
     Work vector, scalar;    /* what is done lane by lane, and everything else */
     double *read, *written; /* by buffer: elements, repeats counted */
-    double uniform_stores;  /* those of them that are made once for all lanes */
+    double spared_stores;   /* how many more they were, were those repeated for every lane that are made once for all */
     double longest; /* iterations of the loop over streamed indices that runs most often (see census) */
 } CensusPhase;
 

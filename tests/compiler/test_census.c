@@ -121,8 +121,7 @@ static void check_work(const char *text, unsigned lanes, bool strips)
     for (uint32_t p = 0; p < kernel->phases.n; p++) {
         cr_assert(phases[p].complete && phases[p].exact, "%s", kernel->phases.at[p].name);
         for (uint32_t b = 0; b < kernel->buffers.n; b++) stores += phases[p].written[b];
-        stores +=
-            phases[p].uniform_stores * (lanes > 0 ? lanes - 1 : 0); /* which execution makes for every lane */
+        stores += phases[p].spared_stores; /* execution makes them */
         tasks += phases[p].tasks;
         in_strips = in_strips || phases[p].lanes == lanes;
     }

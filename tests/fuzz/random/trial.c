@@ -162,7 +162,7 @@ static void check_census(Outcome *o, Call *call, const Plan *plan, const Kernel 
         exact = exact && x->exact && x->complete;
         hopeful |= x->hopeful;
         for (uint32_t b = 0; b < kernel->buffers.n; b++) stores += x->written[b];
-        stores += x->lanes ? x->uniform_stores * (x->lanes - 1) : 0;
+        stores += x->spared_stores;
     }
     bool within = hopeful ? stores <= (double)expected && (double)expected <= 2 * stores : stores == (double)expected;
     if (exact && !within)
