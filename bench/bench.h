@@ -20,7 +20,7 @@
     X(CASE, "")                             /* the rate of another case */ \
     X(QUERY, " per query")                  /* the time per query of another case */ \
     X(ONE_THREAD, "one thread")             /* the same case, both at their best */ \
-    X(READ, "read bandwidth")               /* keys and values once, of as many threads */
+    X(READ, "read bandwidth")               /* plain reads of the same keys and values, of as many threads */
 typedef enum Against {
 #define AGAINST(name, text) OF_##name,
     AGAINSTS(AGAINST)
@@ -47,6 +47,7 @@ typedef struct Result {
     double one_thread;       /* OF_ONE_THREAD: the least of one thread */
     double pairs, flops;     /* visible pairs of all heads; 2 (d + e) for each of them and map */
     double bytes;            /* of keys and values */
+    double read;             /* OF_READ: bytes per second */
     double workspace;        /* bytes beside the tensors */
     double predicted;        /* seconds; 0: it is not */
 } Result;

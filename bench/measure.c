@@ -20,7 +20,7 @@ typedef struct Run {
     AttnLibrary *library;
     AttnBinding *binding;
     void *memory[MOST_TENSORS];
-    double bytes; /* of keys and values */
+    size_t bytes[MOST_TENSORS]; /* of keys and values; 0: something else */
     AttnError error;
 } Run;
 
@@ -59,7 +59,7 @@ static void bind(Run *run, int number)
         snprintf(run->error.text, sizeof run->error.text, "no numbers for %s", t->name);
         check(run, ATTN_STATUS_MEMORY);
     }
-    if (is_cache(t->name)) run->bytes += (double)count * t->type.bits / 8;
+    if (is_cache(t->name)) run->bytes[number] = (size_t)count * (size_t)t->type.bits / 8;
     check(run, attn_bind_dense(run->binding, t->name, run->memory[number], t->rank, shape, &run->error));
 }
 
@@ -76,19 +76,38 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Seconds of some rounds after one that warms up, in their order of size: how many. Slow cases have fewer. */
-static int time_rounds(Run *run, int threads, bool clock, int rounds, double *seconds)
+static double all_bytes(const Run *run)
+{
+    double bytes = 0;
+    for (int k = 0; k < MOST_TENSORS; k++) bytes += (double)run->bytes[k];
+    return bytes;
+}
+
+/* Bytes per second at which these very keys and values can be read. */
+static double read_rate(const Run *run, int threads)
+{
+    double seconds = 0;
+    for (int k = 0; k < MOST_TENSORS; k++)
+        if (run->bytes[k]) seconds += host_read_seconds(run->memory[k], run->bytes[k], threads);
+    return all_bytes(run) / seconds;
+}
+
+/* Seconds of some rounds after one that warms up, in their order of size: how many. Slow cases have fewer.
+ * What is measured against reads takes turns with them; *read: their rates, sorted as well. */
+static int time_rounds(Run *run, int threads, bool clock, int rounds, double *seconds, double *read)
 {
     AttnRunOptions options = {.threads = threads};
     check(run, attn_run(run->binding, &options, &run->error));
     double spent = 0;
     int n = 0;
     for (; n < rounds && spent < patience; n++) {
+        if (run->c->of == OF_READ) read[n] = read_rate(run, threads);
         double start = clock ? wall_seconds() : host_seconds();
         check(run, attn_run(run->binding, &options, &run->error));
         spent += seconds[n] = (clock ? wall_seconds() : host_seconds()) - start;
     }
     qsort(seconds, (size_t)n, sizeof *seconds, by_size);
+    qsort(read, (size_t)n, sizeof *read, by_size);
     return n;
 }
 
@@ -113,14 +132,16 @@ Result measure_case(const Case *c, const Options *options)
     compile(&run, options->cpu);
     for (int k = 0; k < attn_binding_pattern(run.binding)->n_tensors; k++) bind(&run, k);
     int threads = case_threads(c), rounds = options->quick ? 1 : c->of == OF_ONE_THREAD ? 5 : ROUNDS;
-    double seconds[ROUNDS], flops = 2.0 * (double)(case_extent(c, "d") + case_extent(c, "e"));
-    Result result = {.pairs = case_visible_pairs(c), .bytes = run.bytes, .workspace = workspace(&run)};
+    double seconds[ROUNDS], read[ROUNDS] = {0};
+    double flops = 2.0 * (double)(case_extent(c, "d") + case_extent(c, "e"));
+    Result result = {.pairs = case_visible_pairs(c), .bytes = all_bytes(&run), .workspace = workspace(&run)};
     result.predicted = predict_case(c, attn_binding_pattern(run.binding), options);
-    int n = time_rounds(&run, threads, threads > 1, rounds, seconds);
+    int n = time_rounds(&run, threads, threads > 1, rounds, seconds, read);
     result.seconds = seconds[n / 2];
     result.best = seconds[0];
+    result.read = read[n / 2];
     if (c->of == OF_ONE_THREAD) {
-        time_rounds(&run, 1, true, rounds, seconds);
+        time_rounds(&run, 1, true, rounds, seconds, read);
         result.one_thread = seconds[0];
     }
     result.flops = flops * result.pairs * (c->maps ? c->maps : 1);

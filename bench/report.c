@@ -38,7 +38,7 @@ double report_share(int number, const Result *results, const Machine *m)
     case OF_CASE: return ratio(rate(r), rate(&results[other]));
     case OF_QUERY: return ratio(per_query(other, results), per_query(number, results));
     case OF_ONE_THREAD: return ratio(r->one_thread, r->best);
-    case OF_READ: return ratio(r->bytes / r->seconds, m->read[case_threads(c) - 1]);
+    case OF_READ: return ratio(r->bytes / r->seconds, r->read);
     }
     return 0;
 }

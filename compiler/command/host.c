@@ -7,8 +7,10 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static double seconds_of(clockid_t clock)
@@ -22,12 +24,11 @@ double host_seconds(void) { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
 
 /* ---- several threads ---- */
 
-typedef double Measure(int share); /* one of `share` threads: its rate */
+typedef double Measure(void); /* one thread's rate */
 typedef struct Worker {
     pthread_t thread;
     pthread_barrier_t *start;
     Measure *measure;
-    int share;
     double rate;
 } Worker;
 
@@ -35,7 +36,7 @@ static void *work(void *data)
 {
     Worker *w = data;
     pthread_barrier_wait(w->start);
-    w->rate = w->measure(w->share);
+    w->rate = w->measure();
     return NULL;
 }
 
@@ -45,10 +46,10 @@ static double together(Measure *measure, int threads)
     Worker *workers = threads > 1 ? calloc((size_t)threads, sizeof *workers) : NULL;
     pthread_barrier_t start;
     double rate = 0;
-    if (!workers) return measure(1);
+    if (!workers) return measure();
     pthread_barrier_init(&start, NULL, (unsigned)threads);
     for (int k = 0; k < threads; k++) {
-        workers[k] = (Worker){.start = &start, .measure = measure, .share = threads};
+        workers[k] = (Worker){.start = &start, .measure = measure};
         if (pthread_create(&workers[k].thread, NULL, work, &workers[k])) abort();
     }
     for (int k = 0; k < threads; k++) {
@@ -104,9 +105,8 @@ static double peak_plain(void)
     return 2.0 * 32 * (double)ROUNDS / seconds;
 }
 
-static double peak_once(int share)
+static double peak_once(void)
 {
-    (void)share;
     bool wide = __builtin_cpu_supports("avx512f"),
          narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     double best = 0;
@@ -117,11 +117,10 @@ static double peak_once(int share)
     return best;
 }
 
-static double narrow_once(int share)
+static double narrow_once(void)
 {
     bool able = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     double best = 0;
-    (void)share;
     for (int k = 0; able && k < 3; k++) best = fmax(best, peak_narrow());
     return best;
 }
@@ -132,12 +131,12 @@ double host_narrow_flops(int threads) { return together(narrow_once, threads); }
 /* ---- memory ---- */
 
 /* Whole cache lines into four sums: with fewer or narrower ones the additions are what takes time. */
-typedef double Line __attribute__((vector_size(64)));
+typedef unsigned long long Line __attribute__((vector_size(64), may_alias));
 
-static inline __attribute__((always_inline)) double sum_lines(const Line *x, size_t n)
+static inline __attribute__((always_inline)) unsigned long long sum_lines(const Line *x, size_t n)
 {
     Line a = {0}, b = {0}, c = {0}, d = {0};
-    for (size_t k = 0; k < n; k += 4) {
+    for (size_t k = 0; k + 4 <= n; k += 4) {
         a += x[k];
         b += x[k + 1];
         c += x[k + 2];
@@ -147,30 +146,49 @@ static inline __attribute__((always_inline)) double sum_lines(const Line *x, siz
     return a[0] + a[3] + a[7];
 }
 
-__attribute__((target("avx512f"))) static double sum_wide(const Line *x, size_t n) { return sum_lines(x, n); }
-__attribute__((target("avx2"))) static double sum_narrow(const Line *x, size_t n) { return sum_lines(x, n); }
-static double sum_plain(const Line *x, size_t n) { return sum_lines(x, n); }
-
-static double read_once(int share)
+__attribute__((target("avx512f"))) static unsigned long long sum_wide(const Line *x, size_t n)
 {
-    size_t n = ((size_t)512 << 20) / sizeof(Line) / (size_t)share / 4 * 4;
-    Line *x = aligned_alloc(sizeof *x, n * sizeof *x);
+    return sum_lines(x, n);
+}
+__attribute__((target("avx2"))) static unsigned long long sum_narrow(const Line *x, size_t n)
+{
+    return sum_lines(x, n);
+}
+static unsigned long long sum_plain(const Line *x, size_t n) { return sum_lines(x, n); }
+
+static unsigned long long sum(const Line *x, size_t n)
+{
+    return __builtin_cpu_supports("avx512f") ? sum_wide(x, n)
+           : __builtin_cpu_supports("avx2")  ? sum_narrow(x, n)
+                                             : sum_plain(x, n);
+}
+
+double host_read_seconds(const void *memory, size_t bytes, int threads)
+{
+    clockid_t clock = threads > 1 ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
+    size_t unaligned = -(uintptr_t)memory % sizeof(Line);
+    const Line *lines = (const Line *)((uintptr_t)memory + unaligned);
+    size_t share = bytes > unaligned ? (bytes - unaligned) / sizeof(Line) / (size_t)threads : 0;
+    unsigned long long all = 0;
+    double start = seconds_of(clock);
+#pragma omp parallel for num_threads(threads) reduction(+ : all)
+    for (int k = 0; k < threads; k++) all += sum(lines + (size_t)k * share, share);
+    sink = (float)all;
+    return seconds_of(clock) - start;
+}
+
+double host_read_bytes(int threads)
+{
+    size_t bytes = (size_t)512 << 20;
+    char *x = aligned_alloc(sizeof(Line), bytes);
     double best = 0;
     if (!x) return 0;
-    for (size_t k = 0; k < n; k++) x[k] = (Line){1};
-    for (int round = 0; round < 5; round++) {
-        double start = host_seconds();
-        double sum = __builtin_cpu_supports("avx512f") ? sum_wide(x, n)
-                     : __builtin_cpu_supports("avx2")  ? sum_narrow(x, n)
-                                                       : sum_plain(x, n);
-        best = fmax(best, (double)(n * sizeof *x) / (host_seconds() - start));
-        sink = (float)sum;
-    }
+    memset(x, 1, bytes);
+    for (int round = 0; round < 5; round++)
+        best = fmax(best, (double)bytes / host_read_seconds(x, bytes, threads));
     free(x);
     return best;
 }
-
-double host_read_bytes(int threads) { return together(read_once, threads); }
 
 /* ---- OpenBLAS ---- */
 
@@ -226,8 +244,7 @@ static void softmax_rows(float *s, int rows, int n)
     }
 }
 
-double host_blas_attention(int heads, int n, int d, const float *q, const float *k, const float *v,
-                              float *o)
+double host_blas_attention(int heads, int n, int d, const float *q, const float *k, const float *v, float *o)
 {
     Sgemm *sgemm = open_sgemm(1);
     float *s = malloc((size_t)n * (size_t)n * sizeof *s);
