@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -377,13 +378,20 @@ void try_program(const RandomProgram *program, const TrialOptions *options, Outc
     *outcome = s.outcomes[0];
 }
 
+/* No program hangs: processor time is limited, for the machine may be busy, and, for those that wait, the clock. */
+static void limit_time(unsigned seconds)
+{
+    setrlimit(RLIMIT_CPU, &(struct rlimit){seconds, seconds + 1});
+    alarm(20 * seconds);
+}
+
 static bool in_child(const RandomProgram *programs, unsigned n, const TrialOptions *options, Shared *s)
 {
     memset(s, 0, sizeof *s);
     fflush(NULL);
     pid_t pid = fork();
     if (!pid) {
-        alarm((options->target ? 4 : 1) * (SECONDS_MAX + n)); /* NVRTC takes its time */
+        limit_time((options->target ? 4 : 1) * (SECONDS_MAX + n)); /* NVRTC takes its time */
         _exit(child(programs, n, options, s) ? 0 : 3);
     }
     int status = 0;
