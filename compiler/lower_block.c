@@ -54,11 +54,16 @@ static Node *greater(Strip *s, Node *a,
     return node_if(comp(s), binary(s, N_LT, b, a), a, b);
 }
 
-/* start + sum(...) begins at `start`. */
+/* start + sum(...), which begins at `start`. */
+static bool is_started(Strip *s, const Node *n)
+{
+    return n->op == N_ADD && n->args[0]->free == set_empty(comp(s)) && n->args[1]->op == N_REDUCE &&
+           n->args[1]->kind == REDUCE_SUM;
+}
+
 static Node *score_of(Strip *s, Node *n)
 {
-    bool started = n->op == N_ADD && n->args[0]->free == set_empty(comp(s)) && n->args[1]->op == N_REDUCE;
-    if (!started || n->args[1]->kind != REDUCE_SUM) return lower_value(s->l, n);
+    if (!is_started(s, n)) return lower_value(s->l, n);
     return lower_sum_from(s->l, n->args[1], lower_value(s->l, n->args[0]));
 }
 
@@ -73,7 +78,7 @@ static void see_block(Strip *s)
 
 typedef struct Sums {
     Strip *s;
-    Node *sum;
+    Node *sum, *started;
     unsigned count;
     bool functions;
 } Sums;
@@ -82,6 +87,7 @@ static void look_for_sum(void *context, const Node *n)
 {
     Sums *f = context;
     if (is_transcendental(n->op)) f->functions = true;
+    if (is_started(f->s, n)) f->started = (Node *)n;
     if (n->op != N_REDUCE || !varies(f->s, n)) return;
     f->sum = (Node *)n;
     f->count++;
@@ -95,8 +101,10 @@ static Node *sum_in(Strip *s, Node *score)
     node_visit(comp(s), score, look_for_sum, &f);
     bool alone = f.count == 1 && f.sum != score && f.sum->kind == REDUCE_SUM && f.sum->data == score->data;
     if (!alone) return score;
+    if (f.started && f.started->args[1] == f.sum) f.sum = f.started;
     Sums outside = {.s = s};
-    node_visit(comp(s), node_replace(comp(s), score, f.sum, real(s, 0)), look_for_sum, &outside);
+    Node *number = node_unary(comp(s), N_TO_REAL, node_index(comp(s), s->key)); /* nothing folds around it */
+    node_visit(comp(s), node_replace(comp(s), score, f.sum, number), look_for_sum, &outside);
     return outside.functions ? f.sum : score;
 }
 

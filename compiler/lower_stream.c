@@ -79,6 +79,32 @@ static bool fits_lanes(Strip *s, const Node *n)
     return true;
 }
 
+/* What is the same for all keys and dims of a factor joins the gain. */
+static void split_gain(Strip *s, Node *n, Node **gain, Node **factor)
+{
+    IndexSet vars = set_of_vars(s->sum), streamed = set_and(n->free, &vars);
+    if (set_is_empty(&streamed) && !depends_on_dims(s, n))
+        *gain = binary(s, N_MUL, *gain, n);
+    else if (n->op == N_NEG) {
+        *gain = node_unary(comp(s), N_NEG, *gain);
+        split_gain(s, n->args[0], gain, factor);
+    } else if (n->op == N_MUL) {
+        split_gain(s, n->args[0], gain, factor);
+        split_gain(s, n->args[1], gain, factor);
+    } else
+        *factor = binary(s, N_MUL, *factor, n);
+}
+
+static Term softmax_term(Strip *s, Node *softmax, Node *product)
+{
+    Node *gain = real(s, 1), *factor = gain;
+    if (softmax->kind == NORMALISE_SOFTMAX)
+        split_gain(s, product, &gain, &factor);
+    else
+        factor = product;
+    return (Term){.softmax = softmax, .weight = binder_body(softmax), .factor = factor, .gain = gain};
+}
+
 bool strip_recognise(Strip *s, Node *sum)
 {
     s->sum = sum;
@@ -94,9 +120,7 @@ bool strip_recognise(Strip *s, Node *sum)
         return false;
     else if (find_normalisers(comp(s), s->sum, &found)) {
         for (unsigned k = 0; k < found.n; k++)
-            s->terms[s->n_terms++] = (Term){.softmax = found.softmax[k],
-                                            .weight = binder_body(found.softmax[k]),
-                                            .factor = found.factor[k]};
+            s->terms[s->n_terms++] = softmax_term(s, found.softmax[k], found.factor[k]);
     } else if (found.any || !add_plain(s))
         return false;
     for (unsigned k = 0; k < s->n_terms; k++) {
@@ -104,6 +128,7 @@ bool strip_recognise(Strip *s, Node *sum)
         if (is_sparse(t) && s->n_terms > 1) return false;
         if (depends_on_dims(s, t->weight) || !fits_lanes(s, t->weight)) return false;
         if (t->factor && !fits_lanes(s, t->factor)) return false;
+        if (t->gain && !fits_lanes(s, t->gain)) return false;
         Node *sink = t->softmax ? binder_extra(t->softmax) : NULL;
         if (sink && (depends_on_dims(s, sink) || !fits_lanes(s, sink))) return false;
     }
@@ -236,36 +261,6 @@ static Node *stage_tile(Staging *g, Node *n, const Node *inside)
     return read_at(s->l, tile);
 }
 
-static Node *stage_in(Staging *g, Node *n, const Node *inside);
-
-static Node *stage_body(Staging *g, Node *sum, const Node *around)
-{
-    IndexSet streamed = g->streamed;
-    for (unsigned k = 0; around && k < around->n_vars; k++) set_add(&g->streamed, around->vars[k]->id);
-    Node *body = stage_in(g, sum->args[sum->n_args - 1], sum);
-    g->streamed = streamed;
-    return body;
-}
-
-static Node *stage_in(Staging *g, Node *n, const Node *inside)
-{
-    Node *known = map_get(&g->staged, n);
-    if (known) return known;
-    if (inside && is_stageable(g, n, inside))
-        known = stage_tile(g, n, inside);
-    else if (n->n_args == 0)
-        known = n;
-    else {
-        Node **args = NEW_ARRAY(comp(g->s), Node *, n->n_args);
-        bool sum = n->op == N_REDUCE;
-        for (unsigned k = 0; k < n->n_args; k++)
-            args[k] = sum && k + 1 == n->n_args ? stage_body(g, n, inside) : stage_in(g, n->args[k], inside);
-        known = node_copy_with(comp(g->s), n, args);
-    }
-    if (n->n_args) map_put(comp(g->s), &g->staged, n, known);
-    return known;
-}
-
 /* sqrt(size(d)) or size(d) of a variable of the sum: 0 only if the sum is empty. */
 static bool is_size_of(const Node *n, const Node *sum)
 {
@@ -275,10 +270,16 @@ static bool is_size_of(const Node *n, const Node *sum)
     return false;
 }
 
-/* sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (unit / sqrt(size(d))) * b): the scale is applied
- * once per strip, and an empty sum is still divided. */
+/* Do numbers keep their precision when they are scaled? */
+static bool is_scale(double x) { return 0x1p-20 < fabs(x) && fabs(x) < 0x1p20; }
+
+/* unit * sum(a * b) / sqrt(size(d)) is 0 / sqrt(size(d)) + sum(a * (unit / sqrt(size(d))) * b): the scale is
+ * applied once per strip, and an empty sum is still divided. Divisors that are literals join the unit. */
 static Node *scale_inside(Strip *s, Node *n, double unit)
 {
+    bool literal = n->op == N_DIV && n->args[1]->op == N_REAL && is_scale(unit / n->args[1]->real);
+    Node *inner = literal ? scale_inside(s, n->args[0], unit / n->args[1]->real) : n;
+    if (literal) return inner == n->args[0] ? n : inner;
     Node *sum = n->op == N_DIV ? n->args[0] : NULL;
     if (!sum || sum->op != N_REDUCE || sum->kind != REDUCE_SUM || binder_body(sum)->op != N_MUL ||
         !is_size_of(n->args[1], sum))
@@ -298,6 +299,38 @@ static Node *scale_inside(Strip *s, Node *n, double unit)
     return binary(s, N_ADD, binary(s, N_DIV, real(s, 0), n->args[1]), inside);
 }
 
+static Node *stage_in(Staging *g, Node *n, const Node *inside);
+
+static Node *stage_body(Staging *g, Node *sum, const Node *around)
+{
+    IndexSet streamed = g->streamed;
+    for (unsigned k = 0; around && k < around->n_vars; k++) set_add(&g->streamed, around->vars[k]->id);
+    Node *body = stage_in(g, sum->args[sum->n_args - 1], sum);
+    g->streamed = streamed;
+    return body;
+}
+
+static Node *stage_in(Staging *g, Node *n, const Node *inside)
+{
+    Node *known = map_get(&g->staged, n), *scaled = inside ? n : scale_inside(g->s, n, 1);
+    if (known) return known;
+    if (scaled != n)
+        known = stage_in(g, scaled, NULL);
+    else if (inside && is_stageable(g, n, inside))
+        known = stage_tile(g, n, inside);
+    else if (n->n_args == 0)
+        known = n;
+    else {
+        Node **args = NEW_ARRAY(comp(g->s), Node *, n->n_args);
+        bool sum = n->op == N_REDUCE;
+        for (unsigned k = 0; k < n->n_args; k++)
+            args[k] = sum && k + 1 == n->n_args ? stage_body(g, n, inside) : stage_in(g, n->args[k], inside);
+        known = node_copy_with(comp(g->s), n, args);
+    }
+    if (n->n_args) map_put(comp(g->s), &g->staged, n, known);
+    return known;
+}
+
 /* Scores that nothing but their weights needs are scaled to powers of two. */
 static void stage_terms(Strip *s)
 {
@@ -306,8 +339,8 @@ static void stage_terms(Strip *s)
         Term *t = &s->terms[k];
         if (t->softmax) t->weight = simplify_assuming(comp(s), t->weight, s->where);
         bool alone = t->softmax && t->factor && !s->row_max && !is_sparse(t) && !binder_extra(t->softmax);
-        Node *scaled = scale_inside(s, t->weight, alone ? 1 / log(2) : 1);
-        t->exp = alone && scaled != t->weight ? N_EXP2_DOWN : N_EXP_DOWN;
+        Node *scaled = alone ? scale_inside(s, t->weight, 1 / log(2)) : t->weight;
+        t->exp = scaled != t->weight ? N_EXP2_DOWN : N_EXP_DOWN;
         t->weight = stage_in(&g, scaled, NULL);
     }
 }
@@ -359,8 +392,8 @@ static Node *finish_term(Strip *s, const Term *t)
     }
     if (!t->softmax || !t->factor || is_sparse(t)) return read_at(l, t->total);
     Local *scale = local_new(l, "scale", t->weight);
-    Node *sum = get(s, t->sum), *one = real(s, 1);
-    set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), one, binary(s, N_DIV, one, sum)));
+    Node *sum = get(s, t->sum), *share = binary(s, N_DIV, lower_value(l, t->gain), sum);
+    set_local(l, scale, node_if(comp(s), binary(s, N_EQ, sum, real(s, 0)), real(s, 1), share));
     if (s->alone) {
         Scope *here = strip_outside_open(s);
         Tensor *scales = scratch_new(l, "scale", t->weight, 1, &s->lane);

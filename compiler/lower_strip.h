@@ -25,6 +25,7 @@ enum { STRIP_BLOCK = 128 /* keys */, MOST_STREAMED = 8, MOST_QUERIES = 3 };
  * greatest or least weight (the greatest score, if riders want the sum of the softmax). */
 typedef struct Term {
     Node *softmax, *weight, *factor; /* weight: the score, or what does not depend on the dims of the accumulators */
+    Node *gain;                      /* of a softmax: its weights times factor times this, which no key and no dim changes */
     Reduction extreme;               /* no factor: REDUCE_MAX or REDUCE_MIN */
     Local *max, *sum, *top, *shift;
     Op exp;                          /* of scores: N_EXP_DOWN, or N_EXP2_DOWN of scores in units of ln 2 */

@@ -471,6 +471,25 @@ static LLVMValueRef real_operation(Emitter *e, const Node *n, LLVMValueRef x, LL
     }
 }
 
+static bool is_one(const Node *n) { return n->op == N_REAL && n->real == 1; }
+
+/* y of 1 / (1 + exp(y)), or NULL. */
+static const Node *logistic_of(const Node *n)
+{
+    const Node *sum = n->op == N_DIV && is_one(n->args[0]) ? n->args[1] : NULL;
+    if (!sum || sum->op != N_ADD) return NULL;
+    const Node *exp = sum->args[is_one(sum->args[0])];
+    return exp->op == N_EXP && is_one(sum->args[exp == sum->args[0]]) ? exp->args[0] : NULL;
+}
+
+static LLVMValueRef emit_logistic(Emitter *e, const Node *y, LLVMTypeRef type)
+{
+    bool negative = y->op == N_NEG;
+    LLVMValueRef x = emit_real(e, negative ? y->args[0] : y, type);
+    if (!negative) x = LLVMBuildFNeg(e->b, x, "");
+    return math_call(e->b, e->module, MATH_SIGMOID, &x, 1);
+}
+
 static LLVMValueRef emit_rand(Emitter *e, const Node *n)
 {
     LLVMValueRef args[5];
@@ -494,6 +513,8 @@ static LLVMValueRef emit_real_node(Emitter *e, const Node *n)
         return n->args[0]->type == TYPE_BOOL ? LLVMBuildUIToFP(e->b, x, type, "")
                                              : LLVMBuildSIToFP(e->b, x, type, "");
     }
+    const Node *logistic = logistic_of(n);
+    if (logistic) return emit_logistic(e, logistic, type);
     LLVMValueRef x = emit_real(e, n->args[0], type),
                  y = n->n_args > 1 ? emit_real(e, n->args[1], type) : NULL;
     if (y) emit_match(e, &x, &y);

@@ -49,20 +49,41 @@ static V emit_exp(const Emit *e, V x)
  * its low bits are those of 2^n, which is 0 for n = -127: there x stops. */
 static V biased_shifter(const Emit *e) { return real(e, shifter(e) + exponent_bias(e)); }
 
-/* (1 + r p(r)) 2^n */
-static V finish_down(const Emit *e, V r, V p, V shifted)
+typedef struct {
+    V y, power;   /* the second is a power of two, 0 or infinity */
+} Scaled;
+
+static Scaled scale_by(const Emit *e, V y, V shifted)
 {
-    V power = LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), "");
-    return mul(e, fma3(e, r, p, real(e, 1)), as_real(e, power));
+    return (Scaled){y, as_real(e, LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), ""))};
 }
 
-/* r lacks n ln2_lo, which is below a tenth of half an ulp of x. */
+/* e^(sign x) for -88.4 < sign x < 89, which is infinite from 88.4 on. r lacks n ln2_lo, which is below a tenth of half an
+ * ulp of x. */
+static Scaled short_exp(const Emit *e, V x, double sign)
+{
+    double c[COUNT(exp_down_f32)];
+    V one = real(e, 1), shifted = fma3(e, x, real(e, sign * log2e), biased_shifter(e));
+    V n = sub(e, shifted, biased_shifter(e)), r = fma3(e, sign < 0 ? n : neg(e, n), ln2_hi(e), x);
+    for (unsigned i = 0; i < COUNT(c); i++)
+        c[i] = i % 2 ? exp_down_f32[i] : sign * exp_down_f32[i];
+    return scale_by(e, fma3(e, r, polynomial(e, r, c, COUNT(c)), one), shifted);
+}
+
 static V emit_exp_down(const Emit *e, V x)
 {
     if (e->f64) return emit_exp(e, x);
-    V stopped = at_least(e, x, -88), shifted = fma3(e, stopped, real(e, log2e), biased_shifter(e));
-    V r = fnma(e, sub(e, shifted, biased_shifter(e)), ln2_hi(e), stopped);
-    return finish_down(e, r, polynomial(e, r, exp_down_f32, COUNT(exp_down_f32)), shifted);
+    Scaled z = short_exp(e, at_least(e, x, -88), 1);
+    return mul(e, z.y, z.power);
+}
+
+/* Beyond the bounds e^-x is infinite, or nothing beside 1. */
+static V emit_sigmoid(const Emit *e, V x)
+{
+    V one = real(e, 1);
+    if (e->f64) return quotient(e, one, add(e, one, emit_exp(e, neg(e, x))));
+    Scaled z = short_exp(e, at_least(e, at_most(e, x, 40), -89), -1);
+    return quotient(e, one, fma3(e, z.y, z.power, one));
 }
 
 V math_exp2_reduced(const Emit *e, V r) { return fma3(e, r, TABLE(e, exp2, r), real(e, 1)); }
@@ -79,7 +100,9 @@ static V emit_exp2_down(const Emit *e, V x)
     if (e->f64) return emit_exp2(e, x);
     V stopped = at_least(e, x, -127), shifted = add(e, stopped, biased_shifter(e));
     V r = sub(e, stopped, sub(e, shifted, biased_shifter(e)));
-    return finish_down(e, r, polynomial(e, r, exp2_down_f32, COUNT(exp2_down_f32)), shifted);
+    V y = fma3(e, r, polynomial(e, r, exp2_down_f32, COUNT(exp2_down_f32)), real(e, 1));
+    Scaled z = scale_by(e, y, shifted);
+    return mul(e, z.y, z.power);
 }
 
 /* (e^x - 1) / 2 = (2^(n-1) - 1/2) + 2^(n-1) r + 2^(n-1) c, c = e^r - 1 - r. The first sum is exact, as a
@@ -215,6 +238,7 @@ static V emit_body(const Emit *e, MathFn fn, V x, V y)
     case MATH_EXP2: return emit_exp2(e, x);
     case MATH_EXP_DOWN: return emit_exp_down(e, x);
     case MATH_EXP2_DOWN: return emit_exp2_down(e, x);
+    case MATH_SIGMOID: return emit_sigmoid(e, x);
     case MATH_EXPM1: return emit_expm1(e, x);
     case MATH_LOG: return emit_log(e, x);
     case MATH_LOG2: return math_log2(e, x);

@@ -11,6 +11,7 @@ MATH(EXP2,  exp2,  1, 1.0, 1.0)
 MATH(EXPM1, expm1, 1, 1.5, 1.5)
 MATH(EXP_DOWN, exp_down, 1, 5.0, 1.0) /* of arguments up to 0 */
 MATH(EXP2_DOWN, exp2_down, 1, 2.2, 1.0)
+MATH(SIGMOID, sigmoid, 1, 6.5, 2.5) /* 1 / (1 + e^-x) */
 MATH(LOG,   log,   1, 1.0, 1.0)
 MATH(LOG2,  log2,  1, 1.5, 1.5)
 MATH(LOG1P, log1p, 1, 1.5, 1.5)

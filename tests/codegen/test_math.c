@@ -189,6 +189,7 @@ static long double reference(MathFn fn, bool f64, long double x, long double y)
     UNARY(LOG, log) UNARY(LOG2, log2) UNARY(LOG1P, log1p)
     UNARY(TANH, tanh) UNARY(ERF, erf) UNARY(SIN, sin) UNARY(COS, cos) UNARY(ATAN, atan)
     UNARY(SQRT, sqrt) UNARY(ABS, fabs) UNARY(FLOOR, floor) UNARY(CEIL, ceil) UNARY(ROUND, rint)
+    case MATH_SIGMOID: return f64 ? 1 / (1 + expl(-x)) : (long double)(1 / (1 + exp(-(double)x)));
     case MATH_RSQRT: return 1 / sqrtl(x);
     case MATH_POW: return f64 ? powl(x, y) : (long double)pow((double)x, (double)y);
     case MATH_MIN: return minimum_of(x, y);
@@ -211,10 +212,11 @@ static long double spacing(long double x, bool f64)
     return ldexpl(1, (exponent < least ? least : exponent) - digits);
 }
 
-/* exp and exp2 give 0 below the normal range. */
+/* Exponentials give 0 below the normal range. */
 static bool may_flush(MathFn fn, long double want, bool f64)
 {
-    return (fn == MATH_EXP || fn == MATH_EXP2 || fn == MATH_EXP_DOWN || fn == MATH_EXP2_DOWN) && want < (f64 ? 0x1p-1022L : 0x1p-126L);
+    bool plain = fn == MATH_EXP || fn == MATH_EXP2, short_one = fn == MATH_EXP_DOWN || fn == MATH_EXP2_DOWN;
+    return (plain || short_one || fn == MATH_SIGMOID) && want < (f64 ? 0x1p-1022L : 0x1p-126L);
 }
 
 /* The error of `got` in ulp; infinite where the kind or sign of the result is wrong. */

@@ -30,7 +30,7 @@ run() { # CASE arguments: prints the relative RMS error
 
 at_most() { "$PYTHON" -c 'import sys; assert float(sys.argv[1]) <= float(sys.argv[2]), sys.argv' "$1" "$2"; }
 
-for case in dense causal window256; do
+for case in dense causal window256 sigmoid soft_cap; do
     inputs 20 0
     at_most "$(run $case)" 2e-6
     inputs 80 0

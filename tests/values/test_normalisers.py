@@ -40,6 +40,18 @@ SPARSE = """pattern masked()
 """
 
 
+GAINS = """pattern gains()
+    over b, h: q[i, d], k[j, d], v[j, e] -> o[i, e]
+    with lam[h], mu[i]
+    example i = 4, j = 6, d = 2, e = 2
+{
+    s    = sum[d](q * k) / sqrt(size(d))
+    seen = j + 20 < i
+    o    = sum[j]((softmax[j](s where seen) / 3 - mu * softmax[j](2 * s where seen) * lam / (2 - lam)) * v)
+}
+"""
+
+
 class Normalisers(unittest.TestCase):
     def setUp(self):
         self.r = Rng(7)
@@ -90,6 +102,20 @@ class Normalisers(unittest.TestCase):
         for name, weights in (("sparsemax_attention", sparsemax), ("entmax_attention", entmax15)):
             o = run("normaliser/sparsemax", "o", name, q=q, k=k, v=v)
             close(o, weights(scores(q, k)) @ v, name, limit=1e-11)
+
+    def test_gains(self):
+        """What weights are multiplied by in every row does not matter where nothing is seen, even if it is NaN."""
+        q, k, v = self.r.qkv(i=70, j=50, d=5)
+        lam, mu, seen = np.array([0.3, np.nan]), self.r.normal(70), np.arange(50) + 20 < np.arange(70)[:, None]
+        s = scores(q, k)
+        a, c = softmax(s, where=seen) @ v, softmax(2 * s, where=seen) @ v
+        want = a / 3 - np.where(seen.any(-1)[:, None], (mu[:, None] * lam / (2 - lam)).T[..., None], 0) * c
+        with tempfile.NamedTemporaryFile("w", suffix=".attn") as file:
+            file.write(GAINS)
+            file.flush()
+            o = run(file.name, "o", q=q, k=k, v=v, lam=lam, mu=mu)
+        close(o[:, 0], want[:, 0])
+        self.assertTrue((o[:, 1, :21] == 0).all() and np.isnan(o[:, 1, 21:]).all())
 
     def test_slots(self):
         shares = softmax(scores(self.q[:, 0], self.k[:, 0]), axis=-2) + 1e-8
