@@ -22,30 +22,67 @@ static void fetch(Warp *w, const Instruction *i, uint32_t lane, uint64_t from, u
     }
 }
 
+/* Lanes outside the mask ask for what its first lane does. */
+static void complete(Request *r, uint32_t mask)
+{
+    r->mask = mask;
+    r->first = mask ? (uint32_t)__builtin_ctz(mask) : 0;
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        if (!(mask >> lane & 1)) r->at[lane] = r->at[r->first];
+}
+
+/* Whole copies by one request, others byte by byte. */
+static void fetch_all(Warp *w, const Instruction *i, Request *from, const uint64_t n[LANES], Pending *p)
+{
+    uint32_t reads = 0, whole = 0;
+    EACH (lane, p->mask) {
+        reads |= (uint32_t)(n[lane] != 0) << lane;
+        whole |= (uint32_t)(n[lane] == i->bytes) << lane;
+    }
+    complete(from, reads);
+    if (reads == whole) {
+        if (reads)
+            memory_request(w, from);
+        else
+            traffic_count(w, from);
+        EACH (lane, p->mask)
+            if (reads >> lane & 1)
+                memcpy(p->data[lane], from->bytes[lane], i->bytes);
+            else
+                memset(p->data[lane], 0, sizeof p->data[lane]);
+        return;
+    }
+    EACH (lane, p->mask) fetch(w, i, lane, from->at[lane], (uint32_t)n[lane], p->data[lane]);
+    request_shape(from);
+    traffic_count(w, from);
+}
+
 void run_cp_async(Warp *w, const Instruction *i, uint32_t mask)
 {
-    Pending p = {.mask = mask, .bytes = i->bytes};
-    uint64_t to[LANES], from[LANES];
-    uint32_t reads = 0;
+    PUSH(&w->block->c, &w->pending, (Pending){.mask = mask, .bytes = i->bytes});
+    Pending *p = &w->pending.at[w->pending.n - 1];
+    Request to = {.access = {.bytes = i->bytes}, .space = SHARED}, from = to;
+    uint64_t n[LANES] = {0};
+    from.space = GLOBAL;
     EACH (lane, mask) {
-        to[lane] = lanes_of(w, i->a[0])[lane] + (uint64_t)i->offset;
-        from[lane] = lanes_of(w, i->b[0])[lane] + (uint64_t)(int32_t)i->target;
-        uint64_t n = i->n_operands > 3 ? lanes_of(w, i->c[0])[lane] : i->bytes;
-        if (n > i->bytes) run_fail(w, lane, "a copy of %u bytes from %llu", i->bytes, (unsigned long long)n);
-        if (to[lane] % i->bytes)
+        to.at[lane] = get(w, i->a[0], lane) + (uint64_t)i->offset;
+        from.at[lane] = get(w, i->b[0], lane) + (uint64_t)(int32_t)i->target;
+        n[lane] = i->n_operands > 3 ? get(w, i->c[0], lane) : i->bytes;
+        if (n[lane] > i->bytes)
+            run_fail(w, lane, "a copy of %u bytes from %llu", i->bytes, (unsigned long long)n[lane]);
+        if (to.at[lane] % i->bytes)
             run_fail(w, lane,
                      "a copy of %u bytes to byte %llu of shared memory, which is not "
                      "aligned",
-                     i->bytes, (unsigned long long)to[lane]);
-        fetch(w, i, lane, from[lane], (uint32_t)n, p.data[lane]);
-        shared_pend(w, lane, to[lane], i->bytes);
-        p.to[lane] = (uint32_t)to[lane];
-        p.group[lane] = UNCOMMITTED;
-        if (n) reads |= 1u << lane;
+                     i->bytes, (unsigned long long)to.at[lane]);
+        p->to[lane] = (uint32_t)to.at[lane];
+        p->group[lane] = UNCOMMITTED;
     }
-    traffic_count(w, GLOBAL, from, reads, i->bytes);
-    traffic_count(w, SHARED, to, mask, i->bytes);
-    PUSH(&w->block->c, &w->pending, p);
+    fetch_all(w, i, &from, n, p);
+    EACH (lane, mask) shared_pend(w, lane, to.at[lane], i->bytes);
+    complete(&to, mask);
+    request_shape(&to);
+    traffic_count(w, &to);
 }
 
 void run_cp_commit(Warp *w, const Instruction *i, uint32_t mask)

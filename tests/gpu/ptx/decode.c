@@ -120,12 +120,14 @@ static PtxClass class_of(const OpInfo *info, const Instruction *i)
 }
 
 /* ---- Operands ---- */
-static int32_t module_constant(PtxModule *m, uint64_t value)
+static int32_t module_constant(PtxModule *m, uint64_t value, Width width)
 {
-    for (uint32_t k = 0; k < m->constants.n; k += LANES)
-        if (m->constants.at[k] == value) return ~(int32_t)(k / LANES);
-    int32_t slot = ~(int32_t)(m->constants.n / LANES);
-    for (int k = 0; k < LANES; k++) PUSH(&m->c, &m->constants, value);
+    for (uint32_t k = 0; k < m->constants.n; k++)
+        if (m->constants.at[k].value == value && slot_width(m->constants.at[k].slot) == width)
+            return m->constants.at[k].slot;
+    m->constant_rows += rows_of(width);
+    int32_t slot = slot_at(-m->constant_rows, width);
+    PUSH(&m->c, &m->constants, (Constant){value, slot});
     return slot;
 }
 
@@ -145,7 +147,7 @@ static int64_t symbol_address(const Decoder *d, const Symbol *s)
 
 static int32_t register_slot(const Decoder *d, const Operand *o)
 {
-    return o->kind == O_SPECIAL ? o->slot : d->f->first_slot + o->slot;
+    return slot_at(o->kind == O_SPECIAL ? 2 * o->slot : d->f->first_row + o->slot, width_of(o->type));
 }
 
 /* `t`: that a number is written in. */
@@ -154,12 +156,14 @@ static int32_t source(const Decoder *d, const Operand *o, Type t)
     switch (o->kind) {
     case O_REGISTER:
     case O_SPECIAL: return register_slot(d, o);
-    case O_INTEGER: return module_constant(d->m, keep_bits((uint64_t)o->integer, t ? type_bits(t) : 64));
-    case O_DOUBLE: return module_constant(d->m, from_double(t, o->number, M_RN));
+    case O_INTEGER:
+        if (!t) t = T_u64;
+        return module_constant(d->m, keep_bits((uint64_t)o->integer, type_bits(t)), width_of(t));
+    case O_DOUBLE: return module_constant(d->m, from_double(t, o->number, M_RN), width_of(t));
     case O_SYMBOL:
-        if (o->symbol->dynamic && o->integer == 0) return S_dynamic;
+        if (o->symbol->dynamic && o->integer == 0) return slot_at(2 * S_dynamic, WIDE);
         if (o->symbol->dynamic) fail_statement(d, "an offset to dynamic shared memory is not known here");
-        return module_constant(d->m, (uint64_t)(symbol_address(d, o->symbol) + o->integer));
+        return module_constant(d->m, (uint64_t)(symbol_address(d, o->symbol) + o->integer), WIDE);
     default: fail_statement(d, "an operand of this kind is not known here"); return 0;
     }
 }
@@ -204,7 +208,7 @@ static void address(const Decoder *d, const Operand *o, int32_t *slot, int64_t *
 {
     if (o->kind != O_ADDRESS) fail_statement(d, "expected an address in brackets");
     *offset = o->integer;
-    *slot = module_constant(d->m, 0);
+    *slot = module_constant(d->m, 0, WIDE);
     if (!o->at) return;
     if (o->at->kind == O_SYMBOL && !o->at->symbol->dynamic)
         *offset += symbol_address(d, o->at->symbol);
@@ -263,7 +267,7 @@ static void decode_alu(const Decoder *d)
         *slots[n] = source(d, o, operand_type(i, n));
         if (o->negated) fail_statement(d, "a negated operand is not known here");
     }
-    for (uint32_t n = d->s->n; n < 4; n++) *slots[n] = module_constant(d->m, 0);
+    for (uint32_t n = d->s->n; n < 4; n++) *slots[n] = module_constant(d->m, 0, WORD);
     if (i->mod[CARRY] || i->op == OP_addc || i->op == OP_subc || i->op == OP_madc) i->run = run_carry;
 }
 
@@ -273,7 +277,7 @@ static void decode_warp(const Decoder *d)
     i->n_operands = (uint8_t)d->s->n;
     if (i->op == OP_exit || i->op == OP_ret || i->op == OP_trap) {
         i->ends = true;
-        i->return_slot = d->f->return_slot == NO_SLOT ? NO_SLOT : d->f->first_slot + d->f->return_slot;
+        if (d->f->return_slot != NO_SLOT) i->return_slot = slot_at(d->f->first_row + d->f->return_slot, WORD);
         if (i->op == OP_ret && d->f->entry) i->run = run_exit;
         return;
     }
@@ -283,7 +287,7 @@ static void decode_warp(const Decoder *d)
     if (operand(d, 0)->n == 1 && operand(d, 0)->at) i->d[1] = destination(d, operand(d, 0)->at);
     int32_t *slots[] = {NULL, i->a, i->b, i->c};
     for (uint32_t n = 1; n < d->s->n && n < 4; n++) {
-        *slots[n] = source(d, operand(d, n), n == 1 ? (Type)i->type : T_u32);
+        *slots[n] = source(d, operand(d, n), n > 1 ? T_u32 : i->op == OP_vote ? T_pred : (Type)i->type);
         if (operand(d, n)->negated) i->not_a = true;
     }
 }
@@ -357,8 +361,9 @@ static unsigned vector_length(const Instruction *i)
 
 static void note_access(const Decoder *d, uint32_t bytes)
 {
-    if (d->i->space != SHARED && d->i->space != GENERIC) return;
-    if (bytes < d->f->granule) d->f->granule = bytes;
+    bool any = d->i->space == GENERIC;
+    if ((any || d->i->space == SHARED) && bytes < d->f->granule) d->f->granule = bytes;
+    if ((any || d->i->space == GLOBAL) && bytes < d->f->global_granule) d->f->global_granule = bytes;
 }
 
 static void memory_access(const Decoder *d, const Operand *where)
@@ -477,7 +482,7 @@ static void decode_call(const Decoder *d)
     }
     copy_list(d, s->arguments.at, s->arguments.n, to->params.at, to->params.n);
     d->i->target = to->first;
-    d->i->return_slot = to->first_slot + to->return_slot;
+    d->i->return_slot = slot_at(to->first_row + to->return_slot, WORD);
     d->i->ends = true;
 }
 
@@ -501,12 +506,14 @@ static void decode_cp(const Decoder *d)
     address(d, operand(d, 1), &i->b[0], &offset);
     i->target = (uint32_t)(int32_t)offset;
     if (offset != (int32_t)offset) { /* a symbol: into the slot */
-        i->b[0] = module_constant(d->m, (uint64_t)offset);
+        i->b[0] = module_constant(d->m, (uint64_t)offset, WIDE);
         i->target = 0;
     }
     i->bytes = (uint32_t)operand(d, 2)->integer;
     if (i->bytes != 4 && i->bytes != 8 && i->bytes != 16) fail_statement(d, "copies have 4, 8 or 16 bytes");
     if (d->s->n > 3) i->c[0] = source(d, operand(d, 3), T_u32);
+    i->space = GLOBAL;
+    note_access(d, i->bytes);
     i->space = SHARED;
     note_access(d, i->bytes);
 }
@@ -530,8 +537,8 @@ static void decode_mma(const Decoder *d)
 {
     Instruction *i = d->i;
     i->n = destinations(d, operand(d, 0), i->d);
-    uint8_t a = sources(d, operand(d, 1), NO_TYPE, i->a), b = sources(d, operand(d, 2), NO_TYPE, i->b);
-    uint8_t c = sources(d, operand(d, 3), NO_TYPE, i->c);
+    uint8_t a = sources(d, operand(d, 1), T_b32, i->a), b = sources(d, operand(d, 2), T_b32, i->b);
+    uint8_t c = sources(d, operand(d, 3), T_b32, i->c);
     Type t = (Type)i->types[1], sum = (Type)i->types[0];
     unsigned k = i->mod[SHAPE] == M_M16N8K4 || i->mod[SHAPE] == M_M8N8K4 ? 4
                  : i->mod[SHAPE] == M_M16N8K8                            ? 8
@@ -573,6 +580,7 @@ static void decode_instruction(PtxModule *m, PtxFunction *f, const Statement *s,
         i->guard_not = s->guard.negated;
     }
     info->decode(&d);
+    if (!m->device->plain) vector_choose(s, i);
 }
 
 /* Device functions first: kernels have their registers and locals above those of all of them. */
@@ -581,10 +589,10 @@ static void lay_out(PtxModule *m, bool entries)
     for (uint32_t k = 0; k < m->functions.n; k++) {
         PtxFunction *f = m->functions.at[k];
         if (f->entry != entries) continue;
-        f->first_slot = m->n_slots;
+        f->first_row = m->n_rows;
         f->local_first = (uint32_t)align_up(m->local_size, 16);
         if (!entries) {
-            m->n_slots += f->n_slots;
+            m->n_rows += f->n_rows;
             m->local_size = f->local_first + f->local_size;
         }
     }
@@ -592,8 +600,8 @@ static void lay_out(PtxModule *m, bool entries)
 
 void module_decode(PtxModule *m)
 {
-    uint32_t n = 0, granule = 16;
-    m->n_slots = SPECIALS;
+    uint32_t n = 0, granule = 16, global = 16;
+    m->n_rows = 2 * SPECIALS;
     lay_out(m, false);
     lay_out(m, true);
     for (uint32_t k = 0; k < m->functions.n; k++) {
@@ -601,7 +609,7 @@ void module_decode(PtxModule *m)
         f->first = n;
         if (f->has_body) n += f->statements.n + 1; /* and a ret, should the last one be missing */
         f->last = n;
-        f->granule = 16;
+        f->granule = f->global_granule = 16;
     }
     m->code.at = NEW_ARRAY(&m->c, Instruction, n);
     m->code.n = n;
@@ -613,7 +621,11 @@ void module_decode(PtxModule *m)
             decode_instruction(m, f, &f->statements.at[s], &m->code.at[f->first + s]);
         if (f->has_body) decode_instruction(m, f, &end, &m->code.at[f->last - 1]);
         if (!f->entry && f->granule < granule) granule = f->granule;
+        if (!f->entry && f->global_granule < global) global = f->global_granule;
     }
-    for (uint32_t k = 0; k < m->functions.n; k++) /* a kernel may call any of them */
-        if (m->functions.at[k]->granule > granule) m->functions.at[k]->granule = granule;
+    for (uint32_t k = 0; k < m->functions.n; k++) { /* a kernel may call any of them */
+        PtxFunction *f = m->functions.at[k];
+        if (f->granule > granule) f->granule = granule;
+        if (f->global_granule > global) f->global_granule = global;
+    }
 }

@@ -33,10 +33,8 @@ void run_fail(Warp *w, uint32_t lane, const char *fmt, ...)
 static uint32_t guarded(const Warp *w, const Instruction *i)
 {
     if (i->guard == NO_SLOT) return w->path.mask;
-    const uint64_t *p = lanes_of(w, i->guard);
-    uint32_t mask = 0;
-    EACH (lane, w->path.mask) mask |= (uint32_t)((p[lane] & 1) != i->guard_not) << lane;
-    return mask;
+    uint32_t holds = get_bits(w, i->guard);
+    return w->path.mask & (i->guard_not ? ~holds : holds);
 }
 
 static void run_turn(Warp *w)
@@ -49,7 +47,7 @@ static void run_turn(Warp *w)
         b->now = i;
         b->count = &b->module->counts[w->path.pc];
         b->count->warps++;
-        b->count->threads += (uint32_t)__builtin_popcount(mask);
+        b->count->threads += mask == FULL ? LANES : (uint32_t)__builtin_popcount(mask);
         w->moved = false;
         if (mask) i->run(w, i, mask);
         if (!w->moved) w->path.pc++;
@@ -63,7 +61,14 @@ static void run_turn(Warp *w)
 /* ---- Blocks ---- */
 static void set_special(Warp *w, Special s, uint32_t lane, uint64_t value)
 {
-    w->slots[s * LANES + lane] = value;
+    static const uint8_t widths[SPECIALS] = {
+#define SPECIAL_u32 WORD
+#define SPECIAL_u64 WIDE
+#define SPECIAL(name, text, type) SPECIAL_##type,
+#include "special_list.h"
+#undef SPECIAL
+    };
+    put(w, slot_at(2 * (int32_t)s, widths[s]), lane, value);
 }
 
 static void set_specials(Warp *w)
@@ -98,8 +103,7 @@ static void begin_warp(Warp *w)
 {
     const Block *b = w->block;
     uint32_t left = b->n_threads - w->first_thread;
-    size_t slots = (size_t)(b->function->first_slot + b->function->n_slots);
-    memset(w->slots, 0, slots * LANES * sizeof *w->slots);
+    memset(w->rows, 0, (size_t)(b->function->first_row + b->function->n_rows) * LANES * sizeof *w->rows);
     set_specials(w);
     w->live = left >= LANES ? FULL : (1u << left) - 1;
     w->path = (Path){w->live, b->function->first, 0, false};
@@ -141,11 +145,22 @@ static void execute_block(Block *b)
     }
 }
 
+static void allocate_rows(Warp *w)
+{
+    PtxModule *m = w->block->module;
+    const PtxFunction *f = w->block->function;
+    size_t n = (size_t)(m->constant_rows + f->first_row + f->n_rows);
+    w->rows = (uint32_t *)arena_alloc(&w->block->c, n * LANES * sizeof *w->rows) + m->constant_rows * LANES;
+    for (uint32_t k = 0; k < m->constants.n; k++) {
+        Constant c = m->constants.at[k];
+        for (uint32_t lane = 0; lane < LANES; lane++) put(w, c.slot, lane, c.value);
+    }
+}
+
 static void allocate_block(Block *b)
 {
     const PtxFunction *f = b->function;
     uint32_t granule = f->granule ? f->granule : 1;
-    size_t slots = (size_t)(f->first_slot + f->n_slots);
     b->shared_bytes = ptx_static_shared(f) + b->launch->shared;
     b->local_bytes = ptx_local_bytes(f);
     b->shared = arena_alloc(&b->c, b->shared_bytes + 16);
@@ -166,7 +181,7 @@ static void allocate_block(Block *b)
         w->block = b;
         w->number = k;
         w->first_thread = k * LANES;
-        w->slots = NEW_ARRAY(&b->c, uint64_t, slots *LANES);
+        allocate_rows(w);
     }
 }
 
@@ -185,6 +200,8 @@ static void run_grid(Block *b)
     allocate_block(b);
     memory_begin_launch(b->device, (uint64_t)grid[0] * grid[1] * grid[2]);
     b->stamp = b->device->launch;
+    b->granule_shift = (unsigned)__builtin_ctz(b->function->global_granule);
+    b->alone = (uint64_t)grid[0] * grid[1] * grid[2] == 1;
     for (b->at[2] = 0; b->at[2] < grid[2]; b->at[2]++)
         for (b->at[1] = 0; b->at[1] < grid[1]; b->at[1]++)
             for (b->at[0] = 0; b->at[0] < grid[0]; b->at[0]++) {

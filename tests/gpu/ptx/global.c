@@ -1,5 +1,5 @@
 /* Global memory: the allocations of the device, and their shadow: which bytes were ever written, and which
- * block of this launch wrote or read them last.
+ * block of this launch wrote or read them last (by granules, as large as the kernel's least access).
  *
  * Blocks of one launch are not ordered: what one writes no other may touch, unless both accesses are strong
  * (atomic, volatile, relaxed and so on). A block that meets another's strong write by a strong access is
@@ -76,7 +76,7 @@ uint64_t ptx_alloc(PtxDevice *device, size_t bytes)
     Allocation a = {.address = (uint64_t)(uintptr_t)at, .bytes = bytes, .own = true};
     if (bytes <= SHADOW_MAX) {
         a.written = calloc(bytes + 1, 1);
-        a.writer = calloc(bytes + 1, sizeof *a.writer);
+        a.writer = calloc(bytes + 1, sizeof *a.writer); /* a granule may be a byte */
         a.reader = calloc(bytes + 1, sizeof *a.reader);
     }
     if ((bytes > SHADOW_MAX || (a.written && a.writer && a.reader)) && add_allocation(device, a))
@@ -155,28 +155,112 @@ static _Noreturn void race(Warp *w, uint32_t lane, const Allocation *a, uint64_t
              wrote ? "wrote" : "read");
 }
 
-static void check_byte(Warp *w, uint32_t lane, const Allocation *a, uint64_t at, Access access)
+static bool all_written(const Allocation *a, uint64_t first, size_t bytes)
+{
+    size_t k = 0;
+    uint64_t eight;
+    if (bytes == 4) { /* often */
+        uint32_t four;
+        return memcpy(&four, a->written + first, 4), four == 0x01010101;
+    }
+    for (; k + 8 <= bytes; k += 8) {
+        memcpy(&eight, a->written + first + k, 8);
+        if (eight != 0x0101010101010101) return false;
+    }
+    for (; k < bytes; k++)
+        if (!a->written[first + k]) return false;
+    return true;
+}
+
+static void check_written(Warp *w, uint32_t lane, const Allocation *a, uint64_t first, size_t bytes)
+{
+    if (all_written(a, first, bytes)) return;
+    while (a->written[first]) first++;
+    run_fail(w, lane, "a read of byte %llu of an allocation of %llu bytes, which nobody wrote",
+             (unsigned long long)first, (unsigned long long)a->bytes);
+}
+
+static void check_granule(Warp *w, uint32_t lane, const Allocation *a, uint64_t g, Access access)
 {
     Block *b = w->block;
-    bool reads = !access.write || access.atomic;
-    uint32_t writer = a->writer[at] & ~STRONG;
-    if (reads && !a->written[at])
-        run_fail(w, lane, "a read of byte %llu of an allocation of %llu bytes, which nobody wrote",
-                 (unsigned long long)at, (unsigned long long)a->bytes);
+    uint32_t writer = a->writer[g] & ~STRONG;
+    uint64_t at = g * b->function->global_granule;
     if (is_other(b, writer)) {
-        if (access.strong && a->writer[at] & STRONG)
+        if (access.strong && a->writer[g] & STRONG)
             b->synchronised = true; /* it may have waited for that one */
         else if (!b->synchronised)
             race(w, lane, a, at, access, writer, true);
     }
     if (access.write) {
-        if (is_other(b, a->reader[at]) && !b->synchronised)
-            race(w, lane, a, at, access, a->reader[at], false);
-        a->writer[at] = b->stamp | (access.strong ? STRONG : 0);
-        a->written[at] = 1;
+        if (is_other(b, a->reader[g]) && !b->synchronised) race(w, lane, a, at, access, a->reader[g], false);
+        a->writer[g] = b->stamp | (access.strong ? STRONG : 0);
     } else if (!access.strong) {
-        a->reader[at] = is_other(b, a->reader[at]) ? b->device->launch : b->stamp;
+        a->reader[g] = is_other(b, a->reader[g]) ? b->device->launch : b->stamp;
     }
+}
+
+/* Nobody else has written these granules in this launch, nor read them where this is a write. */
+static bool untouched(const Block *b, const Allocation *a, uint64_t first, uint64_t last, bool write)
+{
+    uint32_t launch = b->device->launch, own = b->stamp, others = 0;
+    for (uint64_t g = first; g <= last; g++) others |= (a->writer[g] >= launch) & (a->writer[g] != own);
+    for (uint64_t g = first; write && g <= last; g++)
+        others |= (a->reader[g] >= launch) & (a->reader[g] != own);
+    return !others;
+}
+
+static void note(const Block *b, const Allocation *a, uint64_t first, uint64_t last, bool write)
+{
+    uint32_t launch = b->device->launch, own = b->stamp;
+    for (uint64_t g = first; write && g <= last; g++) a->writer[g] = own;
+    for (uint64_t g = first; !write && g <= last; g++)
+        a->reader[g] = a->reader[g] >= launch && a->reader[g] != own ? launch : own;
+}
+
+/* The bytes from `first` on: is the access allowed, and what it leaves behind. */
+static bool allowed(const Block *b, const Allocation *a, uint64_t first, size_t bytes, bool write)
+{
+    unsigned shift = b->granule_shift;
+    if (!write && !all_written(a, first, bytes)) return false;
+    return b->alone || untouched(b, a, first >> shift, (first + bytes - 1) >> shift, write);
+}
+
+static void leave(const Block *b, const Allocation *a, uint64_t first, size_t bytes, bool write)
+{
+    unsigned shift = b->granule_shift;
+    if (write) memset(a->written + first, 1, bytes);
+    if (!b->alone) note(b, a, first >> shift, (first + bytes - 1) >> shift, write);
+}
+
+static bool scattered_request(const Block *b, const Request *r)
+{
+    uint64_t low = r->at[0], high = low;
+    for (uint32_t lane = 1; lane < LANES; lane++) {
+        low = r->at[lane] < low ? r->at[lane] : low;
+        high = r->at[lane] > high ? r->at[lane] : high;
+    }
+    if (high - low >= UINT32_MAX) return false;
+    const Allocation *a = memory_find(b->device, low, high - low + r->access.bytes);
+    if (!a || !a->written) return a != NULL;
+    EACH (lane, r->mask)
+        if (!allowed(b, a, r->at[lane] - a->address, r->access.bytes, r->access.write)) return false;
+    if (!r->access.write && b->alone) return true;
+    EACH (lane, r->mask) leave(b, a, r->at[lane] - a->address, r->access.bytes, r->access.write);
+    return true;
+}
+
+bool global_request(Warp *w, const Request *r)
+{
+    const Block *b = w->block;
+    size_t bytes = r->access.bytes * (r->shape == IN_ORDER ? (size_t)__builtin_popcount(r->mask) : 1);
+    if (r->access.strong || r->access.atomic) return false;
+    if (r->shape == SCATTERED) return scattered_request(b, r);
+    const Allocation *a = memory_find(b->device, r->at[r->first], bytes);
+    if (!a || !a->written) return a != NULL;
+    uint64_t first = r->at[r->first] - a->address;
+    if (!allowed(b, a, first, bytes, r->access.write)) return false;
+    leave(b, a, first, bytes, r->access.write);
+    return true;
 }
 
 const char *access_verb(Access access)
@@ -202,7 +286,12 @@ unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access
 {
     const Allocation *a = memory_find(w->block->device, address, access.bytes);
     if (!a) out_of_bounds(w, lane, address, access);
-    uint64_t first = address - a->address;
-    for (uint32_t k = 0; a->written && k < access.bytes; k++) check_byte(w, lane, a, first + k, access);
+    if (!a->written) return (unsigned char *)(uintptr_t)address;
+    uint32_t granule = w->block->function->global_granule;
+    uint64_t first = address - a->address, last = first + access.bytes - 1;
+    if (!access.write || access.atomic) check_written(w, lane, a, first, access.bytes);
+    if (!w->block->alone)
+        for (uint64_t g = first / granule; g <= last / granule; g++) check_granule(w, lane, a, g, access);
+    if (access.write) memset(a->written + first, 1, access.bytes);
     return (unsigned char *)(uintptr_t)address;
 }

@@ -2,6 +2,8 @@
 #ifndef ATTN_TESTS_GPU_PTX_INSIDE_H
 #define ATTN_TESTS_GPU_PTX_INSIDE_H
 
+#include <string.h>
+
 #include "lang/base.h"
 #include "ptx.h"
 
@@ -52,13 +54,14 @@ typedef struct Allocation {
     size_t bytes;
     bool own;
     uint8_t *written;           /* shadow, per byte; NULL: none */
-    uint32_t *writer, *reader;  /* stamps of blocks */
+    uint32_t *writer, *reader;  /* stamps of blocks, per granule of the kernel of their launch */
 } Allocation;
 struct PtxDevice {
     Allocation *allocations; /* sorted by address */
     uint32_t n, capacity, recent; /* recent: where the last access was */
     uint32_t launch, stamp; /* of the shadows */
     uint64_t limit;
+    bool plain;             /* ptx_set_plain */
     char error[1024];
 };
 const Allocation *memory_find(PtxDevice *device, uint64_t address, size_t bytes); /* NULL: not inside one */
@@ -72,7 +75,7 @@ typedef struct Symbol {
     SymbolKind kind;
     struct Symbol *outer;   /* that it hides */
     Type type;
-    int32_t slot;           /* REGISTER */
+    int32_t slot;           /* REGISTER: its first row in its function */
     Space space;            /* VARIABLE */
     uint32_t align, offset; /* offset: in the space of its function; GLOBAL, CONSTANT: `address` instead */
     uint64_t size, address;
@@ -90,7 +93,7 @@ typedef struct Operand {
     OperandKind kind;
     bool negated;           /* !p */
     Type type;              /* of a register */
-    int32_t slot;           /* REGISTER: in its function; SPECIAL: its number */
+    int32_t slot;           /* REGISTER: its first row in its function; SPECIAL: its number */
     int64_t integer;        /* also the offset of a symbol or an address */
     double number;
     Symbol *symbol;         /* SYMBOL; ADDRESS: its base, or NULL */
@@ -121,25 +124,37 @@ typedef struct Copy { uint32_t from, to, bytes; } Copy; /* in local memory */
 struct Instruction {
     Run *run;
     Alu *alu;
-    int32_t d[MAX_VECTOR], a[MAX_VECTOR], b[MAX_VECTOR], c[MAX_VECTOR], e; /* slots; < 0: ~constant */
-    int32_t guard;
+    int32_t guard;           /* a slot */
+    bool guard_not, ends;    /* ends: changes the pc itself */
     uint8_t n, n_operands;   /* n: elements of a vector */
     uint8_t type, from, types[4];
     uint8_t op, class, space;
     uint8_t d_bits;          /* of the register of the result */
-    bool guard_not, ends;    /* ends: changes the pc itself */
     bool not_a, not_c;
     bool strong;             /* volatile, relaxed and so on: meant for other threads */
-    uint8_t mod[GROUPS];     /* Modifier, 0: none */
-    int64_t offset;          /* of an address; an immediate count */
-    uint32_t target;         /* pc */
     uint32_t bytes;          /* of an access, whole vector */
+    int64_t offset;          /* of an address; an immediate count */
+    int32_t d[MAX_VECTOR], a[MAX_VECTOR], b[MAX_VECTOR], c[MAX_VECTOR], e; /* slots */
+    uint8_t mod[GROUPS];     /* Modifier, 0: none */
+    uint32_t target;         /* pc */
     uint32_t line, source_line;
     const Symbol *symbol;    /* targets of brx */
     Copy *copies;            /* arguments of a call; results at its end */
     uint32_t n_copies;
     int32_t return_slot;     /* call: the callee's; ret: the own one, or NO_SLOT in a kernel */
 };
+
+/* Where a register is: 4 row + width. A row has one number of 32 bits for each lane; registers of 64 bits
+ * have two rows, as LANES numbers of 64 bits. A predicate is the first word of its row, a bit a lane. Constants
+ * lie in the rows below 0. */
+typedef enum Width { WORD, WIDE, BIT } Width;
+static inline Width width_of(Type t)
+{
+    return type_kind(t) == PREDICATE ? BIT : type_bits(t) == 64 ? WIDE : WORD;
+}
+static inline int32_t rows_of(Width width) { return width == WIDE ? 2 : 1; }
+static inline int32_t slot_at(int32_t row, Width width) { return row * 4 + (int32_t)width; }
+typedef struct Constant { uint64_t value; int32_t slot; } Constant;
 
 typedef struct PtxLoop { uint32_t first, end; } PtxLoop; /* pcs [first, end) */
 
@@ -150,8 +165,8 @@ struct PtxFunction {
     uint32_t first, last;           /* pcs [first, last) */
     uint32_t params_size, shared_size, local_size, max_threads;
     uint32_t local_first;           /* its part of the local memory of a thread */
-    int32_t first_slot, n_slots;    /* its registers */
-    uint32_t granule;               /* the least bytes of an access to shared memory */
+    int32_t first_row, n_rows;      /* its registers */
+    uint32_t granule, global_granule; /* the least bytes of an access to shared and to global memory */
     int32_t return_slot;            /* holds the pc to go back to; NO_SLOT for kernels */
     VEC(Symbol *) params, results;  /* variables */
     VEC(Statement) statements;
@@ -164,10 +179,11 @@ struct PtxModule {
     PtxDevice *device;
     VEC(PtxFunction *) functions;
     VEC(Symbol *) variables;        /* .global and .const: allocations of the device */
-    VEC(uint64_t) constants;        /* LANES of each */
+    VEC(Constant) constants;
+    int32_t constant_rows;
     VEC(Instruction) code;
     PtxCount *counts;               /* per instruction */
-    int32_t n_slots;                /* special registers and those of device functions */
+    int32_t n_rows;                 /* special registers and those of device functions */
     uint32_t shared_size;           /* of the module's own variables */
     uint32_t local_size;            /* of all device functions */
     const char *text;
@@ -201,7 +217,7 @@ typedef struct Pending { /* cp.async of one warp */
 typedef struct Block Block;
 struct Warp {
     Block *block;
-    uint64_t *slots;            /* [slot][LANES] */
+    uint32_t *rows;             /* [row][LANES]; constants are below */
     uint32_t number, first_thread;
     uint32_t live;              /* lanes that have not ended */
     Path path;                  /* what runs */
@@ -233,7 +249,7 @@ typedef struct Shadow {
     uint32_t *writer_line;
     uint32_t *write_sync, *read_sync, *read_lanes; /* within a warp: in which interval, by which lanes */
     uint8_t *write_lane;
-    uint32_t *reader;   /* [granule][warp]: time */
+    uint32_t *reader;   /* [warp][granule]: time */
     uint8_t *pending;   /* a cp.async is under way */
     uint32_t granule, base, n; /* base: time at which the block began */
 } Shadow;
@@ -254,6 +270,8 @@ struct Block {
     Shadow shadow;
     uint32_t stamp;             /* in shadows of global memory */
     bool synchronised;          /* with other blocks */
+    bool alone;                 /* there are none */
+    unsigned granule_shift;     /* 2^this is its function's global_granule */
     uint64_t left;              /* instructions until the limit */
     const Instruction *now;     /* for messages */
     PtxCount *count;            /* of it */
@@ -261,15 +279,60 @@ struct Block {
 
 _Noreturn void run_fail(Warp *w, uint32_t lane, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* The LANES values of a register or a constant. */
-static inline uint64_t *lanes_of(const Warp *w, int32_t slot)
-{
-    if (slot < 0) return w->block->module->constants.at + (size_t)~slot * LANES;
-    return w->slots + (size_t)slot * LANES;
-}
 static inline uint64_t keep_bits(uint64_t v, unsigned bits)
 {
     return bits < 64 ? v & ((1ull << bits) - 1) : v;
+}
+
+/* Registers and constants. */
+typedef uint32_t __attribute__((may_alias)) Word;
+typedef uint64_t __attribute__((may_alias)) Wide;
+static inline Width slot_width(int32_t slot) { return (Width)(slot & 3); }
+static inline Word *words(const Warp *w, int32_t slot) { return w->rows + (ptrdiff_t)(slot >> 2) * LANES; }
+static inline Wide *wides(const Warp *w, int32_t slot) { return (Wide *)(void *)words(w, slot); }
+static inline uint64_t get(const Warp *w, int32_t slot, uint32_t lane)
+{
+    if (slot_width(slot) == WORD) return words(w, slot)[lane];
+    return slot_width(slot) == WIDE ? wides(w, slot)[lane] : *words(w, slot) >> lane & 1;
+}
+/* The lanes in which a predicate holds; other lanes than those of the mask keep what they have. */
+static inline uint32_t get_bits(const Warp *w, int32_t slot) { return *words(w, slot); }
+static inline void put_bits(const Warp *w, int32_t slot, uint32_t mask, uint32_t bits)
+{
+    Word *p = words(w, slot);
+    *p = (*p & ~mask) | (bits & mask);
+}
+static inline void put(const Warp *w, int32_t slot, uint32_t lane, uint64_t v)
+{
+    if (slot_width(slot) == WORD)
+        words(w, slot)[lane] = (uint32_t)v;
+    else if (slot_width(slot) == WIDE)
+        wides(w, slot)[lane] = v;
+    else
+        put_bits(w, slot, 1u << lane, (uint32_t)(v & 1) << lane);
+}
+static inline void put_words(const Warp *w, int32_t slot, uint32_t mask, const uint32_t v[LANES])
+{
+    Word *to = words(w, slot);
+    if (mask == FULL)
+        memcpy(to, v, LANES * sizeof *v);
+    else
+        for (uint32_t lane = 0; lane < LANES; lane++) to[lane] = mask >> lane & 1 ? v[lane] : to[lane];
+}
+static inline void put_wides(const Warp *w, int32_t slot, uint32_t mask, const uint64_t v[LANES])
+{
+    Wide *to = wides(w, slot);
+    if (mask == FULL)
+        memcpy(to, v, LANES * sizeof *v);
+    else
+        for (uint32_t lane = 0; lane < LANES; lane++) to[lane] = mask >> lane & 1 ? v[lane] : to[lane];
+}
+/* The numbers of all lanes in 64 bits: `v`, or where they are. */
+static inline const Wide *widened(const Warp *w, int32_t slot, uint64_t v[LANES])
+{
+    if (slot_width(slot) == WIDE) return wides(w, slot);
+    for (uint32_t lane = 0; lane < LANES; lane++) v[lane] = words(w, slot)[lane];
+    return v;
 }
 #define EACH(lane, mask) \
     for (uint32_t left_ = (mask), lane; left_ && (lane = (uint32_t)__builtin_ctz(left_), true); \
@@ -284,6 +347,16 @@ static inline uint64_t keep_bits(uint64_t v, unsigned bits)
 RUNS(DECLARE)
 #undef DECLARE
 
+/* Runs it on all lanes at once from now on, if there is a function for that (vector.c). */
+void vector_choose(const Statement *s, Instruction *i);
+typedef struct VectorEntry { /* widths of the result and up to three sources; NO_WIDTH: of none */
+    const char *name;        /* "add_s32" */
+    Run *run;
+    uint8_t width[4];
+} VectorEntry;
+enum { NO_WIDTH = 3 };
+const VectorEntry *vector_entry(uint32_t n); /* or NULL: there are no more */
+
 /* atomic: reads and writes; strong: meant for other threads; matrix: for all lanes of the warp. */
 typedef struct Access { uint32_t bytes; bool write, atomic, strong, matrix; } Access;
 /* The host's bytes behind an access of one lane; ends the launch when it is not allowed. `space` becomes the
@@ -293,12 +366,29 @@ const char *access_verb(Access access);
 unsigned char *global_at(Warp *w, uint32_t lane, uint64_t address, Access access);
 /* The same for shared memory, against its shadow; two strong accesses are no race. */
 unsigned char *shared_at(Warp *w, uint32_t lane, uint64_t address, Access access);
+
+/* What the lanes of a mask ask for at once. TOGETHER: one address; IN_ORDER: one behind the other, in the order
+ * of the lanes, which are neighbours. */
+typedef enum Shape { SCATTERED, TOGETHER, IN_ORDER } Shape;
+typedef struct Request {
+    Access access;
+    Space space;
+    Shape shape;
+    uint32_t mask, first;         /* first: its first lane */
+    uint64_t at[LANES];           /* lanes that are not in the mask: as the first one */
+    unsigned char *bytes[LANES];  /* of the host, once it is allowed; of all lanes, too */
+} Request;
+void request_shape(Request *r);   /* of its addresses */
+void memory_request(Warp *w, Request *r); /* as memory_at, for all of them; counts the traffic */
+/* Are all of them allowed, and noted? Else nothing has happened: ask for one lane after the other. */
+bool global_request(Warp *w, const Request *r);
+bool shared_request(Warp *w, const Request *r);
 void shared_begin_block(Block *b);
 /* A cp.async begins and ends: nobody may look in between. */
 void shared_pend(Warp *w, uint32_t lane, uint64_t address, uint32_t bytes);
 void shared_arrive(Warp *w, uint32_t lane, uint64_t address, const unsigned char *data, uint32_t bytes);
-/* Sectors or bank conflicts of one request, by the lanes' addresses in that space. */
-void traffic_count(Warp *w, Space space, const uint64_t address[LANES], uint32_t mask, uint32_t bytes);
+/* Sectors or bank conflicts of one request. */
+void traffic_count(Warp *w, const Request *r);
 
 /* Waits until all lanes of `need` are here. False: those of the mask have been put aside. */
 bool warp_converged(Warp *w, uint32_t mask, uint32_t need);
@@ -314,8 +404,17 @@ uint64_t double_to_half(double x, Modifier round);
 uint64_t double_to_bfloat(double x, Modifier round);
 double to_double(Type t, uint64_t bits);             /* of one element; exact */
 uint64_t from_double(Type t, double x, Modifier round);
-float as_float(uint64_t bits);
-double as_double(uint64_t bits);
+static inline float as_float(uint64_t bits)
+{
+    uint32_t low = (uint32_t)bits;
+    float x;
+    return memcpy(&x, &low, sizeof x), x;
+}
+static inline double as_double(uint64_t bits)
+{
+    double x;
+    return memcpy(&x, &bits, sizeof x), x;
+}
 uint64_t float_bits(float x);                        /* NaN becomes canonical */
 uint64_t double_bits(double x);
 double add_to_odd(double a, double b); /* inexact sums get an odd last bit: rounding again is safe */

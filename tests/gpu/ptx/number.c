@@ -40,21 +40,6 @@ Type type_find(const char *text, size_t length)
     return NO_TYPE;
 }
 
-float as_float(uint64_t bits)
-{
-    uint32_t low = (uint32_t)bits;
-    float x;
-    memcpy(&x, &low, sizeof x);
-    return x;
-}
-
-double as_double(uint64_t bits)
-{
-    double x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 uint64_t float_bits(float x)
 {
     uint32_t bits;

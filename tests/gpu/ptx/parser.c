@@ -209,7 +209,8 @@ static void registers(Parser *p)
             const char *full = n < 0 ? name : format(p->c, "%s%d", name, (int)k);
             Symbol *r = declare(p, intern(p->c, full, strlen(full)), REGISTER);
             r->type = t;
-            r->slot = p->f->n_slots++;
+            r->slot = p->f->n_rows;
+            p->f->n_rows += rows_of(width_of(t));
         }
     } while (lexer_accept(&p->l, ','));
     lexer_expect(&p->l, ';');
@@ -524,7 +525,7 @@ static void function(Parser *p, bool entry)
     for (uint32_t k = 0; k < f->results.n; k++) f->results.at[k]->function = f;
     parameters(p, f, false);
     function_attributes(p, f);
-    if (!entry) f->return_slot = f->n_slots++;
+    if (!entry) f->return_slot = f->n_rows++;
     if (!lexer_accept(&p->l, ';')) {
         lexer_expect(&p->l, '{');
         f->has_body = true;

@@ -22,6 +22,8 @@ void ptx_device_free(PtxDevice *device)
 const char *ptx_error(const PtxDevice *device) { return device->error; }
 void ptx_set_limit(PtxDevice *device, uint64_t instructions) { device->limit = instructions; }
 
+void ptx_set_plain(PtxDevice *device, bool plain) { device->plain = plain; }
+
 /* ---- Modules ---- */
 void module_fail(PtxModule *m, uint32_t line, const char *fmt, ...)
 {

@@ -7,8 +7,8 @@
  * the kernel, the line of the PTX (and of the source, by .loc), block and thread. Counters say what an
  * instruction-level profiler would.
  *
- * Meanings and layouts: PTX ISA 9.0. Not modelled: memory ordering by fences; textures, surfaces, clusters, wgmma, mbarriers and bulk copies. Approximate
- * functions are exact to the last bit but one, sums of mma are rounded once.
+ * Meanings and layouts: PTX ISA 9.0. Not modelled: memory ordering by fences; textures, surfaces, clusters,
+ * wgmma, mbarriers and bulk copies. Approximate functions are exact to the last bit but one, sums of mma are rounded once.
  *
  * One device may be used by one thread at a time. Nothing is printed, the process is never ended. */
 #ifndef ATTN_TESTS_GPU_PTX_PTX_H
@@ -61,6 +61,10 @@ void ptx_device_free(PtxDevice *device); /* with its allocations; modules are fr
 const char *ptx_error(const PtxDevice *device);
 /* A launch that takes more warp instructions than this in one block is an error (default 2e9). */
 void ptx_set_limit(PtxDevice *device, uint64_t instructions);
+
+/* Modules that are loaded from now on run lane by lane what could run on all lanes at once, with the same
+ * result. */
+void ptx_set_plain(PtxDevice *device, bool plain);
 
 /* Memory of the device, aligned to 256 bytes and filled with bytes FF (NaN, -1); an address is that of the
  * bytes on the host. 0: out of memory. */

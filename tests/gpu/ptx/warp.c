@@ -87,7 +87,8 @@ void run_bra(Warp *w, const Instruction *i, uint32_t mask) { warp_go(w, mask, i-
 
 void run_brx(Warp *w, const Instruction *i, uint32_t mask)
 {
-    const uint64_t *at = lanes_of(w, i->a[0]);
+    uint64_t own[LANES];
+    const Wide *at = widened(w, i->a[0], own);
     while (mask) {
         uint32_t first = (uint32_t)__builtin_ctz(mask), same = 0;
         EACH (lane, mask)
@@ -115,8 +116,7 @@ void run_call(Warp *w, const Instruction *i, uint32_t mask)
     copy_locals(w, i, mask);
     if (w->path.depth == 64)
         run_fail(w, (uint32_t)__builtin_ctz(mask), "calls nested 64 deep (recursion is not known)");
-    uint64_t *back = lanes_of(w, i->return_slot);
-    EACH (lane, mask) back[lane] = w->path.pc + 1;
+    EACH (lane, mask) put(w, i->return_slot, lane, w->path.pc + 1);
     warp_go(w, mask, i->target, w->path.depth + 1);
 }
 
@@ -124,13 +124,13 @@ void run_call_end(Warp *w, const Instruction *i, uint32_t mask) { copy_locals(w,
 
 void run_ret(Warp *w, const Instruction *i, uint32_t mask)
 {
-    const uint64_t *back = lanes_of(w, i->return_slot);
+    const Word *back = words(w, i->return_slot);
     while (mask) {
         uint32_t first = (uint32_t)__builtin_ctz(mask), same = 0;
         EACH (lane, mask)
             if (back[lane] == back[first]) same |= 1u << lane;
         mask &= ~same;
-        warp_go(w, same, (uint32_t)back[first], w->path.depth - 1);
+        warp_go(w, same, back[first], w->path.depth - 1);
     }
 }
 
@@ -148,7 +148,7 @@ static void take_red(Warp *w, const Barrier *barrier)
     uint64_t value = i->mod[LOGIC] == M_POPC  ? barrier->n_true
                      : i->mod[LOGIC] == M_AND ? barrier->n_true == barrier->n_threads
                                               : barrier->n_true > 0;
-    EACH (lane, w->live) lanes_of(w, i->d[0])[lane] = value;
+    EACH (lane, w->live) put(w, i->d[0], lane, value);
 }
 
 static void release(Block *b, uint32_t number)
@@ -209,21 +209,21 @@ void run_bar(Warp *w, const Instruction *i, uint32_t mask)
 {
     if (!warp_converged(w, mask, FULL)) return;
     uint32_t lane = (uint32_t)__builtin_ctz(mask), n_true = 0;
-    uint64_t number = lanes_of(w, i->a[0])[lane];
-    uint64_t threads = i->n_operands == 2 ? lanes_of(w, i->b[0])[lane] : 0;
+    uint64_t number = get(w, i->a[0], lane);
+    uint64_t threads = i->n_operands == 2 ? get(w, i->b[0], lane) : 0;
     EACH (l, mask)
-        if (lanes_of(w, i->a[0])[l] != number) run_fail(w, l, "lanes of one warp at different barriers");
+        if (get(w, i->a[0], l) != number) run_fail(w, l, "lanes of one warp at different barriers");
     if (number >= MAX_BARRIERS) run_fail(w, lane, "barrier %llu: there are 16", (unsigned long long)number);
     if (threads % LANES)
         run_fail(w, lane, "a barrier of %llu threads, no multiple of 32", (unsigned long long)threads);
     if (i->mod[SYNC] == M_RED)
-        EACH (l, mask) n_true += (lanes_of(w, i->c[0])[l] & 1) != i->not_c;
+        n_true = (uint32_t)__builtin_popcount(mask & (get_bits(w, i->c[0]) ^ (i->not_c ? FULL : 0)));
     arrive(w, i, (uint32_t)number, (uint32_t)threads, n_true);
 }
 
 void run_bar_warp(Warp *w, const Instruction *i, uint32_t mask)
 {
-    uint32_t members = (uint32_t)lanes_of(w, i->a[0])[__builtin_ctz(mask)];
+    uint32_t members = (uint32_t)get(w, i->a[0], (uint32_t)__builtin_ctz(mask));
     if (warp_converged(w, mask, members))
         w->sync = ++w->block->syncs; /* of some lanes: taken for one of all */
 }
