@@ -73,6 +73,7 @@ typedef struct Tile {
     unsigned shape[TILE_DIMS];   /* so many along each */
     Index *first;                /* where a tile of keys begins: its coordinate, or its place in the list */
     unsigned queries, keys;
+    bool grows;                  /* later queries see more keys */
     bool mma;                    /* on tensor cores: rows of 16 bits; else of f32 */
     int64_t d, e;                /* features of q and k, of v */
     Node *q, *k, *v;             /* v NULL: sums of weights or greatest scores alone; no column, out, total and value */

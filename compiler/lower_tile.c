@@ -307,6 +307,8 @@ static void find_range(Tiling *x, const Box *queries, unsigned k)
     conjuncts(l->c, t->where, &tests);
     Range whole = {binder_lo(x->sum, k), binder_hi(x->sum, k), NULL};
     Range range = tighten_interval(l, t->key[k], whole, &tests, &later);
+    t->grows = !x->chunk && t->n_queries == 1 && t->n_keys == 1 && depends_on_queries(t, range.hi) &&
+               !depends_on_queries(t, range.lo);
     Node *lo = box_least(l->c, queries, range.lo), *hi = box_greatest(l->c, queries, range.hi);
     if (!lo) lo = number(x, 0);
     if (!hi) hi = node_size(l->c, t->key[k]);
@@ -492,8 +494,7 @@ static unsigned keys_of_tile(const Tiling *x)
                      .e = t->e,
                      .masks = !node_is_bool(binder_where(x->sum), true),
                      .list = t->n_keys > 1 ? t->n_keys : 0};
-    return t->mma && x->l->schedule.tile_keys ? x->l->schedule.tile_keys
-                                              : tile_keys(&need, x->l->schedule.arch);
+    return x->l->schedule.tile_keys ? x->l->schedule.tile_keys : tile_keys(&need, x->l->schedule.arch);
 }
 
 Tiling tiling_for(Lower *l, const Stage *stage)

@@ -19,7 +19,7 @@ typedef struct Schedule {
     StorageType real;     /* of float tensors */
     const int64_t *fixed; /* extents by Index.number, or -1; NULL: none */
     unsigned arch;        /* the oldest one that code is made for: 80 ... */
-    unsigned tile_keys;   /* keys of a tile on tensor cores; 0: by tile_model.h */
+    unsigned tile_keys;   /* keys of a tile; 0: by tile_model.h */
 } Schedule;
 
 /* For the weakest CPU in the list (LLVM's names by commas; NULL: this machine): a strip is two vector registers,

@@ -123,6 +123,7 @@ typedef struct AttnLibraryDesc {
     uint64_t source_hash[2]; /* XXH3-128 of the sources */
     int cached;              /* compiled earlier, found in the cache */
     const char *remark;      /* why the cache was not used, the compiler's warnings, or NULL */
+    const char *general;     /* CUDA: why no kernels were made for the extents of a call, or NULL */
 } AttnLibraryDesc;
 /* Valid while the library is open. */
 ATTN_API AttnLibraryDesc attn_library_desc(const AttnLibrary *library);

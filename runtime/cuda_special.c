@@ -1,7 +1,8 @@
 /* Variants made as the program runs. A module for CUDA carries its sources (AttnOrigin): where the variant of
  * a call leaves features open that would give better kernels as constants, it is compiled once more with the
  * extents of the call, for the device's architecture, by libattn_jit and NVRTC. The result is found in the
- * cache on the disk from then on. Where it cannot be had, the open variant runs.
+ * cache on the disk from then on. Where it cannot be had, the open variant runs, and attn_library_desc says
+ * why.
  *
  * One is made for every architecture and combination of extents, by whichever thread is first; the others
  * wait for it. $ATTN_SPECIALISE=0: none is made. */
@@ -67,8 +68,20 @@ static const AttnPattern *find_variant(const AttnLibrary *l, const AttnLibrary *
     return same && k && k->variants->cuda ? k->variants : NULL;
 }
 
+/* The first reason stays. */
+static void tell(const AttnBinding *b, const RtCudaSpecial *s, const Sizes *sizes, const char *why)
+{
+    RtText text = {0};
+    if (atomic_load(&b->library->general)) return;
+    rt_text_add(&text, "%s runs general kernels on sm_%u: those for", b->variant->name, s->arch);
+    for (int i = 0; sizes->list[i]; i++) rt_text_add(&text, " %s", sizes->list[i]);
+    rt_text_add(&text, " could not be made: %s", why);
+    atomic_store(&b->library->general, text.at);
+}
+
 static void make(const AttnBinding *b, RtCudaSpecial *s)
 {
+    AttnError error = {0};
     const AttnOrigin *origin = b->library->module->origin;
     char target[32];
     Sizes sizes;
@@ -82,9 +95,12 @@ static void make(const AttnBinding *b, RtCudaSpecial *s)
     snprintf(target, sizeof target, "cuda:sm_%u", s->arch);
     if (!make_sizes(b->variant, s->extents, &sizes)) return;
     if (rt_compile(origin->files[0].text, origin->files[0].path, &options, origin->files, origin->n_files,
-                   b->library->module->source_hash, &s->library, NULL))
+                   b->library->module->source_hash, &s->library, &error)) {
+        tell(b, s, &sizes, error.text);
         return;
+    }
     s->variant = find_variant(s->library, b->library, b->variant->name);
+    if (!s->variant) tell(b, s, &sizes, "its sources are other ones by now");
 }
 
 /* ---- finding one ---- */

@@ -96,6 +96,7 @@ struct AttnLibrary {
     void *handle;
     const AttnModule *module;
     char *path, *remark;
+    _Atomic(char *) general; /* set once, by cuda_special.c */
     bool cached;
     uint64_t features; /* of this machine */
     uint64_t checksum; /* of the file */

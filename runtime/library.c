@@ -169,6 +169,7 @@ static void unload(AttnLibrary *l)
     close(l->fd);
     rt_free(l->path);
     rt_free(l->remark);
+    rt_free(atomic_load(&l->general));
     rt_free(l);
 }
 
@@ -229,7 +230,8 @@ AttnLibraryDesc attn_library_desc(const AttnLibrary *l)
                              .compiler = l->module->compiler,
                              .source_hash = {l->module->source_hash[0], l->module->source_hash[1]},
                              .cached = l->cached,
-                             .remark = l->remark};
+                             .remark = l->remark,
+                             .general = atomic_load(&l->general)};
 }
 
 int attn_pattern_count(const AttnLibrary *library) { return library->n_kernels; }

@@ -382,6 +382,18 @@ static void print_range(TilePrinter *x)
     x->end = x->p->locals[(x->boxes ? t->total_keys : t->end[0])->id];
 }
 
+/* Blocks begin in the order of their numbers: those with most work first, so that none is left to the end. */
+static void print_order(TilePrinter *x)
+{
+    Printer *p = x->p;
+    const Index *block = x->t->block[0];
+    if (!x->t->grows) return;
+    const char *name = name_new(p->c, &p->own, "tile_from_end");
+    LINES(p, "// Later queries see more keys: they are first.\nconst int64 %s = %s - 1 - %s;", name,
+          print_extent(p, block), p->indices[block->id]);
+    p->indices[block->id] = name;
+}
+
 /* The work of a block on its queries. */
 static void print_block_work(TilePrinter *x)
 {
@@ -449,6 +461,7 @@ void print_tile_body(Printer *p, const Phase *phase)
     name_all(&x);
     print_constants(&x);
     print_task_indices(p, phase, "blockIdx.x", "gridDim.x");
+    print_order(&x);
     Node *roots[] = {t->score, t->scale, t->where, t->value, t->sink, t->gain};
     print_invariants_of(p, sizeof roots / sizeof *roots, roots);
     print_invariants(p, &t->range, true, (Span){0});

@@ -70,7 +70,7 @@ static const char *read_target(Options *o, const char *text)
     return named ? NULL : read_word(o, "--target", text, "cpu cuda cuda:sm_80");
 }
 
-/* `64x32`: queries and keys of a tile on tensor cores. */
+/* `64x32`: queries and keys of a tile. */
 static unsigned read_tile_keys(const char *text) { return (unsigned)strtoul(text + strlen("64x"), NULL, 10); }
 
 static const char *apply(Options *o, const OptionInfo *option, const char *value)
@@ -190,6 +190,7 @@ const char *options_read(Options *o, int argc, char **argv)
     if (o->target == TARGET_CUDA && o->cpus) return "--cpu is for --target cpu; --arch sm_80 names GPUs";
     if (o->target == TARGET_CPU && o->archs) return "--arch is for --target cuda; --cpu names CPUs";
     if (o->target == TARGET_CPU && o->tile_keys) return "--tile is for --target cuda";
+    if (o->tile_keys == 8 && o->real != STORAGE_FLOAT) return "--tile 64x8 is for --dtype f32";
     if (o->target == TARGET_CPU && o->real != STORAGE_FLOAT)
         return format(o->c, "--dtype %s is for --target cuda; for CPUs declare tensors as %s", options_dtype(o),
                       options_dtype(o));

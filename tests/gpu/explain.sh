@@ -39,8 +39,14 @@ holds 'k["tile"] == [64, 32]' --target cuda $(d 64) --tile 64x32
 # The same tile is compiled.
 "$ATTNC" compile "$patterns/mask/causal.attn" --target cuda --dtype f16 $(d 64) --tile 64x32 --emit=cuda >out
 grep -q 'KEYS = 32' out || fail "compile --tile"
+"$ATTNC" compile "$patterns/mask/causal.attn" --target cuda --dtype f32 $(d 64) --tile 64x16 --emit=cuda >out
+grep -q 'KEYS = 16' out || fail "compile --tile in f32"
+"$ATTNC" explain "$patterns/mask/causal.attn" --target cuda --dtype f32 $(d 64) --tile 64x8 >out
+grep -q '64 queries and 8 keys' out || fail "explain --tile in f32"
+"$ATTNC" explain "$patterns/mask/causal.attn" --target cuda --dtype f16 --tile 64x8 >out 2>&1 && fail "--tile 64x8"
+grep -q 'is for --dtype f32' out || fail "--tile 64x8"
 "$ATTNC" explain "$patterns/mask/causal.attn" --target cuda --tile 63x32 >out 2>&1 && fail "--tile 63x32"
-grep -q 'expected one of 64x64 64x32 64x16' out || fail "--tile 63x32"
+grep -q 'expected one of 64x64 64x32 64x16 64x8' out || fail "--tile 63x32"
 "$ATTNC" explain "$patterns/mask/causal.attn" --tile 64x32 >out 2>&1 && fail "--tile for CPUs"
 grep -q 'is for --target cuda' out || fail "--tile for CPUs"
 

@@ -209,8 +209,11 @@ Test(special, nothing_to_compile_with)
     const char *jit = getenv("ATTN_JIT");
     char *before = jit ? strdup(jit) : NULL;
     setenv("ATTN_NVRTC", "/nowhere", 1);
+    cr_assert_null(attn_library_desc(r->library).general);
     cr_assert(works(r, 32));
     expect(r, 0, 1);
+    const char *why = attn_library_desc(r->library).general;
+    cr_assert(why && strstr(why, "d=32 e=32") && strstr(why, "/nowhere"), "%s", why ? why : "nothing is told");
     setenv("ATTN_JIT", "/nowhere", 1);
     cr_assert(works(r, 48));
     expect(r, 0, 1);

@@ -738,15 +738,17 @@ causal_attention_pairwise_o(const causal_attention_args args)
         const int64 q_head = h / io.q_group;
         const int64 k_head = h / io.k_group;
         const int64 v_head = h / io.v_group;
+        // Later queries see more keys: they are first.
+        const int64 tile_from_end = size_tile - 1 - tile;
         const double root = sqrt((double)size_d);
         const double value = 1.0 / root;
         // Keys that some query of the block may see.
         int64 j_begin = 0;
-        int64 j_end = least(size_j, size_j + least(size_i, tile * 64 + 64) - size_i);
+        int64 j_end = least(size_j, size_j + least(size_i, tile_from_end * 64 + 64) - size_i);
         const float score_scale = (float)value;
         const float scale = score_scale * 1.44269504f; // log2(e)
         const float slack = 8 / scale; // weights up to 2^8
-        const int64 i_begin = tile * 64, i_end = least(i_begin + 64, size_i);
+        const int64 i_begin = tile_from_end * 64, i_end = least(i_begin + 64, size_i);
         stage<64, D>(q_tile, (int)(i_end - i_begin), 64, q_chunks, io.q_strides[3],
               io.q_at(b, q_head, i_begin, 0), io.q_strides[2]);
         copies_wait();
@@ -766,9 +768,9 @@ causal_attention_pairwise_o(const causal_attention_args args)
                 // The next tile with a visible pair.
                 bool some = false, hides = false;
                 for (; next < j_end; next += KEYS) {
-                    some = next <= size_j + least(size_i, tile * 64 + 64) - size_i - 1;
+                    some = next <= size_j + least(size_i, tile_from_end * 64 + 64) - size_i - 1;
                     if (some) {
-                        hides = size_j + tile * 64 - size_i < least(j_end, next + 64) - 1;
+                        hides = size_j + tile_from_end * 64 - size_i < least(j_end, next + 64) - 1;
                     }
                     if (some) break;
                 }
