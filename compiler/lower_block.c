@@ -10,9 +10,13 @@
 #include <string.h>
 
 /* Keys: full blocks are whole parts, one where the condition must be tested is one. Rows of several
- * dimensions are hardly ever full. */
+ * dimensions are hardly ever full if the condition is about the last one, too. */
 enum { PART = 32 };
-static unsigned part_of(const Strip *s) { return s->sum->n_vars > 1 ? STRIP_BLOCK : PART; }
+static unsigned part_of(const Strip *s)
+{
+    unsigned n = s->sum->n_vars;
+    return n > 1 && node_depends_on(s->where, s->sum->vars[n - 1]) ? STRIP_BLOCK : PART;
+}
 
 /* ---- one block of keys ---- */
 
@@ -123,6 +127,7 @@ static void score_block(Strip *s, Term *t)
     Node *sum = t->softmax ? t->weight : sum_in(s, t->weight);
     if (t->top) set_local(l, t->top, get(s, t->max));
     strip_keys_open(s, &loop, LOOP_JAM);
+    if (t == s->terms) strip_fetch_beside(s);
     Local *x = local_new(l, "score", t->weight);
     set_local(l, x, score_of(s, strip_at_key(s, sum)));
     store_at(l, t->tile, get(s, x));
@@ -262,23 +267,6 @@ static void run_block(Strip *s)
 
 /* ---- the streamed space ---- */
 
-/* Least and greatest + 1 of a streamed index that the lanes in the box can see. */
-Range strip_range(Strip *s, unsigned k, const Box *lanes)
-{
-    Lower *l = s->l;
-    NodeList tests = {0};
-    IndexSet later = {{0}};
-    for (unsigned j = 0; j < s->sum->n_vars; j++)
-        if (j != k) set_add(&later, s->sum->vars[j]->id);
-    conjuncts(comp(s), s->where, &tests);
-    Range whole = {binder_lo(s->sum, k), binder_hi(s->sum, k), NULL};
-    Range range = tighten_interval(l, s->sum->vars[k], whole, &tests, &later);
-    Box box = *lanes;
-    box.summaries = &l->summaries;
-    Node *lo = box_least(comp(s), &box, range.lo), *hi = box_greatest(comp(s), &box, range.hi);
-    return (Range){lo ? lo : whole.lo, hi ? hi : whole.hi, NULL};
-}
-
 /* The range of a streamed index over all lanes; with a residue, in steps from the first congruent one. */
 static void find_range(Strip *s, unsigned k)
 {
@@ -339,14 +327,14 @@ static Node *may_fail(Strip *s)
     return lower_value(s->l, box_may_fail(comp(s), &box, s->where));
 }
 
-static void fill_lists(Strip *s)
+/* Do terms or the condition still ask for the coordinate, or lists alone? */
+static bool is_used(const Strip *s, const Index *streamed)
 {
-    Loop loop;
-    if (s->lists.n == 0) return;
-    strip_keys_open(s, &loop, LOOP_SERIAL);
-    for (uint32_t k = 0; k < s->lists.n; k++)
-        store_at(s->l, s->lists.at[k].tensor, lower_value(s->l, strip_at_key(s, s->lists.at[k].value)));
-    loop_close(s->l, &loop);
+    bool used = node_depends_on(s->shown, streamed);
+    for (unsigned k = 0; k < s->n_terms; k++)
+        used = used || node_depends_on(s->terms[k].weight, streamed) ||
+               (s->terms[k].factor && node_depends_on(s->terms[k].factor, streamed));
+    return used;
 }
 
 /* Several streamed indices: the coordinates of the block's keys as lists, row-major. */
@@ -354,11 +342,17 @@ static void make_coordinates(Strip *s)
 {
     for (unsigned k = 0; k < s->sum->n_vars; k++) {
         Streamed *v = &s->streamed[k];
-        v->list = scratch_new(s->l, "list", integer(s, 0), 1, &s->key);
+        if (is_used(s, v->index)) v->list = scratch_new(s->l, "list", integer(s, 0), 1, &s->key);
         v->at = local_make(s->l, "at", TYPE_INT, true);
     }
 }
 
+static Node *place(Strip *s, const Streamed *v, Node *at)
+{
+    return binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, at));
+}
+
+/* The next row: counts the coordinates up to the k-th on. */
 static void advance(Strip *s, unsigned k)
 {
     Lower *l = s->l;
@@ -372,29 +366,90 @@ static void advance(Strip *s, unsigned k)
     branch_close(l, &end);
 }
 
-static void fill_coordinates(Strip *s)
+/* What a row looks up once for all of its keys, which `inner` tell apart, into locals. */
+static Node *look_up(Strip *s, Node *n, const IndexSet *inner)
+{
+    if (!contains_op(comp(s), n, N_READ)) return n;
+    if (!set_meets(n->free, inner)) {
+        Local *local = local_make(s->l, "row", TYPE_INT, true);
+        set_local(s->l, local, lower_value(s->l, n));
+        return get(s, local);
+    }
+    Node **args = NEW_ARRAY(comp(s), Node *, n->n_args);
+    for (unsigned k = 0; k < n->n_args; k++)
+        args[k] = n->args[k]->type == TYPE_INT ? look_up(s, n->args[k], inner) : n->args[k];
+    return node_copy_with(comp(s), n, args);
+}
+
+/* Coordinates and lists of the keys [lo, hi) of the block, which differ in the last coordinate alone: `at`
+ * for key 0. */
+static void fill_row(Strip *s, Node *lo, Node *hi, Node *at)
 {
     Lower *l = s->l;
+    unsigned n = s->sum->n_vars;
+    Node **to = NEW_ARRAY(comp(s), Node *, n + 1), **values = NEW_ARRAY(comp(s), Node *, s->lists.n + 1);
+    Index *from[MOST_STREAMED + 1];
+    const IndexSet *inner = set_one(comp(s), s->key);
     Loop loop;
-    Node *rows = s->first;
-    if (s->sum->n_vars < 2) return;
-    for (unsigned k = s->sum->n_vars; k-- > 0;) {
+    for (unsigned k = 0; k < n; k++) {
+        from[k] = s->sum->vars[k];
+        to[k] = place(s, &s->streamed[k], get(s, s->streamed[k].at));
+    }
+    Node *key = node_index(comp(s), s->key);
+    from[n] = s->slot;
+    to[n] = key;
+    to[n - 1] = place(s, &s->streamed[n - 1], binary(s, N_ADD, at, key));
+    for (uint32_t k = 0; k < s->lists.n; k++)
+        values[k] = look_up(s, node_substitute(comp(s), s->lists.at[k].value, n + 1, from, to), inner);
+    loop_open(l, &loop, s->key, (Range){lo, hi, NULL});
+    for (unsigned k = 0; k < n; k++)
+        if (s->streamed[k].list) store_at(l, s->streamed[k].list, to[k]);
+    for (uint32_t k = 0; k < s->lists.n; k++) store_at(l, s->lists.at[k].tensor, lower_value(l, values[k]));
+    loop_close(l, &loop);
+}
+
+/* Row by row. */
+static void fill_rows(Strip *s)
+{
+    Lower *l = s->l;
+    unsigned last = s->sum->n_vars - 1;
+    Node *length = s->streamed[last].count, *one = integer(s, 1), *zero = integer(s, 0);
+    Node *first = binary(s, N_FLOORDIV, s->first, length), *rows = first;
+    Node *end = binary(s, N_FLOORDIV, binary(s, N_SUB, binary(s, N_ADD, s->first, s->count), one), length);
+    Index *row = strip_index(l, "row", zero);
+    Loop loop;
+    for (unsigned k = last; k-- > 0;) {
         const Streamed *v = &s->streamed[k];
         set_local(l, v->at, k ? binary(s, N_MOD, rows, v->count) : rows);
         rows = binary(s, N_FLOORDIV, rows, v->count);
     }
-    strip_keys_open(s, &loop, LOOP_SERIAL);
-    for (unsigned k = 0; k < s->sum->n_vars; k++) {
-        const Streamed *v = &s->streamed[k];
-        store_at(l, v->list, binary(s, N_ADD, v->base, binary(s, N_MUL, v->step, get(s, v->at))));
-    }
-    advance(s, s->sum->n_vars - 1);
+    loop_open(l, &loop, row, (Range){first, binary(s, N_ADD, end, one), NULL});
+    Node *begin = binary(s, N_SUB, binary(s, N_MUL, node_index(comp(s), row), length), s->first);
+    Local *from = local_make(l, "begin", TYPE_INT, true);
+    set_local(l, from, begin);
+    fill_row(s, binary(s, N_MAX, get(s, from), zero),
+             binary(s, N_MIN, binary(s, N_ADD, get(s, from), length), s->count),
+             node_unary(comp(s), N_NEG, get(s, from)));
+    advance(s, last - 1);
     loop_close(l, &loop);
+}
+
+static void fill_lists(Strip *s)
+{
+    Loop loop;
+    if (s->sum->n_vars > 1) {
+        fill_rows(s);
+        return;
+    }
+    if (s->lists.n == 0) return;
+    strip_keys_open(s, &loop, LOOP_SERIAL);
+    for (uint32_t k = 0; k < s->lists.n; k++)
+        store_at(s->l, s->lists.at[k].tensor, lower_value(s->l, strip_at_key(s, s->lists.at[k].value)));
+    loop_close(s->l, &loop);
 }
 
 static void add_keys(Strip *s)
 {
-    fill_coordinates(s);
     fill_lists(s);
     strip_fetch(s);
     run_block(s);
@@ -484,8 +539,8 @@ void strip_blocks(Strip *s)
 {
     Lower *l = s->l;
     Node *total = integer(s, 1), *zero = integer(s, 0);
-    bool halved = strip_halves_pay(s);
-    if (halved) strip_leave_lanes(s);
+    s->halved = strip_halves_pay(s);
+    if (s->halved) strip_leave_lanes(s);
     memset(s->streamed, 0, sizeof s->streamed);
     s->partial = NULL;
     if (s->scores) set_local(l, s->place, zero);
@@ -497,7 +552,7 @@ void strip_blocks(Strip *s)
         s->seen = scratch_new(l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
     if (s->sum->n_vars > 1) make_coordinates(s);
     total = node_if(comp(s), s->nonempty, total, zero);
-    if (halved)
+    if (s->halved)
         strip_halves(s, total);
     else
         strip_keys(s, zero, total);

@@ -73,6 +73,10 @@ static void narrow(Compilation *c, Range *range, Node *bound, bool upper)
 static bool apply(Solve *s, Range *range, Node *e, Node *bound, bool upper)
 {
     if (!depends(s, e) || depends(s, bound)) return false;
+    if (e->op == N_ABS && upper) { /* |x| <= bound */
+        bool above = apply(s, range, e->args[0], bound, true);
+        return apply(s, range, e->args[0], node_unary(s->c, N_NEG, bound), false) && above;
+    }
     s->exact = true;
     Node *limit = solve_quotient(s, e, bound, &upper);
     if (!limit) return false;

@@ -2,9 +2,10 @@
  *
  * Requires: a block has been chosen and its lists are filled. Ensures: nothing but hints. Breaks: nothing.
  *
- * Strips that follow each other along a window share most of their keys, and what is new comes in the order
- * of memory: the machine sees that by itself. It does not where blocks of keys are chosen by a table or a
- * list or belong to one strip alone, as in windows that tile a picture. */
+ * Dense keys come in the order of memory: the machine sees that by itself. It does not where blocks of keys
+ * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture, and hardly
+ * where a window brings every strip a few new ones. The rows of a block's first keys are fetched before it;
+ * those of the others, and the values, beside its scores, whose multiplications leave room for it. */
 #include "lower_strip.h"
 
 #include "graph.h"
@@ -22,15 +23,20 @@ static void find_jump(void *context, const Node *n)
         if (node_depends_on(n, j->s->sum->vars[k])) j->found = true;
 }
 
-static bool keys_jump(Strip *s)
+static bool keys_surprise(Strip *s)
 {
+    if (s->halved) return true;
     Jumps jumps = {.s = s};
     node_visit(comp(s), s->where, find_jump, &jumps);
     return jumps.found || s->lists.n > 0;
 }
 
+/* How many keys before its own a row of a score is fetched, among the scores of others. */
+enum { AHEAD = 8 };
+
 typedef struct Fetch {
     Strip *s;
+    Node *key; /* whose rows */
     NodeMap done;
 } Fetch;
 
@@ -44,28 +50,41 @@ static void fetch_read(void *context, const Node *n)
     streamed = set_and(n->free, &streamed);
     if (set_is_empty(&streamed)) return;
     map_put(comp(s), &f->done, n, (Node *)n);
-    strip_prefetch_row(s, strip_at_key(s, (Node *)n));
+    strip_prefetch_row(s, node_substitute(comp(s), strip_at_key(s, (Node *)n), 1, &s->key, &f->key));
 }
 
-static void fetch(Strip *s)
+/* The rows of a key that scores (or values) are made of. */
+static void fetch_rows(Strip *s, Node *key, bool scores, bool values)
 {
-    Fetch f = {.s = s};
-    Loop loop;
-    strip_keys_open(s, &loop, LOOP_SERIAL);
+    Fetch f = {.s = s, .key = key};
     for (unsigned k = 0; k < s->n_terms; k++) {
-        node_visit(comp(s), s->terms[k].weight, fetch_read, &f);
-        if (s->terms[k].factor) node_visit(comp(s), s->terms[k].factor, fetch_read, &f);
+        if (scores) node_visit(comp(s), s->terms[k].weight, fetch_read, &f);
+        if (values && s->terms[k].factor) node_visit(comp(s), s->terms[k].factor, fetch_read, &f);
     }
-    loop_close(s->l, &loop);
 }
 
-void strip_fetch_ahead(Strip *s)
+static void fetch_first(Strip *s, Node *count, bool scores, bool values)
 {
-    if (s->sum->n_vars > 1 || keys_jump(s)) return;
-    fetch(s);
+    Loop loop;
+    loop_open(s->l, &loop, s->key, (Range){integer(s, 0), count, NULL});
+    fetch_rows(s, node_index(comp(s), s->key), scores, values);
+    loop_close(s->l, &loop);
 }
 
 void strip_fetch(Strip *s)
 {
-    if (keys_jump(s)) fetch(s);
+    if (!keys_surprise(s)) return;
+    if (s->second)
+        fetch_first(s, s->count, false, true);
+    else
+        fetch_first(s, binary(s, N_MIN, integer(s, AHEAD), s->count), true, false);
+}
+
+void strip_fetch_beside(Strip *s)
+{
+    Node *key = node_index(comp(s), s->key);
+    if (!keys_surprise(s)) return;
+    Node *last = binary(s, N_SUB, s->count, integer(s, 1));
+    fetch_rows(s, binary(s, N_MIN, binary(s, N_ADD, key, integer(s, AHEAD)), last), true, false);
+    if (!s->scores) fetch_rows(s, key, false, true);
 }

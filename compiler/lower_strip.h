@@ -5,6 +5,7 @@
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
  *   lower_fetch.c   one sum: prefetching keys that lie anywhere
  *   lower_block.c   one sum: the streamed keys in blocks, their scores and weights
+ *   lower_range.c   one sum: which keys a box of lanes can see at all
  *   lower_half.c    one sum: keys that half of the lanes see, in those
  *   lower_sparse.c  one sum: thresholds of sparse normalisers, between two passes over the blocks
  *
@@ -73,6 +74,7 @@ typedef struct Strip {
     Tensor *scores, *threshold; /* [place, lane], [lane]: kept between the passes of a sparse normaliser; NULL: it is none */
     Local *place;            /* of the block's first key in them */
     bool second;             /* of the passes */
+    bool halved;             /* keys that half of the lanes see run in those */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
 } Strip;
 
@@ -115,15 +117,21 @@ void strip_lanes_open(Strip *s);
 void strip_lanes_close(Strip *s);
 
 /* lower_fetch.c */
-void strip_fetch(Strip *s);                   /* keys and values of the block: soon */
-void strip_fetch_ahead(Strip *s);             /* the same of a block to come, where strip_fetch does nothing */
+void strip_fetch(Strip *s);                   /* what a block begins with */
+void strip_fetch_beside(Strip *s);            /* for the score of a key: later ones, its own value */
 
 /* lower_block.c */
 Node *strip_at_key(Strip *s, Node *n);        /* `n` for the key number s->key of the block */
 void strip_keys_open(Strip *s, Loop *loop, LoopKind kind); /* a loop over the keys of the block */
 void strip_blocks(Strip *s);                  /* all keys of s->sum into the totals of the terms */
-Range strip_range(Strip *s, unsigned k, const Box *lanes); /* of the k-th streamed index, for the lanes in the box */
 void strip_keys(Strip *s, Node *from, Node *to); /* those of the flattened list into the totals of the lanes around */
+
+/* lower_range.c: least and greatest + 1 of what the lanes in the box can see. */
+Range strip_range(Strip *s, unsigned k, const Box *lanes); /* of the k-th streamed index */
+/* Of the outermost one, for every alternative of the condition; `when`: it has a lane at all. */
+enum { MOST_ALTERNATIVES = 4 };
+typedef struct Ranges { Range at[MOST_ALTERNATIVES]; Node *when[MOST_ALTERNATIVES]; unsigned n; } Ranges;
+Ranges strip_ranges(Strip *s, const Box *lanes);
 
 /* lower_half.c */
 bool strip_halves_pay(Strip *s);              /* do both halves of the lanes see the same keys? */
