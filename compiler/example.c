@@ -139,7 +139,7 @@ static bool named(const Place *p, const char *name, double *value)
 static bool binary(const Place *p, const Ast *e, double *value)
 {
     double a, b;
-    if (!number(p, e->operands.at[0], &a) || !number(p, e->operands.at[1], &b)) return false;
+    if (!number(p, e->operands[0], &a) || !number(p, e->operands[1], &b)) return false;
     switch (e->op) {
     case OP_ADD: *value = a + b; return true;
     case OP_SUB: *value = a - b; return true;
@@ -155,10 +155,10 @@ static bool binary(const Place *p, const Ast *e, double *value)
 static bool call(const Place *p, const Ast *e, double *value)
 {
     double a, b;
-    if (e->args.n < 1 || e->args.n > 2 || e->args.at[0].name || e->args.at[0].is_index) return false;
-    if (!number(p, e->args.at[0].value, &a)) return false;
-    if (e->args.n == 2) {
-        if (!number(p, e->args.at[1].value, &b)) return false;
+    if (e->n < 1 || e->n > 2 || !ast_is_plain(e->operands[0])) return false;
+    if (!number(p, e->operands[0], &a)) return false;
+    if (e->n == 2) {
+        if (!number(p, e->operands[1], &b)) return false;
         if (!strcmp(e->name, "min")) return *value = fmin(a, b), true;
         if (!strcmp(e->name, "max")) return *value = fmax(a, b), true;
         return false;
@@ -181,7 +181,7 @@ static bool number(const Place *p, const Ast *e, double *value)
     case AST_CALL: return call(p, e, value);
     case AST_BINARY: return binary(p, e, value);
     case AST_UNARY:
-        if (e->op != OP_NEG || !number(p, e->operands.at[0], value)) return false;
+        if (e->op != OP_NEG || !number(p, e->operands[0], value)) return false;
         *value = -*value;
         return true;
     default: return false;

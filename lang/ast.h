@@ -23,29 +23,62 @@ typedef enum AstOp {
 
 /* One binder inside brackets: `j`, `j | c`, `j -> r`. */
 typedef struct AstBinder { const char *name; const char *block; const char *to; Span span, block_span, to_span; } AstBinder;
-/* One argument: positional (name NULL), `name = value`, or `[d]` (an index name; is_index). */
-typedef struct AstArg { const char *name; Ast *value; bool is_index; Span span, name_span; } AstArg;
 typedef VEC(AstBinder) AstBinders;
-typedef VEC(AstArg) AstArgs;
 
-/* An expression. */
+/* An expression, small because a file has millions of them. All that it is made of are its operands, so that what
+ * walks a tree needs one loop: UNARY 1, BINARY 2, COMPARE two or more, IF condition, then, else; SUBSCRIPT all
+ * positional or all NAMED; CALL its arguments; BRACKET its arguments and then its condition; MEMBER the call; NAMED
+ * the value; INDEX_NAME the NAME. */
 struct Ast {
-    AstKind kind;
-    AstOp op;             /* UNARY, BINARY; COMPARE: see ops */
-    Span span;            /* the whole expression */
-    Span name_span;       /* the name or the operator alone */
-    const char *name;     /* NAME, CALL, BRACKET (sum, softmax, topk, join, ...), MEMBER */
-    int64_t integer;      /* INTEGER */
-    double real;          /* REAL */
-    bool boolean;         /* BOOLEAN */
-    Ast *base;            /* SUBSCRIPT: a NAME or MEMBER-free tensor name is in `name`; MEMBER: the call before the dot */
-    AstList operands;     /* UNARY 1, BINARY 2, COMPARE n + 1, IF: condition, then, else; SUBSCRIPT: positional ones */
-    AstOp *ops;           /* COMPARE: n operators */
-    AstArgs args;         /* CALL: arguments; BRACKET: arguments; SUBSCRIPT: named ones */
-    AstBinders binders;   /* BRACKET */
-    Ast *where;           /* BRACKET: the condition, or NULL */
-    uint32_t depth;       /* levels of the tree, at most a thousand or so: passes may recurse */
+    AstKind kind : 8;
+    AstOp op : 8;             /* UNARY, BINARY */
+    uint32_t depth : 16;      /* levels of the tree, at most a thousand or so: passes may recurse */
+    uint32_t n;               /* operands */
+    Span span;                /* the whole expression */
+    Span name_span;           /* the name or the operator alone */
+    union {
+        const char *name;     /* NAME, SUBSCRIPT, CALL, BRACKET (sum, topk, join, ...), MEMBER, NAMED, INDEX_NAME */
+        int64_t integer;      /* INTEGER */
+        double real;          /* REAL */
+        bool boolean;         /* BOOLEAN */
+        const AstOp *ops;     /* COMPARE: n - 1 operators */
+    };
+    Ast **operands;
 };
+typedef struct AstBracket { Ast ast; AstBinders binders; Ast *where; } AstBracket; /* where: an operand, or NULL */
+
+static inline AstBinders ast_binders(const Ast *a)
+{
+    return a->kind == AST_BRACKET ? ((const AstBracket *)a)->binders : (AstBinders){0};
+}
+static inline Ast *ast_where(const Ast *a)
+{
+    return a->kind == AST_BRACKET ? ((const AstBracket *)a)->where : NULL;
+}
+/* NAME, SUBSCRIPT, CALL, BRACKET or MEMBER: its name, else NULL. */
+static inline const char *ast_named_by(const Ast *a)
+{
+    return a->kind >= AST_NAME && a->kind <= AST_MEMBER ? a->name : NULL;
+}
+static inline bool ast_is_named(const Ast *subscript)
+{
+    return subscript->n && subscript->operands[0]->kind == AST_NAMED;
+}
+
+/* One argument: positional (name NULL), `name = value`, or `[d]` (is_index; value: its NAME). */
+typedef struct AstArg { const char *name; Ast *value; bool is_index; Span span, name_span; } AstArg;
+static inline uint32_t ast_n_args(const Ast *a) { return a->n - (ast_where(a) != NULL); }
+static inline AstArg ast_arg(const Ast *a, uint32_t k)
+{
+    Ast *e = a->operands[k];
+    if (e->kind == AST_NAMED) return (AstArg){e->name, e->operands[0], false, e->span, e->name_span};
+    if (e->kind == AST_INDEX_NAME) return (AstArg){NULL, e->operands[0], true, e->span, e->name_span};
+    return (AstArg){NULL, e, false, e->span, e->name_span};
+}
+static inline bool ast_is_plain(const Ast *argument)
+{
+    return argument->kind != AST_NAMED && argument->kind != AST_INDEX_NAME;
+}
 
 typedef enum StorageType {
 #define STORAGE(name, text) STORAGE_##name,
@@ -61,7 +94,7 @@ typedef VEC(AstName) AstNames;
 /* A tensor of a signature; `with t` (a scalar) has no dims. Also the left side of an equation, with expressions. */
 typedef struct AstTensor { AstName name; AstNames dims; bool has_dims; AstType type; Span span; } AstTensor;
 typedef struct AstParam { AstName name; AstType type; Ast *value; Span span; } AstParam; /* value: default or NULL */
-typedef VEC(AstTensor) AstTensors;
+typedef VEC(AstTensor *) AstTensors;
 typedef VEC(AstParam) AstParams;
 
 typedef enum AstStatementKind {
@@ -87,7 +120,7 @@ typedef struct AstStatement {
     bool block_into;        /* BLOCK: `into` instead of `by` */
     const char *doc;
 } AstStatement;
-typedef VEC(AstStatement) AstStatements;
+typedef VEC(AstStatement *) AstStatements;
 typedef struct AstExample { AstName name; Ast *value; } AstExample;
 typedef VEC(AstExample) AstExamples;
 

@@ -5,46 +5,46 @@
 
 /* Statements */
 
-static AstStatement new_statement(AstStatementKind kind, Span span, AstName name)
+static AstStatement *new_statement(Parser *p, AstStatementKind kind, Span span, AstName name)
 {
-    return (AstStatement){.kind = kind, .span = span, .name = name.name ? name : (AstName){"", span}};
+    AstStatement *s = NEW(p->c, AstStatement);
+    s->kind = kind;
+    s->span = span;
+    s->name = name.name ? name : (AstName){"", span};
+    return s;
 }
 
-AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstItems subscripts,
-                          AstType type, Ast *value)
+AstStatement *ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstList subscripts,
+                           const AstType *type, Ast *value)
 {
-    AstStatement s = new_statement(AST_EQUATION, span, name);
-    s.has_subscripts = has_subscripts;
-    s.type = type;
-    s.value = value;
-    if (!has_subscripts) return s;
+    AstStatement *s = new_statement(p, AST_EQUATION, span, name);
+    s->has_subscripts = has_subscripts;
+    if (type) s->type = *type;
+    s->value = value;
     for (uint32_t i = 0; i < subscripts.n; i++) {
-        const AstItem *item = &subscripts.at[i];
-        if (item->arg.name || item->to.name) {
-            Diag *d =
-                syntax_diag(p, E016, item->arg.span, "the left side of an equation has plain subscripts");
-            if (d)
-                diag_hint(p->c, d, "name the indices in order, `%s[i, j] = ...`, or one step, `%s[t] = ...`",
-                          name.name, name.name);
-        }
-        PUSH(p->c, &s.subscripts, item->arg.value);
+        const Ast *item = subscripts.at[i];
+        if (item->kind != AST_NAMED && item->kind != AST_ARROW) continue;
+        Diag *d = syntax_diag(p, E016, item->span, "the left side of an equation has plain subscripts");
+        if (d)
+            diag_hint(p->c, d, "name the indices in order, `%s[i, j] = ...`, or one step, `%s[t] = ...`",
+                      name.name, name.name);
+        subscripts.at[i] = item->operands[0];
     }
+    s->subscripts = subscripts;
     return s;
 }
 
-AstStatement ast_require(Parser *p, Span span, Ast *value)
+AstStatement *ast_require(Parser *p, Span span, Ast *value)
 {
-    (void)p;
-    AstStatement s = new_statement(AST_REQUIRE, span, (AstName){0});
-    s.value = value;
+    AstStatement *s = new_statement(p, AST_REQUIRE, span, (AstName){0});
+    s->value = value;
     return s;
 }
 
-AstStatement ast_carry(Parser *p, Span span, AstNames names)
+AstStatement *ast_carry(Parser *p, Span span, AstNames names)
 {
-    (void)p;
-    AstStatement s = new_statement(AST_CARRY, span, (AstName){0});
-    s.names = names;
+    AstStatement *s = new_statement(p, AST_CARRY, span, (AstName){0});
+    s->names = names;
     return s;
 }
 
@@ -52,10 +52,10 @@ AstStatement ast_carry(Parser *p, Span span, AstNames names)
 static AstNames part_names(Parser *p, const Ast *call)
 {
     AstNames names = {0};
-    for (uint32_t i = 0; i < call->args.n; i++) {
-        const AstArg *arg = &call->args.at[i];
-        if (!arg->name && !arg->is_index && arg->value->kind == AST_NAME) {
-            PUSH(p->c, &names, (AstName){arg->value->name, arg->value->span});
+    for (uint32_t i = 0; i < call->n; i++) {
+        const Ast *arg = call->operands[i];
+        if (arg->kind == AST_NAME) {
+            PUSH(p->c, &names, (AstName){arg->name, arg->span});
             continue;
         }
         syntax_diag(p, E018, arg->span, "`%s` takes names of indices", call->name);
@@ -65,41 +65,39 @@ static AstNames part_names(Parser *p, const Ast *call)
     return names;
 }
 
-AstStatement ast_index(Parser *p, Span span, AstName name, Ast *extent)
+AstStatement *ast_index(Parser *p, Span span, AstName name, Ast *extent)
 {
-    AstStatement s = new_statement(AST_INDEX, span, name);
+    AstStatement *s = new_statement(p, AST_INDEX, span, name);
     bool flatten = extent->kind == AST_CALL && !strcmp(extent->name, "flatten");
     bool join = extent->kind == AST_CALL && !strcmp(extent->name, "join");
-    s.index_kind = flatten ? AST_INDEX_FLATTEN : join ? AST_INDEX_JOIN : AST_INDEX_EXTENT;
-    if (flatten || join) s.names = part_names(p, extent);
-    else s.value = extent;
+    s->index_kind = flatten ? AST_INDEX_FLATTEN : join ? AST_INDEX_JOIN : AST_INDEX_EXTENT;
+    if (flatten || join) s->names = part_names(p, extent);
+    else s->value = extent;
     return s;
 }
 
-AstStatement ast_index_from(Parser *p, Span span, AstName name, Ast *origin)
+AstStatement *ast_index_from(Parser *p, Span span, AstName name, Ast *origin)
 {
-    (void)p;
-    AstStatement s = new_statement(AST_INDEX, span, name);
-    s.index_kind = AST_INDEX_FROM;
-    s.value = origin;
+    AstStatement *s = new_statement(p, AST_INDEX, span, name);
+    s->index_kind = AST_INDEX_FROM;
+    s->value = origin;
     return s;
 }
 
-AstStatement ast_index_like(Parser *p, Span span, AstName name, AstName other)
+AstStatement *ast_index_like(Parser *p, Span span, AstName name, AstName other)
 {
-    AstStatement s = new_statement(AST_INDEX, span, name);
-    s.index_kind = AST_INDEX_LIKE;
-    PUSH(p->c, &s.names, other);
+    AstStatement *s = new_statement(p, AST_INDEX, span, name);
+    s->index_kind = AST_INDEX_LIKE;
+    PUSH(p->c, &s->names, other);
     return s;
 }
 
-AstStatement ast_block(Parser *p, Span span, AstName name, AstName of, bool into, Ast *value)
+AstStatement *ast_block(Parser *p, Span span, AstName name, AstName of, bool into, Ast *value)
 {
-    (void)p;
-    AstStatement s = new_statement(AST_BLOCK, span, name);
-    s.block_of = of;
-    s.block_into = into;
-    s.value = value;
+    AstStatement *s = new_statement(p, AST_BLOCK, span, name);
+    s->block_of = of;
+    s->block_into = into;
+    s->value = value;
     return s;
 }
 
@@ -142,10 +140,10 @@ static const char *doc_above(Parser *p, uint32_t from)
     return lines.n ? out.at : NULL;
 }
 
-AstStatements ast_add_statement(Parser *p, AstStatements list, AstStatement statement)
+AstStatements ast_add_statement(Parser *p, AstStatements list, AstStatement *statement)
 {
-    if (!statement.name.name) return list; /* stands for an error */
-    statement.doc = doc_above(p, statement.span.from);
+    if (!statement) return list;
+    statement->doc = doc_above(p, statement->span.from);
     PUSH(p->c, &list, statement);
     return list;
 }

@@ -68,21 +68,6 @@ static void print_real(Text *out, double value)
     text_add(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
 }
 
-static void print_args(Text *out, const Ast *e)
-{
-    for (uint32_t i = 0; i < e->args.n; i++) {
-        const AstArg *arg = &e->args.at[i];
-        if (i) text_add(out, ", ");
-        if (arg->name) text_add(out, "%s = ", arg->name);
-        if (arg->is_index) text_add(out, "[");
-        print(out, arg->value, LEVEL_IF);
-        if (arg->is_index) text_add(out, "]");
-        if (i || !e->where) continue;
-        text_add(out, " where ");
-        print(out, e->where, LEVEL_IF);
-    }
-}
-
 static void print_list(Text *out, const AstList *list)
 {
     for (uint32_t i = 0; i < list->n; i++) {
@@ -91,20 +76,24 @@ static void print_list(Text *out, const AstList *list)
     }
 }
 
-static void print_subscript(Text *out, const Ast *e)
+static void print_args(Text *out, const Ast *e)
 {
-    text_add(out, "%s[", e->name);
-    print_list(out, &e->operands);
-    if (e->operands.n && e->args.n) text_add(out, ", ");
-    print_args(out, e);
-    text_add(out, "]");
+    const Ast *where = ast_where(e);
+    for (uint32_t i = 0; i < ast_n_args(e); i++) {
+        if (i) text_add(out, ", ");
+        print(out, e->operands[i], LEVEL_IF);
+        if (i || !where) continue;
+        text_add(out, " where ");
+        print(out, where, LEVEL_IF);
+    }
 }
 
 static void print_bracket(Text *out, const Ast *e)
 {
     text_add(out, "%s[", e->name);
-    for (uint32_t i = 0; i < e->binders.n; i++) {
-        const AstBinder *b = &e->binders.at[i];
+    AstBinders binders = ast_binders(e);
+    for (uint32_t i = 0; i < binders.n; i++) {
+        const AstBinder *b = &binders.at[i];
         text_add(out, "%s%s", i ? ", " : "", b->name);
         if (b->block) text_add(out, " | %s", b->block);
         if (b->to) text_add(out, " -> %s", b->to);
@@ -118,27 +107,27 @@ static void print_binary(Text *out, const Ast *e)
 {
     Level level = level_of(e);
     bool power = e->op == OP_POW; /* binds to the right, and takes a `-` there */
-    print(out, e->operands.at[0], power ? LEVEL_PRIMARY : level);
+    print(out, e->operands[0], power ? LEVEL_PRIMARY : level);
     text_add(out, " %s ", op_text[e->op]);
-    print(out, e->operands.at[1], power ? LEVEL_UNARY : level + 1);
+    print(out, e->operands[1], power ? LEVEL_UNARY : level + 1);
 }
 
 static void print_compare(Text *out, const Ast *e)
 {
-    for (uint32_t i = 0; i < e->operands.n; i++) {
+    for (uint32_t i = 0; i < e->n; i++) {
         if (i) text_add(out, " %s ", op_text[e->ops[i - 1]]);
-        print(out, e->operands.at[i], LEVEL_BITOR);
+        print(out, e->operands[i], LEVEL_BITOR);
     }
 }
 
 static void print_if(Text *out, const Ast *e)
 {
     text_add(out, "if ");
-    print(out, e->operands.at[0], LEVEL_IF);
+    print(out, e->operands[0], LEVEL_IF);
     text_add(out, " then ");
-    print(out, e->operands.at[1], LEVEL_IF);
+    print(out, e->operands[1], LEVEL_IF);
     text_add(out, " else ");
-    print(out, e->operands.at[2], LEVEL_IF);
+    print(out, e->operands[2], LEVEL_IF);
 }
 
 static void print_bare(Text *out, const Ast *e)
@@ -148,24 +137,31 @@ static void print_bare(Text *out, const Ast *e)
     case AST_REAL: print_real(out, e->real); break;
     case AST_BOOLEAN: text_add(out, "%s", e->boolean ? "true" : "false"); break;
     case AST_NAME: text_add(out, "%s", e->name); break;
-    case AST_SUBSCRIPT: print_subscript(out, e); break;
+    case AST_SUBSCRIPT:
     case AST_CALL:
-        text_add(out, "%s(", e->name);
+        text_add(out, e->kind == AST_CALL ? "%s(" : "%s[", e->name);
         print_args(out, e);
-        text_add(out, ")");
+        text_add(out, e->kind == AST_CALL ? ")" : "]");
         break;
+    case AST_NAMED:
+        text_add(out, "%s = ", e->name);
+        print(out, e->operands[0], LEVEL_IF);
+        break;
+    case AST_INDEX_NAME: text_add(out, "[%s]", e->name); break;
     case AST_BRACKET: print_bracket(out, e); break;
     case AST_MEMBER:
-        print(out, e->base, LEVEL_PRIMARY);
+        print(out, e->operands[0], LEVEL_PRIMARY);
         text_add(out, ".%s", e->name);
         break;
     case AST_UNARY:
         text_add(out, e->op == OP_NOT ? "not " : "-");
-        print(out, e->operands.at[0], level_of(e));
+        print(out, e->operands[0], level_of(e));
         break;
     case AST_BINARY: print_binary(out, e); break;
     case AST_COMPARE: print_compare(out, e); break;
     case AST_IF: print_if(out, e); break;
+    case AST_ARROW:
+    case AST_WHERE:
     case AST_KINDS: BUG(out->c, "no such expression");
     }
 }
@@ -213,7 +209,7 @@ static void print_names(Text *out, const AstNames *names)
 static void print_tensors(Text *out, const AstTensors *tensors)
 {
     for (uint32_t i = 0; i < tensors->n; i++) {
-        const AstTensor *t = &tensors->at[i];
+        const AstTensor *t = tensors->at[i];
         text_add(out, "%s%s", i ? ", " : "", t->name.name);
         print_type(out, &t->type);
         if (t->has_dims) {
@@ -331,7 +327,7 @@ static void print_pattern(Text *out, const AstPattern *p)
         print(out, p->cost, LEVEL_IF);
     }
     text_add(out, "\n{\n");
-    for (uint32_t i = 0; i < p->body.n; i++) print_statement(out, &p->body.at[i]);
+    for (uint32_t i = 0; i < p->body.n; i++) print_statement(out, p->body.at[i]);
     text_add(out, "}\n");
 }
 

@@ -277,7 +277,7 @@ void resolve_indices(Instance *in);
 Index *declare_index(Instance *in, const char *name, Span span);
 
 /* ---- check_call.c, check_pattern_call.c ---- */
-const AstArg *argument_for(const AstFunction *f, const Ast *a, uint32_t n);
+AstArg argument_for(const AstFunction *f, const Ast *a, uint32_t n); /* value NULL: it is not given */
 Closure *closure_new(Checker *k, const Ast *a, Scope *scope);
 Inferred infer_pattern_call(const Env *e, const Ast *a, const Global *g, const AstName *member);
 Value call_function(const Env *e, const Ast *a, const Global *g);
@@ -302,6 +302,7 @@ void check_safety(Checker *k);
 void check_functions(Checker *k, FileScope *f); /* names of bodies, whether called or not */
 
 /* ---- check_warn.c ---- */
+Value condition_of(const Env *e, const Ast *a); /* the `where` of its brackets, or true */
 void note_condition(const Env *e, const Ast *a, Node *test); /* elaborated at these coordinates */
 void warn_pattern(Checker *k, const AstPattern *ast, FileScope *file);
 void warn_file(Checker *k, FileScope *f); /* functions and `use` */

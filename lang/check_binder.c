@@ -63,12 +63,13 @@ static void map_block(Checker *k, const Env *e, const AstBinder *binder, Bound *
 Bound bind(const Env *e, const Ast *a, bool keeps)
 {
     Compilation *c = e->k->c;
-    unsigned n = a->binders.n;
+    AstBinders binders = ast_binders(a);
+    unsigned n = binders.n;
     Bound b = {.n = n, .index = NEW_ARRAY(c, Index *, n + 1), .var = NEW_ARRAY(c, Index *, n + 1),
                .lo = NEW_ARRAY(c, Node *, n + 1), .hi = NEW_ARRAY(c, Node *, n + 1), .map = e->map};
     Env inner = *e;
     for (unsigned k = 0; k < n; k++) {
-        const AstBinder *binder = &a->binders.at[k];
+        const AstBinder *binder = &binders.at[k];
         b.index[k] = find_index(e, binder->name, binder->span);
         if (!b.index[k]) { b.failed = true; continue; }
         resolve_index(e->k, b.index[k]);
@@ -82,7 +83,7 @@ Bound bind(const Env *e, const Ast *a, bool keeps)
         if (binder->block && !bind_block(e, binder, &b, k, keeps)) b.failed = true;
     }
     for (unsigned k = 0; keeps && !b.failed && k < n; k++)
-        if (a->binders.at[k].block) map_block(e->k, e, &a->binders.at[k], &b);
+        if (binders.at[k].block) map_block(e->k, e, &binders.at[k], &b);
     return b;
 }
 
@@ -126,11 +127,12 @@ Value bound_value(const Env *e, const Bound *b, Node *node, Value where, Value b
 
 /* ---- arguments ---- */
 
-static Value where_of(const Env *inner, const Ast *a)
+Value condition_of(const Env *inner, const Ast *a)
 {
-    if (!a->where) return value_make(inner->k, node_bool(inner->k->c, true));
-    Value v = value_convert(inner, elaborate(inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
-    note_condition(inner, a->where, v.node);
+    const Ast *where = ast_where(a);
+    if (!where) return value_make(inner->k, node_bool(inner->k->c, true));
+    Value v = value_convert(inner, elaborate(inner, where), TYPE_BOOL, where->span, "a `where`");
+    note_condition(inner, where, v.node);
     return v;
 }
 
@@ -139,17 +141,17 @@ static const Ast *body_of(const Env *e, const Ast *a, const Ast **sink)
 {
     const Ast *body = NULL;
     bool good = true;
-    for (uint32_t k = 0; k < a->args.n && good; k++) {
-        const AstArg *arg = &a->args.at[k];
-        if (arg->name && sink && !strcmp(arg->name, "sink") && !*sink) {
-            *sink = arg->value;
-        } else if (arg->name) {
+    for (uint32_t k = 0; k < ast_n_args(a) && good; k++) {
+        AstArg arg = ast_arg(a, k);
+        if (arg.name && sink && !strcmp(arg.name, "sink") && !*sink) {
+            *sink = arg.value;
+        } else if (arg.name) {
             Diag *d;
-            fail(e, &d, E115, arg->name_span, "`%s` has no option `%s`", a->name, arg->name);
+            fail(e, &d, E115, arg.name_span, "`%s` has no option `%s`", a->name, arg.name);
             if (sink) diag_hint(e->k->c, d, "its one option is `sink`");
             return NULL;
-        } else if (arg->is_index || body) good = false;
-        else body = arg->value;
+        } else if (arg.is_index || body) good = false;
+        else body = arg.value;
     }
     if (good && body) return body;
     Diag *d;
@@ -192,7 +194,7 @@ static Value reduce(const Env *e, const Ast *a, unsigned kind)
     if (b.failed || !argument) return value_none();
     Env inner = *e;
     inner.map = b.map;
-    Value where = where_of(&inner, a), body = body_value(&inner, a, argument, N_REDUCE, kind);
+    Value where = condition_of(&inner, a), body = body_value(&inner, a, argument, N_REDUCE, kind);
     if (!where.node || !body.node) return value_none();
     Node *n =
         node_binder(k->c, N_REDUCE, kind, b.n, b.var, b.lo, b.hi, where.node, value_node(k, body), NULL);
@@ -263,7 +265,7 @@ static Value normalise(const Env *e, const Ast *a, const Bracket *bracket)
     if (b.failed || !argument || (scan && b.n != 1)) return value_none();
     Env inner = *e;
     inner.map = b.map;
-    Value where = where_of(&inner, a), body = body_value(&inner, a, argument, bracket->op, bracket->kind);
+    Value where = condition_of(&inner, a), body = body_value(&inner, a, argument, bracket->op, bracket->kind);
     Value extra = sink ? sink_value(e, a, sink, &b) : value_make(k, node_bool(k->c, true));
     if (!where.node || !body.node || !extra.node) return value_none();
     Node *n = node_binder(k->c, bracket->op, bracket->kind, b.n, b.var, b.lo, b.hi, where.node,
@@ -285,7 +287,7 @@ static Value join_part(const Env *e, const Ast *a, uint32_t p, Index *whole, Nod
     Env inner = *e;
     inner.map = map_push(k, e->map, part, node_binary(c, N_SUB, coordinate(e, whole), *offset));
     *offset = node_binary(c, N_ADD, *offset, node_size(c, part));
-    return elaborate(&inner, a->args.at[p].value);
+    return elaborate(&inner, a->operands[p]);
 }
 
 static Value join_last(const Env *e, Value x, Value rest, Node *test)
@@ -304,28 +306,29 @@ static Value join(const Env *e, const Ast *a)
 {
     Checker *k = e->k;
     Compilation *c = k->c;
-    bool one = a->binders.n == 1 && !a->binders.at[0].block && !a->where;
-    Index *whole = one ? find_index(e, a->binders.at[0].name, a->binders.at[0].span) : NULL;
+    AstBinders binders = ast_binders(a);
+    bool one = binders.n == 1 && !binders.at[0].block && !ast_where(a);
+    Index *whole = one ? find_index(e, binders.at[0].name, binders.at[0].span) : NULL;
     if (!one)
         return fail(e, NULL, E117, a->span,
                     "`join[u](x, y)` takes one joined index and a value for each of its parts");
     if (!whole) return value_none();
     resolve_index(k, whole);
     const IndexInfo *info = &k->info[whole->id];
-    if (!info->join || info->parts.n != a->args.n) {
+    if (!info->join || info->parts.n != a->n) {
         Diag *d;
         Value none = info->join
                          ? fail(e, &d, E117, a->span, "`%s` joins %u indices, and is given %u value%s here",
-                                whole->name, info->parts.n, a->args.n, a->args.n == 1 ? "" : "s")
+                                whole->name, info->parts.n, a->n, a->n == 1 ? "" : "s")
                          : fail(e, &d, E117, a->span, "`%s` joins no indices", whole->name);
         if (!info->join) diag_hint(c, d, "declare it: `index %s: join(c, j)`", whole->name);
         return none;
     }
     Value parts[64];
     Node *ends[64], *offset = node_int(c, 0);
-    uint32_t n = a->args.n < 64 ? a->args.n : 64;
+    uint32_t n = a->n < 64 ? a->n : 64;
     for (uint32_t p = 0; p < n; p++) {
-        if (a->args.at[p].name || a->args.at[p].is_index)
+        if (!ast_is_plain(a->operands[p]))
             return fail(e, NULL, E117, a->span, "`join` takes plain values");
         parts[p] = join_part(e, a, p, whole, &offset);
         ends[p] = offset;
@@ -353,12 +356,13 @@ Value elaborate_bracket(const Env *e, const Ast *a)
         return none;
     }
     bool selects = b->op == N_TOP_INDEX || b->op == N_POSITIONS;
-    for (uint32_t k = 0; k < a->binders.n; k++)
-        if (a->binders.at[k].to && !(selects && k == a->binders.n - 1))
-            return fail(e, NULL, E113, a->binders.at[k].to_span,
+    AstBinders binders = ast_binders(a);
+    for (uint32_t k = 0; k < binders.n; k++)
+        if (binders.at[k].to && !(selects && k == binders.n - 1))
+            return fail(e, NULL, E113, binders.at[k].to_span,
                         "`-> %s` stands behind the last index of `top_index` and "
                         "`positions` alone",
-                        a->binders.at[k].to);
+                        binders.at[k].to);
     if (b->op == N_REDUCE) return reduce(e, a, b->kind);
     if (b->op == N_NORMALISE || b->op == N_SCAN) return normalise(e, a, b);
     return b->op == N_OPS ? join(e, a) : elaborate_selection(e, a);

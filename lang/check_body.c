@@ -37,24 +37,22 @@ static void declare_one(Instance *in, const AstStatement *s)
 static void selected_index(Instance *in, const Ast *a)
 {
     Checker *k = in->k;
-    const AstBinder *last = &a->binders.at[a->binders.n - 1];
-    if (a->args.n < 2) return; /* reported where it is elaborated */
+    AstBinders binders = ast_binders(a);
+    const AstBinder *last = binders.n ? &binders.at[binders.n - 1] : NULL;
+    if (!last || !last->to || ast_n_args(a) < 2) return; /* the last is reported where it is elaborated */
     Symbol *s = scope_find(&in->scope, last->to);
     Index *index = s && s->kind == SYMBOL_INDEX ? s->index : NULL;
     if (!s) index = declare_index(in, last->to, last->to_span);
     if (!index || index->ambient) return;
     IndexInfo *info = &k->info[index->id];
-    if (info->owner == in && !info->extent && !info->selected) info->selected = a->args.at[1].value;
+    if (info->owner == in && !info->extent && !info->selected) info->selected = ast_arg(a, 1).value;
 }
 
 static void find_selected(Instance *in, const Ast *a)
 {
     if (!a) return;
-    find_selected(in, a->base);
-    find_selected(in, a->where);
-    for (uint32_t n = 0; n < a->operands.n; n++) find_selected(in, a->operands.at[n]);
-    for (uint32_t n = 0; n < a->args.n; n++) find_selected(in, a->args.at[n].value);
-    if (a->kind == AST_BRACKET && a->binders.n && a->binders.at[a->binders.n - 1].to) selected_index(in, a);
+    for (uint32_t n = 0; n < a->n; n++) find_selected(in, a->operands[n]);
+    if (a->kind == AST_BRACKET) selected_index(in, a);
 }
 
 /* ---- equations ---- */
@@ -232,12 +230,12 @@ void declare_body(Instance *in)
 {
     const AstStatements *body = &in->ast->body;
     for (uint32_t n = 0; n < body->n; n++)
-        if (body->at[n].kind == AST_INDEX || body->at[n].kind == AST_BLOCK) declare_one(in, &body->at[n]);
+        if (body->at[n]->kind == AST_INDEX || body->at[n]->kind == AST_BLOCK) declare_one(in, body->at[n]);
     for (uint32_t n = 0; n < body->n; n++)
-        if (body->at[n].kind == AST_EQUATION) find_selected(in, body->at[n].value);
+        if (body->at[n]->kind == AST_EQUATION) find_selected(in, body->at[n]->value);
     for (uint32_t n = 0; n < body->n; n++)
-        if (body->at[n].kind == AST_EQUATION) declare_equation(in, &body->at[n]);
+        if (body->at[n]->kind == AST_EQUATION) declare_equation(in, body->at[n]);
     for (uint32_t n = 0; n < body->n; n++)
-        if (body->at[n].kind == AST_CARRY) declare_carry(in, &body->at[n]);
+        if (body->at[n]->kind == AST_CARRY) declare_carry(in, body->at[n]);
     missing_equations(in);
 }

@@ -41,23 +41,23 @@ bool is_builtin(const char *name) { return find(name) != NULL; }
 static bool positional(const Env *e, const Ast *a, unsigned least, unsigned most)
 {
     bool plain = true;
-    for (uint32_t k = 0; k < a->args.n; k++) plain &= !a->args.at[k].name && !a->args.at[k].is_index;
-    if (plain && a->args.n >= least && a->args.n <= most) return true;
+    for (uint32_t k = 0; k < a->n; k++) plain &= ast_is_plain(a->operands[k]);
+    if (plain && a->n >= least && a->n <= most) return true;
     static const char *const forms[] = {"", "x", "x, y", "x, lo, hi", "", "seed, a, b, c, d"};
     Diag *d;
     if (!plain)
         fail(e, &d, E105, a->span, "`%s` takes plain arguments", a->name);
     else if (least == most)
         fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, least, least == 1 ? "" : "s",
-             a->args.n);
+             a->n);
     else
-        fail(e, &d, E105, a->span, "`%s` takes %u to %u arguments, not %u", a->name, least, most, a->args.n);
+        fail(e, &d, E105, a->span, "`%s` takes %u to %u arguments, not %u", a->name, least, most, a->n);
     diag_hint(e->k->c, d, "write `%s(%s)`", a->name,
               strstr("size first last", a->name) ? "i" : forms[most > 5 ? 2 : most]);
     return false;
 }
 
-static Value arg(const Env *e, const Ast *a, unsigned k) { return elaborate(e, a->args.at[k].value); }
+static Value arg(const Env *e, const Ast *a, unsigned k) { return elaborate(e, a->operands[k]); }
 
 /* The value is no longer a plain product: its guard is spelled out, what it absorbs is forgotten. */
 static Value plain(Checker *k, Value v)
@@ -71,13 +71,13 @@ static Value plain(Checker *k, Value v)
 static Value real_arg(const Env *e, const Ast *a, unsigned k)
 {
     const char *what = format(e->k->c, "the argument of `%s`", a->name);
-    return value_convert(e, plain(e->k, arg(e, a, k)), TYPE_REAL, a->args.at[k].value->span, what);
+    return value_convert(e, plain(e->k, arg(e, a, k)), TYPE_REAL, a->operands[k]->span, what);
 }
 
 static Value int_arg(const Env *e, const Ast *a, unsigned k)
 {
     const char *what = format(e->k->c, "argument %u of `%s`", k + 1, a->name);
-    return value_convert(e, plain(e->k, arg(e, a, k)), TYPE_INT, a->args.at[k].value->span, what);
+    return value_convert(e, plain(e->k, arg(e, a, k)), TYPE_INT, a->operands[k]->span, what);
 }
 
 static Node *bin(Compilation *c, Op op, Node *a, Node *b) { return node_binary(c, op, a, b); }
@@ -120,7 +120,7 @@ static Value extreme(const Env *e, const Ast *a, Op op)
 {
     if (!positional(e, a, 2, 64)) return value_none();
     Value all = number_arg(e, a, 0);
-    for (uint32_t k = 1; k < a->args.n; k++) {
+    for (uint32_t k = 1; k < a->n; k++) {
         Value v = number_arg(e, a, k);
         if (!value_unify(e, &all, &v, a->span, "arguments")) return value_none();
         all = merge(e->k, all, v, bin(e->k->c, op, all.node, v.node));
@@ -195,7 +195,7 @@ static Value uniform(const Env *e, const Ast *a)
     Node *args[5];
     bool failed = false;
     for (unsigned k = 0; k < 5; k++) {
-        Value v = k < a->args.n ? int_arg(e, a, k) : value_make(e->k, node_int(c, 0));
+        Value v = k < a->n ? int_arg(e, a, k) : value_make(e->k, node_int(c, 0));
         failed |= !v.node;
         args[k] = v.node;
         if (v.node) all = merge(e->k, all, v, NULL);
@@ -224,7 +224,7 @@ static Value padded(const Env *e, const Ast *a)
 static Value of_index(const Env *e, const Ast *a)
 {
     if (!positional(e, a, 1, 1)) return value_none();
-    const Ast *name = a->args.at[0].value;
+    const Ast *name = a->operands[0];
     if (name->kind != AST_NAME)
         return fail(e, NULL, E103, name->span, "`%s` takes the name of an index", a->name);
     Index *index = find_index(e, name->name, name->span);
@@ -242,7 +242,7 @@ static Value of_index(const Env *e, const Ast *a)
 static Value counted(const Env *e, const Ast *a)
 {
     if (!positional(e, a, 1, 1)) return value_none();
-    const Ast *name = a->args.at[0].value;
+    const Ast *name = a->operands[0];
     Entity *t = name->kind == AST_NAME ? find_entity(e->scope, name->name) : NULL;
     if (!e->cost || !t || t->type != TYPE_BOOL)
         return fail(e, NULL, E119, a->span,

@@ -31,18 +31,18 @@ static Value wrong_count(const Env *e, const Ast *a, const AstFunction *f)
 {
     Diag *d;
     Value none = fail(e, &d, E105, a->span, "`%s` takes %u argument%s, not %u", a->name, f->args.n,
-                      f->args.n == 1 ? "" : "s", a->args.n);
+                      f->args.n == 1 ? "" : "s", a->n);
     hint_form(e, d, f);
     return none;
 }
 
 /* An index argument `[d]`. */
-static bool pass_index(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg *from, const Ast *a)
+static bool pass_index(const Env *e, Scope *s, const AstFunctionArg *to, AstArg from, const Ast *a)
 {
-    const Ast *v = from->value;
-    if (!from->is_index) {
+    const Ast *v = from.value;
+    if (!from.is_index) {
         Diag *d;
-        fail(e, &d, E105, from->span, "`%s` of `%s` is the name of an index", to->name.name, a->name);
+        fail(e, &d, E105, from.span, "`%s` of `%s` is the name of an index", to->name.name, a->name);
         if (v && v->kind == AST_NAME) diag_hint(e->k->c, d, "write `[%s]`", v->name);
         return false;
     }
@@ -61,43 +61,43 @@ Closure *closure_new(Checker *k, const Ast *a, Scope *scope)
     return made;
 }
 
-static bool pass(const Env *e, Scope *s, const AstFunctionArg *to, const AstArg *from, const Ast *a)
+static bool pass(const Env *e, Scope *s, const AstFunctionArg *to, AstArg from, const Ast *a)
 {
     if (to->is_index) return pass_index(e, s, to, from, a);
-    if (from->is_index) {
+    if (from.is_index) {
         Diag *d;
-        fail(e, &d, E105, from->span, "`%s` of `%s` is a value, not the name of an index", to->name.name,
+        fail(e, &d, E105, from.span, "`%s` of `%s` is a value, not the name of an index", to->name.name,
              a->name);
         diag_hint(e->k->c, d, "write it without the square brackets");
         return false;
     }
-    Closure *made = closure_new(e->k, from->value, e->scope);
+    Closure *made = closure_new(e->k, from.value, e->scope);
     PUSH(e->k->c, &s->symbols,
          (Symbol){.name = to->name.name, .kind = SYMBOL_CLOSURE, .span = to->name.span, .closure = made});
     return true;
 }
 
-const AstArg *argument_for(const AstFunction *f, const Ast *a, uint32_t n)
+AstArg argument_for(const AstFunction *f, const Ast *a, uint32_t n)
 {
     uint32_t positional = 0;
-    for (uint32_t k = 0; k < a->args.n; k++) {
-        const AstArg *arg = &a->args.at[k];
-        if (arg->name ? arg->name == f->args.at[n].name.name : positional++ == n) return arg;
+    for (uint32_t k = 0; k < a->n; k++) {
+        AstArg arg = ast_arg(a, k);
+        if (arg.name ? arg.name == f->args.at[n].name.name : positional++ == n) return arg;
     }
-    return NULL;
+    return (AstArg){0};
 }
 
 Value call_function(const Env *e, const Ast *a, const Global *g)
 {
     Checker *k = e->k;
     const AstFunction *f = g->function;
-    if (a->args.n != f->args.n) return wrong_count(e, a, f);
+    if (a->n != f->args.n) return wrong_count(e, a, f);
     Scope *s = NEW(k->c, Scope);
     *s = (Scope){.file = g->home, .function = f->name.name, .inlined = f, .caller = e->scope};
     bool good = true;
     for (uint32_t n = 0; n < f->args.n; n++) {
-        const AstArg *arg = argument_for(f, a, n);
-        if (!arg) {
+        AstArg arg = argument_for(f, a, n);
+        if (!arg.value) {
             Diag *d;
             fail(e, &d, E105, a->span, "`%s` of `%s` is missing", f->args.at[n].name.name, a->name);
             hint_form(e, d, f);

@@ -81,7 +81,7 @@ static void require(Instance *in, const AstStatement *s)
 void elaborate_requires(Instance *in)
 {
     for (uint32_t n = 0; n < in->ast->body.n; n++)
-        if (in->ast->body.at[n].kind == AST_REQUIRE) require(in, &in->ast->body.at[n]);
+        if (in->ast->body.at[n]->kind == AST_REQUIRE) require(in, in->ast->body.at[n]);
 }
 
 /* ---- example ---- */
@@ -116,14 +116,14 @@ static void check_distribution(Instance *in, const Env *e, const Tensor *t, cons
         const Distribution *x = &distributions[n];
         if (strcmp(x->name, a->name)) continue;
         named = true;
-        bool plain = x->args == a->args.n;
-        for (uint32_t k = 0; k < a->args.n; k++) plain &= !a->args.at[k].name && !a->args.at[k].is_index;
+        bool plain = x->args == a->n;
+        for (uint32_t k = 0; k < a->n; k++) plain &= ast_is_plain(a->operands[k]);
         if (!plain) continue;
         bool fits = t->type == TYPE_REAL ? x->reals : t->type == TYPE_INT ? x->ints : x->bools;
         if (!fits)
             bad_distribution(in, a, format(in->k->c, "`%s` does not give %ss", a->name, type_name(t->type)));
-        for (uint32_t k = 0; fits && k < a->args.n; k++)
-            elaborate_scalar(e, a->args.at[k].value, TYPE_REAL, E506,
+        for (uint32_t k = 0; fits && k < a->n; k++)
+            elaborate_scalar(e, a->operands[k], TYPE_REAL, E506,
                             format(in->k->c, "an argument of `%s`", a->name));
         return;
     }

@@ -98,11 +98,13 @@ static bool is_over(const Entity *t, const Index *index)
 /* Is `index` bound, or given another place, by the brackets of this expression? */
 static bool takes_away(const Ast *a, const Index *index)
 {
-    for (uint32_t n = 0; n < a->binders.n; n++)
-        if (!strcmp(a->binders.at[n].name, index->name)) return true;
-    for (uint32_t n = 0; a->kind == AST_SUBSCRIPT && n < a->args.n; n++)
-        if (!strcmp(a->args.at[n].name, index->name)) return true;
-    return a->kind == AST_SUBSCRIPT && a->operands.n;
+    AstBinders binders = ast_binders(a);
+    for (uint32_t n = 0; n < binders.n; n++)
+        if (!strcmp(binders.at[n].name, index->name)) return true;
+    if (a->kind != AST_SUBSCRIPT || !ast_is_named(a)) return a->kind == AST_SUBSCRIPT;
+    for (uint32_t n = 0; n < a->n; n++)
+        if (!strcmp(a->operands[n]->name, index->name)) return true;
+    return false;
 }
 
 /* The first name in the text that depends on `index`, or NULL. */
@@ -114,10 +116,8 @@ static const Ast *bringing(Scope *s, const Ast *a, const Index *index)
     if (symbol && symbol->kind == SYMBOL_INDEX && symbol->index == index) return a;
     if (symbol && symbol->kind == SYMBOL_ENTITY && is_over(symbol->entity, index)) return a;
     if (away && a->kind != AST_SUBSCRIPT) return NULL;
-    const Ast *found = bringing(s, a->base, index);
-    if (!found) found = bringing(s, a->where, index);
-    for (uint32_t n = 0; n < a->operands.n && !found; n++) found = bringing(s, a->operands.at[n], index);
-    for (uint32_t n = 0; n < a->args.n && !found; n++) found = bringing(s, a->args.at[n].value, index);
+    const Ast *found = NULL;
+    for (uint32_t n = 0; n < a->n && !found; n++) found = bringing(s, a->operands[n], index);
     return found;
 }
 

@@ -58,8 +58,8 @@ static Value elaborate_name(const Env *e, const Ast *a)
 
 static Value elaborate_not(const Env *e, const Ast *a)
 {
-    Value x = elaborate(e, a->operands.at[0]);
-    x = value_convert(e, x, TYPE_BOOL, a->operands.at[0]->span, "the operand of `not`");
+    Value x = elaborate(e, a->operands[0]);
+    x = value_convert(e, x, TYPE_BOOL, a->operands[0]->span, "the operand of `not`");
     if (x.node) x.node = node_unary(e->k->c, N_NOT, x.node);
     x.kept = NULL;
     return x;
@@ -67,7 +67,7 @@ static Value elaborate_not(const Env *e, const Ast *a)
 
 static Value elaborate_negation(const Env *e, const Ast *a)
 {
-    Value x = elaborate(e, a->operands.at[0]);
+    Value x = elaborate(e, a->operands[0]);
     if (!x.node) return x;
     if (x.node->type == TYPE_BOOL) return value_convert(e, x, TYPE_REAL, a->span, "the operand of `-`");
     x.node = node_unary(e->k->c, N_NEG, x.node);
@@ -79,11 +79,11 @@ static Value elaborate_logic(const Env *e, const Ast *a)
 {
     Compilation *c = e->k->c;
     const char *what = a->op == OP_AND ? "an operand of `and`" : "an operand of `or`";
-    Value x = value_convert(e, elaborate(e, a->operands.at[0]), TYPE_BOOL, a->operands.at[0]->span, what);
-    Value y = value_convert(e, elaborate(e, a->operands.at[1]), TYPE_BOOL, a->operands.at[1]->span, what);
+    Value x = value_convert(e, elaborate(e, a->operands[0]), TYPE_BOOL, a->operands[0]->span, what);
+    Value y = value_convert(e, elaborate(e, a->operands[1]), TYPE_BOOL, a->operands[1]->span, what);
     if (!x.node || !y.node) return value_none();
-    note_condition(e, a->operands.at[0], x.node);
-    note_condition(e, a->operands.at[1], y.node);
+    note_condition(e, a->operands[0], x.node);
+    note_condition(e, a->operands[1], y.node);
     Value v = {.node = node_binary(c, a->op == OP_AND ? N_AND : N_OR, x.node, y.node),
                .free = set_union(c, x.free, y.free)};
     Node *inside = y.inside;
@@ -98,10 +98,10 @@ static Node *or_true(Compilation *c, Node *n) { return n ? n : node_bool(c, true
 static Value elaborate_if(const Env *e, const Ast *a)
 {
     Compilation *c = e->k->c;
-    const Ast *test = a->operands.at[0];
+    const Ast *test = a->operands[0];
     Value t = value_convert(e, elaborate(e, test), TYPE_BOOL, test->span, "the condition of `if`");
     note_condition(e, test, t.node);
-    Value x = elaborate(e, a->operands.at[1]), y = elaborate(e, a->operands.at[2]);
+    Value x = elaborate(e, a->operands[1]), y = elaborate(e, a->operands[2]);
     if (!value_unify(e, &x, &y, a->span, "the two sides of `if`") || !t.node) return value_none();
     Value v = {.free = set_union(c, t.free, set_union(c, x.free, y.free)), .inside = t.inside};
     v.node = node_if(c, t.node, value_node(e->k, x), value_node(e->k, y));
@@ -115,12 +115,12 @@ static Value elaborate_if(const Env *e, const Ast *a)
 static Value elaborate_comparison(const Env *e, const Ast *a)
 {
     Compilation *c = e->k->c;
-    Value left = elaborate(e, a->operands.at[0]), all = {.node = NULL};
+    Value left = elaborate(e, a->operands[0]), all = {.node = NULL};
     bool failed = !left.node;
-    for (uint32_t n = 1; n < a->operands.n; n++) {
-        Value right = elaborate(e, a->operands.at[n]);
+    for (uint32_t n = 1; n < a->n; n++) {
+        Value right = elaborate(e, a->operands[n]);
         Ast pair = *a;
-        pair.span = span_join(a->operands.at[n - 1]->span, a->operands.at[n]->span);
+        pair.span = span_join(a->operands[n - 1]->span, a->operands[n]->span);
         Value test = value_operator(e, &pair, a->ops[n - 1], left, right);
         failed |= !test.node;
         if (!failed && n > 1) {
@@ -138,8 +138,8 @@ static Value elaborate_comparison(const Env *e, const Ast *a)
 
 static Value elaborate_member(const Env *e, const Ast *a)
 {
-    const Ast *call = a->base;
-    Global *g = call && call->kind == AST_CALL ? global_find(e->scope->file, call->name) : NULL;
+    const Ast *call = a->operands[0];
+    Global *g = call->kind == AST_CALL ? global_find(e->scope->file, call->name) : NULL;
     AstName name = {a->name, a->name_span};
     if (g && g->pattern) return call_pattern(e, call, g, &name);
     Diag *d;
@@ -154,9 +154,9 @@ static Value elaborate_member(const Env *e, const Ast *a)
 static Value block_of_position(const Env *e, const Ast *a, Index *block)
 {
     Checker *k = e->k;
-    if (a->args.n != 1 || a->args.at[0].name || a->args.at[0].is_index)
+    if (a->n != 1 || !ast_is_plain(a->operands[0]))
         return fail(e, NULL, E105, a->span, "`%s(j)` is the block of one position", a->name);
-    const Ast *arg = a->args.at[0].value;
+    const Ast *arg = a->operands[0];
     Value x = value_convert(e, elaborate(e, arg), TYPE_INT, arg->span, "a position");
     if (!x.node) return value_none();
     resolve_index(k, block);
@@ -224,7 +224,7 @@ static Value dispatch(const Env *e, const Ast *a)
     default: BUG(c, "expression of kind %d", (int)a->kind);
     }
     if (a->op == OP_AND || a->op == OP_OR) return elaborate_logic(e, a);
-    Value x = elaborate(e, a->operands.at[0]), y = elaborate(e, a->operands.at[1]);
+    Value x = elaborate(e, a->operands[0]), y = elaborate(e, a->operands[1]);
     return value_operator(e, a, a->op, x, y);
 }
 

@@ -6,8 +6,6 @@
 
 typedef struct Names { Checker *k; const AstFunction *f; Scope scope; } Names;
 
-static void check_names(Names *x, const Ast *a);
-
 static void unknown(Names *x, const Ast *a, const char *name, Span span, bool function)
 {
     if (function) {
@@ -26,21 +24,12 @@ static void unknown(Names *x, const Ast *a, const char *name, Span span, bool fu
     diag_hint(x->k->c, d, "`%s` sees its arguments alone: what it uses has to be passed", x->f->name.name);
 }
 
-static void check_list(Names *x, const Ast *a)
-{
-    for (uint32_t n = 0; n < a->operands.n; n++) check_names(x, a->operands.at[n]);
-    for (uint32_t n = 0; n < a->args.n; n++)
-        if (a->args.at[n].value) check_names(x, a->args.at[n].value);
-}
-
 static void check_names(Names *x, const Ast *a)
 {
     if (a->kind == AST_NAME || a->kind == AST_SUBSCRIPT) unknown(x, a, a->name, a->name_span, false);
     bool call = a->kind == AST_CALL && !scope_find(&x->scope, a->name);
     if (call) unknown(x, a, a->name, a->name_span, true);
-    if (a->base) check_names(x, a->base);
-    if (a->where) check_names(x, a->where);
-    check_list(x, a);
+    for (uint32_t n = 0; n < a->n; n++) check_names(x, a->operands[n]);
 }
 
 static void add_name(Names *x, AstName name)

@@ -86,18 +86,17 @@ static Inferred of_subscript(const Env *e, const Ast *a)
     Entity *t = find_entity(e->scope, a->name);
     if (!t) return nothing(k);
     Inferred x = of_entity(k, t);
-    for (uint32_t n = 0; n < a->args.n; n++) {
-        Symbol *s = scope_find(e->scope, a->args.at[n].name);
+    bool named = ast_is_named(a);
+    for (uint32_t n = 0; named && n < a->n; n++) {
+        Symbol *s = scope_find(e->scope, a->operands[n]->name);
         if (s && s->kind == SYMBOL_INDEX) x.free = hide_index(k, x.free, s->index);
     }
-    bool one = t->single && t->axis && a->operands.n == 1;
+    bool one = !named && t->single && t->axis && a->n == 1;
     if (one) x.free = set_without(k->c, x.free, t->axis);
-    for (unsigned d = t->n_ambient; a->operands.n && !one && d < t->n_dims; d++)
+    for (unsigned d = t->n_ambient; !named && !one && d < t->n_dims; d++)
         x.free = set_without(k->c, x.free, t->dims[d]);
-    for (uint32_t n = 0; n < a->args.n; n++)
-        x.free = set_union(k->c, x.free, infer(e, a->args.at[n].value).free);
-    for (uint32_t n = 0; n < a->operands.n; n++)
-        x.free = set_union(k->c, x.free, infer(e, a->operands.at[n]).free);
+    for (uint32_t n = 0; n < a->n; n++)
+        x.free = set_union(k->c, x.free, infer(e, ast_arg(a, n).value).free);
     return x;
 }
 
@@ -109,16 +108,14 @@ static Inferred of_function(const Env *e, const Ast *a, const Global *g)
     *s = (Scope){.file = g->home, .function = f->name.name, .inlined = f, .caller = e->scope};
     if (calls_itself(e->scope, f)) return nothing(k);
     for (uint32_t n = 0; n < f->args.n; n++) {
-        const AstArg *arg = argument_for(f, a, n);
-        if (!arg || !arg->value) return nothing(k);
-        const Symbol *index = f->args.at[n].is_index && arg->value->kind == AST_NAME
-                                  ? scope_find(e->scope, arg->value->name)
-                                  : NULL;
+        const Ast *value = argument_for(f, a, n).value;
+        if (!value) return nothing(k);
+        const Symbol *index = f->args.at[n].is_index && value->kind == AST_NAME ? scope_find(e->scope, value->name) : NULL;
         Symbol made = {.name = f->args.at[n].name.name, .kind = SYMBOL_CLOSURE};
         if (index && index->kind == SYMBOL_INDEX) {
             made.kind = SYMBOL_INDEX;
             made.index = index->index;
-        } else made.closure = closure_new(k, arg->value, e->scope);
+        } else made.closure = closure_new(k, value, e->scope);
         PUSH(k->c, &s->symbols, made);
     }
     for (uint32_t n = 0; n < f->locals.n; n++)
@@ -150,7 +147,7 @@ static Inferred of_call(const Env *e, const Ast *a, const AstName *member)
     if (g && g->function) return of_function(e, a, g);
     if (g) return infer_pattern_call(e, a, g, member);
     bool of_index = !strcmp(a->name, "size") || !strcmp(a->name, "first") || !strcmp(a->name, "last");
-    for (uint32_t n = 0; n < a->args.n && !of_index; n++) x = join(k, x, infer(e, a->args.at[n].value));
+    for (uint32_t n = 0; n < a->n && !of_index; n++) x = join(k, x, infer(e, ast_arg(a, n).value));
     x.type = s && s->kind == SYMBOL_INDEX ? (int)TYPE_INT : function_type(a->name, x.type);
     return x;
 }
@@ -186,10 +183,11 @@ static Index *index_named(const Env *e, const char *name)
 static Inferred of_join(const Env *e, const Ast *a)
 {
     Checker *k = e->k;
-    Index *whole = a->binders.n ? index_named(e, a->binders.at[0].name) : NULL;
+    AstBinders binders = ast_binders(a);
+    Index *whole = binders.n ? index_named(e, binders.at[0].name) : NULL;
     Inferred x = nothing(k);
-    for (uint32_t n = 0; n < a->args.n; n++) {
-        Inferred part = infer(e, a->args.at[n].value);
+    for (uint32_t n = 0; n < ast_n_args(a); n++) {
+        Inferred part = infer(e, ast_arg(a, n).value);
         if (whole && n < k->info[whole->id].parts.n)
             part.free = hide_index(k, part.free, k->info[whole->id].parts.at[n]);
         x = join(k, x, part);
@@ -202,33 +200,34 @@ static Inferred of_bracket(const Env *e, const Ast *a)
 {
     Checker *k = e->k;
     if (!strcmp(a->name, "join")) return of_join(e, a);
-    Inferred x = a->args.n ? infer(e, a->args.at[0].value) : nothing(k);
+    Inferred x = ast_n_args(a) ? infer(e, ast_arg(a, 0).value) : nothing(k);
     int type = bracket_type(a->name, x.type);
-    if (a->where) x = join(k, x, infer(e, a->where));
+    if (ast_where(a)) x = join(k, x, infer(e, ast_where(a)));
+    AstBinders binders = ast_binders(a);
     bool keeps = !reduces(a->name);
-    for (uint32_t n = 0; n < a->binders.n; n++) {
-        Index *index = index_named(e, a->binders.at[n].name), *block = index_named(e, a->binders.at[n].block);
+    for (uint32_t n = 0; n < binders.n; n++) {
+        Index *index = index_named(e, binders.at[n].name), *block = index_named(e, binders.at[n].block);
         if (!index) continue;
         x.free = hide_index(k, x.free, index);
         if (block)
             x.free = keeps ? set_without(k->c, x.free, block) : set_union(k->c, x.free, set_one(k->c, block));
-        Index *to = index_named(e, a->binders.at[n].to);
+        Index *to = index_named(e, binders.at[n].to);
         if (keeps) x.free = set_union(k->c, x.free, set_one(k->c, index));
         if (to) x.free = set_union(k->c, x.free, set_one(k->c, to));
     }
     bool list = !strcmp(a->name, "top_index") || !strcmp(a->name, "positions");
-    for (uint32_t n = 1; n < a->args.n && !list; n++)
-        x.free = set_union(k->c, x.free, infer(e, a->args.at[n].value).free);
+    for (uint32_t n = 1; n < ast_n_args(a) && !list; n++)
+        x.free = set_union(k->c, x.free, infer(e, ast_arg(a, n).value).free);
     x.type = type;
     return x;
 }
 
 static Inferred of_binary(const Env *e, const Ast *a)
 {
-    Inferred x = join(e->k, infer(e, a->operands.at[0]), infer(e, a->operands.at[1]));
+    Inferred x = join(e->k, infer(e, a->operands[0]), infer(e, a->operands[1]));
     if (a->op == OP_AND || a->op == OP_OR) x.type = TYPE_BOOL;
     if (a->op == OP_DIV) x.type = TYPE_REAL;
-    if (a->op == OP_POW && a->operands.at[1]->kind != AST_INTEGER) x.type = TYPE_REAL;
+    if (a->op == OP_POW && a->operands[1]->kind != AST_INTEGER) x.type = TYPE_REAL;
     return x;
 }
 
@@ -246,18 +245,18 @@ static Inferred infer(const Env *e, const Ast *a)
     case AST_SUBSCRIPT: return of_subscript(e, a);
     case AST_CALL: return of_call(e, a, NULL);
     case AST_BRACKET: return of_bracket(e, a);
-    case AST_UNARY: return infer(e, a->operands.at[0]);
+    case AST_UNARY: return infer(e, a->operands[0]);
     case AST_BINARY: return of_binary(e, a);
     case AST_MEMBER:
-        if (!a->base || a->base->kind != AST_CALL) return x;
-        return of_call(e, a->base, &(AstName){a->name, a->name_span});
+        if (a->operands[0]->kind != AST_CALL) return x;
+        return of_call(e, a->operands[0], &(AstName){a->name, a->name_span});
     case AST_COMPARE:
-        for (uint32_t n = 0; n < a->operands.n; n++) x = join(k, x, infer(e, a->operands.at[n]));
+        for (uint32_t n = 0; n < a->n; n++) x = join(k, x, infer(e, a->operands[n]));
         x.type = TYPE_BOOL;
         return x;
     case AST_IF: {
-        Inferred test = infer(e, a->operands.at[0]);
-        x = join(k, infer(e, a->operands.at[1]), infer(e, a->operands.at[2]));
+        Inferred test = infer(e, a->operands[0]);
+        x = join(k, infer(e, a->operands[1]), infer(e, a->operands[2]));
         x.free = set_union(k->c, x.free, test.free);
         return x;
     }

@@ -13,18 +13,18 @@
 /* `k[j = m]`: k with m in the place of j. */
 static bool renamed_dims(const Env *e, const Ast *a, CallDims *dims)
 {
-    if (a->kind != AST_SUBSCRIPT || a->operands.n) return false;
+    if (a->kind != AST_SUBSCRIPT || !ast_is_named(a)) return false;
     Entity *t = find_entity(e->scope, a->name);
     if (!t || (!t->tensor && !t->argument)) return false;
     dims->n = t->n_dims;
     dims->dims = NEW_ARRAY(e->k->c, Index *, t->n_dims + 1);
     for (unsigned d = 0; d < t->n_dims; d++) dims->dims[d] = t->dims[d];
-    for (uint32_t n = 0; n < a->args.n; n++) {
-        const Ast *v = a->args.at[n].value;
+    for (uint32_t n = 0; n < a->n; n++) {
+        const Ast *v = a->operands[n]->operands[0];
         Symbol *s = v->kind == AST_NAME ? scope_find(e->scope, v->name) : NULL;
         if (!s || s->kind != SYMBOL_INDEX) return false;
         for (unsigned d = 0; d < t->n_dims; d++)
-            if (t->dims[d]->name == a->args.at[n].name) dims->dims[d] = s->index;
+            if (t->dims[d]->name == a->operands[n]->name) dims->dims[d] = s->index;
     }
     for (unsigned d = 0; d < dims->n; d++)
         for (unsigned m = 0; m < d; m++)
@@ -103,8 +103,8 @@ static bool is_explicit(const AstPattern *p, const AstTensor *t, Role role)
 static bool has_dimension(const AstTensors *list, const char *name)
 {
     for (uint32_t n = 0; n < list->n; n++)
-        for (uint32_t d = 0; d < list->at[n].dims.n; d++)
-            if (list->at[n].dims.at[d].name == name) return true;
+        for (uint32_t d = 0; d < list->at[n]->dims.n; d++)
+            if (list->at[n]->dims.at[d].name == name) return true;
     return false;
 }
 
@@ -117,7 +117,7 @@ static bool is_index_of(const AstPattern *p, const char *name)
 static const AstTensor *find_tensor(const AstTensors *list, const char *name)
 {
     for (uint32_t n = 0; n < list->n; n++)
-        if (list->at[n].name.name == name) return &list->at[n];
+        if (list->at[n]->name.name == name) return list->at[n];
     return NULL;
 }
 
@@ -128,46 +128,46 @@ static int find_parameter(const AstPattern *p, const char *name)
     return -1;
 }
 
-static void rename_index(Call *x, const AstArg *arg)
+static void rename_index(Call *x, AstArg arg)
 {
-    Symbol *s = arg->value->kind == AST_NAME ? scope_find(x->e->scope, arg->value->name) : NULL;
+    Symbol *s = arg.value->kind == AST_NAME ? scope_find(x->e->scope, arg.value->name) : NULL;
     if (s && s->kind == SYMBOL_INDEX) {
         PUSH(x->e->k->c, &x->matched,
-             (Symbol){.name = arg->name, .kind = SYMBOL_INDEX, .span = arg->span, .index = s->index});
+             (Symbol){.name = arg.name, .kind = SYMBOL_INDEX, .span = arg.span, .index = s->index});
         return;
     }
     Diag *d;
-    call_error(x, &d, E103, arg->value->span,
-               "`%s` of `%s` is an index, and is given one of the caller's by name", arg->name,
+    call_error(x, &d, E103, arg.value->span,
+               "`%s` of `%s` is an index, and is given one of the caller's by name", arg.name,
                x->callee->name.name);
-    if (d) diag_hint(x->e->k->c, d, "write `%s = y`, with the name of an index for y", arg->name);
+    if (d) diag_hint(x->e->k->c, d, "write `%s = y`, with the name of an index for y", arg.name);
 }
 
-static void unknown_argument(Call *x, const AstArg *arg)
+static void unknown_argument(Call *x, AstArg arg)
 {
     Diag *d;
-    call_error(x, &d, E402, arg->name_span, "`%s` has no input, capture, parameter or index `%s`",
-               x->callee->name.name, arg->name);
+    call_error(x, &d, E402, arg.name_span, "`%s` has no input, capture, parameter or index `%s`",
+               x->callee->name.name, arg.name);
     if (!d) return;
     const AstPattern *p = x->callee;
     VEC(const char *) names = {0};
-    for (uint32_t n = 0; n < p->captures.n; n++) PUSH(x->e->k->c, &names, p->captures.at[n].name.name);
+    for (uint32_t n = 0; n < p->captures.n; n++) PUSH(x->e->k->c, &names, p->captures.at[n]->name.name);
     for (uint32_t n = 0; n < p->params.n; n++) PUSH(x->e->k->c, &names, p->params.at[n].name.name);
-    hint_among(x->e->k, d, arg->name, names.n, names.at);
+    hint_among(x->e->k, d, arg.name, names.n, names.at);
     diag_note(x->e->k->c, d, x->callee->name.span, "defined here");
 }
 
-static void take_named(Call *x, const AstArg *arg)
+static void take_named(Call *x, AstArg arg)
 {
     Compilation *c = x->e->k->c;
-    const AstTensor *capture = find_tensor(&x->callee->captures, arg->name),
-                    *input = find_tensor(&x->callee->inputs, arg->name);
-    if (arg->is_index || !arg->value) unknown_argument(x, arg);
+    const AstTensor *capture = find_tensor(&x->callee->captures, arg.name),
+                    *input = find_tensor(&x->callee->inputs, arg.name);
+    if (arg.is_index) unknown_argument(x, arg);
     else if (capture)
-        PUSH(c, &x->arguments, (Argument){.to = capture, .value = arg->value, .role = ROLE_CAPTURE});
-    else if (input) PUSH(c, &x->arguments, (Argument){.to = input, .value = arg->value, .role = ROLE_INPUT});
-    else if (find_parameter(x->callee, arg->name) >= 0) return;
-    else if (is_index_of(x->callee, arg->name)) rename_index(x, arg);
+        PUSH(c, &x->arguments, (Argument){.to = capture, .value = arg.value, .role = ROLE_CAPTURE});
+    else if (input) PUSH(c, &x->arguments, (Argument){.to = input, .value = arg.value, .role = ROLE_INPUT});
+    else if (find_parameter(x->callee, arg.name) >= 0) return;
+    else if (is_index_of(x->callee, arg.name)) rename_index(x, arg);
     else unknown_argument(x, arg);
 }
 
@@ -177,21 +177,21 @@ static void take_arguments(Call *x)
     const AstPattern *p = x->callee;
     uint32_t position = 0;
     Diag *d;
-    for (uint32_t n = 0; n < x->ast->args.n; n++) {
-        const AstArg *arg = &x->ast->args.at[n];
-        if (arg->name || arg->is_index) { take_named(x, arg); continue; }
+    for (uint32_t n = 0; n < x->ast->n; n++) {
+        AstArg arg = ast_arg(x->ast, n);
+        if (arg.name || arg.is_index) { take_named(x, arg); continue; }
         if (position < p->inputs.n)
             PUSH(c, &x->arguments,
-                 (Argument){.to = &p->inputs.at[position], .value = arg->value, .role = ROLE_INPUT});
+                 (Argument){.to = p->inputs.at[position], .value = arg.value, .role = ROLE_INPUT});
         else if (position == p->inputs.n) {
-            call_error(x, &d, E402, arg->span, "`%s` takes %u inputs by position", p->name.name, p->inputs.n);
+            call_error(x, &d, E402, arg.span, "`%s` takes %u inputs by position", p->name.name, p->inputs.n);
             if (d) diag_hint(c, d, "captures and parameters are passed by name: `%s = ...`",
-                             p->captures.n ? p->captures.at[0].name.name : "window");
+                             p->captures.n ? p->captures.at[0]->name.name : "window");
         }
         position++;
     }
     for (uint32_t n = 0; n < p->inputs.n + p->captures.n; n++) {
-        const AstTensor *t = n < p->inputs.n ? &p->inputs.at[n] : &p->captures.at[n - p->inputs.n];
+        const AstTensor *t = n < p->inputs.n ? p->inputs.at[n] : p->captures.at[n - p->inputs.n];
         unsigned times = 0;
         for (uint32_t m = 0; m < x->arguments.n; m++) times += x->arguments.at[m].to == t;
         if (times == 1) continue;
@@ -308,7 +308,7 @@ static const char *output_names(Compilation *c, const AstPattern *p)
 {
     Text text = {.c = c};
     for (uint32_t n = 0; n < p->outputs.n; n++)
-        text_add(&text, "%s`.%s`", n ? ", " : "", p->outputs.at[n].name.name);
+        text_add(&text, "%s`.%s`", n ? ", " : "", p->outputs.at[n]->name.name);
     return text.n ? text.at : "none";
 }
 
@@ -317,7 +317,7 @@ static const AstTensor *which_output(Call *x, const AstName *member)
     Compilation *c = x->e->k->c;
     const AstPattern *p = x->callee;
     Diag *d;
-    if (!member && p->outputs.n == 1) return &p->outputs.at[0];
+    if (!member && p->outputs.n == 1) return p->outputs.at[0];
     if (!member) {
         call_error(x, &d, E404, x->ast->span, "`%s` has %u outputs", p->name.name, p->outputs.n);
         if (d) diag_hint(c, d, "say which: %s", output_names(c, p));
@@ -338,12 +338,12 @@ static Symbol *instance_index(Instance *in, const char *name)
 
 /* ---- parameters ---- */
 
-static Node *parameter_value(Call *x, const AstParam *p, const AstArg *arg, Instance *in)
+static Node *parameter_value(Call *x, const AstParam *p, const Ast *given, Instance *in)
 {
     Type type = storage_type(p->type.type);
     Env outer = {.k = x->e->k, .scope = x->e->scope}, inner = {.k = x->e->k, .scope = &in->scope};
     const char *what = format(x->e->k->c, "parameter `%s`", p->name.name);
-    if (arg) return elaborate_scalar(&outer, arg->value, type, E407, what);
+    if (given) return elaborate_scalar(&outer, given, type, E407, what);
     if (p->value) return elaborate_scalar(&inner, p->value, type, E508, what);
     Diag *d;
     call_error(x, &d, E401, x->ast->span, "parameter `%s` of `%s` is missing", p->name.name,
@@ -357,10 +357,10 @@ static void pass_parameters(Call *x, Instance *in)
     Checker *k = x->e->k;
     for (uint32_t n = 0; n < x->callee->params.n; n++) {
         const AstParam *p = &x->callee->params.at[n];
-        const AstArg *arg = NULL;
-        for (uint32_t m = 0; m < x->ast->args.n; m++)
-            if (x->ast->args.at[m].name == p->name.name) arg = &x->ast->args.at[m];
-        Node *node = parameter_value(x, p, arg, in);
+        const Ast *given = NULL;
+        for (uint32_t m = 0; m < x->ast->n; m++)
+            if (ast_arg(x->ast, m).name == p->name.name) given = ast_arg(x->ast, m).value;
+        Node *node = parameter_value(x, p, given, in);
         if (!node) x->failed = true;
         scope_add(k, &in->scope,
                   (Symbol){.name = p->name.name, .kind = SYMBOL_NODE, .span = p->name.span, .node = node});
@@ -392,8 +392,8 @@ static void callee_indices(Call *x, Instance *in)
     const AstTensors *lists[] = {&p->inputs, &p->outputs, &p->captures};
     for (unsigned m = 0; m < 3; m++)
         for (uint32_t n = 0; n < lists[m]->n; n++)
-            for (uint32_t d = 0; d < lists[m]->at[n].dims.n; d++)
-                callee_index(x, in, lists[m]->at[n].dims.at[d]);
+            for (uint32_t d = 0; d < lists[m]->at[n]->dims.n; d++)
+                callee_index(x, in, lists[m]->at[n]->dims.at[d]);
 }
 
 static Entity *callee_entity(Instance *in, const AstTensor *t, Role role)
@@ -465,7 +465,7 @@ static void callee_outputs(Call *x, Instance *in)
 {
     Checker *k = in->k;
     for (uint32_t n = 0; n < x->callee->outputs.n; n++) {
-        const AstTensor *a = &x->callee->outputs.at[n];
+        const AstTensor *a = x->callee->outputs.at[n];
         Entity *t = callee_entity(in, a, ROLE_OUTPUT);
         if (!t) { x->failed = true; continue; }
         t->dims = NEW_ARRAY(k->c, Index *, a->dims.n + 1);
@@ -553,7 +553,7 @@ static void fill_instance(Call *x, Instance *in)
     declare_body(in);
     resolve_indices(in);
     for (uint32_t n = 0; n < in->ast->body.n; n++) /* carried states run as written */
-        if (in->ast->body.at[n].kind == AST_CARRY)
+        if (in->ast->body.at[n]->kind == AST_CARRY)
             for (uint32_t m = 0; m < in->entities.n; m++) in->entities.at[m]->carried = false;
     elaborate_requires(in);
     instance_equations(in);
@@ -631,11 +631,9 @@ static bool is_pending(const Env *e, const Ast *a)
 {
     Entity *t = a->kind == AST_NAME || a->kind == AST_SUBSCRIPT ? find_entity(e->scope, a->name) : NULL;
     if (t && t->component && !t->tensor) return true;
-    for (uint32_t n = 0; n < a->operands.n; n++)
-        if (is_pending(e, a->operands.at[n])) return true;
-    for (uint32_t n = 0; n < a->args.n; n++)
-        if (a->args.at[n].value && is_pending(e, a->args.at[n].value)) return true;
-    return (a->base && is_pending(e, a->base)) || (a->where && is_pending(e, a->where));
+    for (uint32_t n = 0; n < a->n; n++)
+        if (is_pending(e, a->operands[n])) return true;
+    return false;
 }
 
 /* Arguments whose dimensions are known say what the indices of the callee are; the others come after them. */

@@ -103,7 +103,7 @@ static Value subscript_value(const Env *e, const Ast *a)
 }
 
 /* The index that a named subscript means: one of the scope, else a dimension of the tensor. */
-static Index *named_index(const Env *e, Entity *t, const AstArg *arg)
+static Index *named_index(const Env *e, Entity *t, const Ast *arg)
 {
     Symbol *s = scope_find(e->scope, arg->name);
     if (s && s->kind == SYMBOL_INDEX) return s->index;
@@ -134,7 +134,7 @@ static bool is_absent_ambient(const Entity *t, const char *name)
 static bool literal_position(const Ast *a)
 {
     return a->kind == AST_INTEGER ||
-           (a->kind == AST_UNARY && a->op == OP_NEG && a->operands.at[0]->kind == AST_INTEGER);
+           (a->kind == AST_UNARY && a->op == OP_NEG && a->operands[0]->kind == AST_INTEGER);
 }
 
 static bool check_literal(const Env *e, const Entity *t, const Index *index, const Ast *a)
@@ -154,10 +154,10 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
     bool failed = false;
     const IndexSet *free = set_empty(c);
     Node *inside = NULL;
-    for (uint32_t n = 0; n < a->args.n; n++) {
-        const AstArg *arg = &a->args.at[n];
+    for (uint32_t n = 0; n < a->n; n++) {
+        const Ast *arg = a->operands[n], *value = arg->operands[0];
         Index *index = named_index(e, t, arg);
-        Value v = subscript_value(e, arg->value);
+        Value v = subscript_value(e, value);
         if (index && v.node && !concerns(k, t, index) && is_absent_ambient(t, arg->name)) continue;
         if (index && !concerns(k, t, index)) {
             Diag *d;
@@ -166,11 +166,11 @@ static Value read_named(const Env *e, const Ast *a, Entity *t)
             index = NULL;
         }
         for (uint32_t m = 0; m < n && index; m++)
-            if (a->args.at[m].name == arg->name) {
+            if (a->operands[m]->name == arg->name) {
                 fail(e, NULL, E106, arg->name_span, "`%s` is given twice", arg->name);
                 index = NULL;
             }
-        failed |= !index || !v.node || !check_literal(e, t, index, arg->value);
+        failed |= !index || !v.node || !check_literal(e, t, index, value);
         if (!index || !v.node) continue;
         named.map = map_push(k, named.map, index, from_position(e, index, value_node(k, v)));
         free = set_union(c, free, set_union(c, v.free, v.node->free));
@@ -205,7 +205,7 @@ static Value read_positional(const Env *e, const Ast *a, Entity *t)
 {
     Checker *k = e->k;
     Compilation *c = k->c;
-    unsigned explicit_dims = t->n_dims - t->n_ambient, first = t->n_ambient, n = a->operands.n;
+    unsigned explicit_dims = t->n_dims - t->n_ambient, first = t->n_ambient, n = a->n;
     bool one = t->single && n == 1 && explicit_dims != 1;
     if (!t->written && !one && !(t->single && n == 1)) return no_order(e, a, t);
     if (!one && n != explicit_dims) {
@@ -229,7 +229,7 @@ static Value read_positional(const Env *e, const Ast *a, Entity *t)
             free = set_union(c, free, at[d]->free);
             continue;
         }
-        const Ast *s = a->operands.at[one ? 0 : d - first];
+        const Ast *s = a->operands[one ? 0 : d - first];
         Value v = subscript_value(e, s);
         failed |= !v.node || !check_literal(e, t, t->dims[d], s);
         if (!v.node) continue;
@@ -267,5 +267,5 @@ Value elaborate_subscript(const Env *e, const Ast *a)
     Entity *t = find_entity(e->scope, a->name);
     if (!t) return not_a_tensor(e, a);
     if (!ready(e, t, a->name_span)) return value_none();
-    return a->args.n ? read_named(e, a, t) : read_positional(e, a, t);
+    return ast_is_named(a) ? read_named(e, a, t) : read_positional(e, a, t);
 }

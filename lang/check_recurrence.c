@@ -19,10 +19,7 @@ static void find_mentions(Instance *in, Entity *t, const Ast *a)
 {
     if (!a) return;
     if (a->kind == AST_NAME || a->kind == AST_SUBSCRIPT) mention(in, t, a->name);
-    find_mentions(in, t, a->base);
-    find_mentions(in, t, a->where);
-    for (uint32_t n = 0; n < a->operands.n; n++) find_mentions(in, t, a->operands.at[n]);
-    for (uint32_t n = 0; n < a->args.n; n++) find_mentions(in, t, a->args.at[n].value);
+    for (uint32_t n = 0; n < a->n; n++) find_mentions(in, t, a->operands[n]);
 }
 
 /* ---- the index of a recurrence ---- */
@@ -55,8 +52,8 @@ static void note_axis(Component *g, Axes *x, const char *name)
 /* Which way `t - 1` or `t + 1` goes. */
 static void note_direction(Axes *x, const Ast *a)
 {
-    if (a->kind != AST_BINARY || a->operands.at[1]->kind != AST_INTEGER ||
-        a->operands.at[0]->kind != AST_NAME)
+    if (a->kind != AST_BINARY || a->operands[1]->kind != AST_INTEGER ||
+        a->operands[0]->kind != AST_NAME)
         return;
     x->forward |= a->op == OP_SUB;
     x->backward |= a->op == OP_ADD;
@@ -70,23 +67,20 @@ static void find_axes(Component *g, Axes *x, const Ast *a)
     if (!a) return;
     Symbol *s = a->kind == AST_SUBSCRIPT ? scope_find(&g->in->scope, a->name) : NULL;
     bool reads = s && s->kind == SYMBOL_ENTITY && member_of(g, s->entity);
-    for (uint32_t n = 0; reads && n < a->args.n; n++) {
-        const AstArg *arg = &a->args.at[n];
-        if (is_name(arg->value, arg->name)) continue;
-        note_axis(g, x, arg->name);
-        if (!x->axis || arg->name == x->axis->name) note_direction(x, arg->value);
-    }
-    for (uint32_t n = 0; reads && n < a->operands.n; n++) {
-        const Ast *e = a->operands.at[n];
-        if (e->kind == AST_BINARY && e->operands.at[0]->kind == AST_NAME &&
-            e->operands.at[1]->kind == AST_INTEGER && !s->entity->single)
-            note_axis(g, x, e->operands.at[0]->name);
+    for (uint32_t n = 0; reads && n < a->n; n++) {
+        const Ast *e = a->operands[n];
+        if (e->kind == AST_NAMED) {
+            if (is_name(e->operands[0], e->name)) continue;
+            note_axis(g, x, e->name);
+            if (!x->axis || e->name == x->axis->name) note_direction(x, e->operands[0]);
+            continue;
+        }
+        if (e->kind == AST_BINARY && e->operands[0]->kind == AST_NAME &&
+            e->operands[1]->kind == AST_INTEGER && !s->entity->single)
+            note_axis(g, x, e->operands[0]->name);
         if (s->entity->single) note_direction(x, e);
     }
-    find_axes(g, x, a->base);
-    find_axes(g, x, a->where);
-    for (uint32_t n = 0; n < a->operands.n; n++) find_axes(g, x, a->operands.at[n]);
-    for (uint32_t n = 0; n < a->args.n; n++) find_axes(g, x, a->args.at[n].value);
+    for (uint32_t n = 0; n < a->n; n++) find_axes(g, x, a->operands[n]);
 }
 
 static void find_all_axes(Component *g, Axes *x)

@@ -16,8 +16,8 @@ static Selection selection(const char *name)
 
 static bool plain_args(const Env *e, const Ast *a, unsigned n)
 {
-    bool plain = a->args.n == n;
-    for (uint32_t k = 0; k < a->args.n; k++) plain &= !a->args.at[k].name && !a->args.at[k].is_index;
+    bool plain = ast_n_args(a) == n;
+    for (uint32_t k = 0; k < ast_n_args(a); k++) plain &= ast_is_plain(a->operands[k]);
     if (plain) return true;
     Diag *d;
     fail(e, &d, E105, a->span, "`%s` takes %s", a->name, n == 1 ? "one argument" : "two arguments");
@@ -31,7 +31,7 @@ static bool plain_args(const Env *e, const Ast *a, unsigned n)
 /* The second argument: n or mass, free of what is selected. */
 static Value limit(const Env *e, const Ast *a, const Bound *b, Op op)
 {
-    const Ast *arg = a->args.at[1].value;
+    const Ast *arg = a->operands[1];
     Value v = elaborate(e, arg);
     Type type = op == N_TOPP ? TYPE_REAL : TYPE_INT;
     v = value_convert(e, v, type, arg->span, op == N_TOPP ? "the mass" : "the number to select");
@@ -51,7 +51,8 @@ static Value limit(const Env *e, const Ast *a, const Bound *b, Op op)
 static Index *rank_index(const Env *e, const Ast *a)
 {
     Checker *k = e->k;
-    const AstBinder *last = &a->binders.at[a->binders.n - 1];
+    AstBinders binders = ast_binders(a);
+    const AstBinder *last = &binders.at[binders.n - 1];
     if (!last->to) {
         Diag *d;
         fail(e, &d, E113, a->span, "`%s` gives its positions over a new index", a->name);
@@ -62,7 +63,7 @@ static Index *rank_index(const Env *e, const Ast *a)
     if (!r) return NULL;
     resolve_index(k, r);
     Env at = {.k = k, .scope = e->scope};
-    const Ast *count = a->args.at[1].value;
+    const Ast *count = a->operands[1];
     Node *n = k->info[r->id].selected == count
                   ? r->extent
                   : elaborate_scalar(&at, count, TYPE_INT, E120, "the extent of a selection");
@@ -98,7 +99,7 @@ static Value list_positions(const Env *e, const Ast *a, const Bound *b, Node *n,
 
 static Value first_argument(const Env *inner, const Ast *a, Op op)
 {
-    const Ast *arg = a->args.at[0].value;
+    const Ast *arg = a->operands[0];
     Value v = elaborate(inner, arg);
     const char *what = format(inner->k->c, "the first argument of `%s`", a->name);
     if (op == N_POSITIONS) return value_convert(inner, v, TYPE_BOOL, arg->span, what);
@@ -119,10 +120,7 @@ Value elaborate_selection(const Env *e, const Ast *a)
     if (b.failed || (lists && !r)) return value_none();
     Env inner = *e;
     inner.map = b.map;
-    Value where = value_make(k, node_bool(c, true)), extra = where;
-    if (a->where)
-        where = value_convert(&inner, elaborate(&inner, a->where), TYPE_BOOL, a->where->span, "a `where`");
-    if (a->where) note_condition(&inner, a->where, where.node);
+    Value extra = value_make(k, node_bool(c, true)), where = condition_of(&inner, a);
     Value body = first_argument(&inner, a, s.op);
     if (!lists && s.n_args == 2) extra = limit(e, a, &b, s.op);
     if (!where.node || !body.node || !extra.node) return value_none();

@@ -124,7 +124,7 @@ static Index *dimension(Instance *in, AstName name)
 static void declare_dims(Instance *in, const AstTensors *tensors)
 {
     for (uint32_t n = 0; n < tensors->n; n++)
-        for (uint32_t d = 0; d < tensors->at[n].dims.n; d++) dimension(in, tensors->at[n].dims.at[d]);
+        for (uint32_t d = 0; d < tensors->at[n]->dims.n; d++) dimension(in, tensors->at[n]->dims.at[d]);
 }
 
 /* ---- tensors ---- */
@@ -214,11 +214,11 @@ void declare_signature(Instance *in)
     declare_dims(in, &in->ast->inputs);
     declare_dims(in, &in->ast->outputs);
     declare_dims(in, &in->ast->captures);
-    for (uint32_t n = 0; n < in->ast->inputs.n; n++) declare_tensor(in, &in->ast->inputs.at[n], ROLE_INPUT);
+    for (uint32_t n = 0; n < in->ast->inputs.n; n++) declare_tensor(in, in->ast->inputs.at[n], ROLE_INPUT);
     for (uint32_t n = 0; n < in->ast->captures.n; n++)
-        declare_tensor(in, &in->ast->captures.at[n], ROLE_CAPTURE);
+        declare_tensor(in, in->ast->captures.at[n], ROLE_CAPTURE);
     for (uint32_t n = 0; n < in->ast->outputs.n; n++)
-        declare_tensor(in, &in->ast->outputs.at[n], ROLE_OUTPUT);
+        declare_tensor(in, in->ast->outputs.at[n], ROLE_OUTPUT);
 }
 
 /* Ranges of int inputs: after the indices are known. */

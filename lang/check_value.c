@@ -153,7 +153,7 @@ static bool positive_literal(const Node *n)
 static Value power_of(const Env *e, const Ast *a, Value x, Value y)
 {
     Compilation *c = e->k->c;
-    const Ast *exponent = a->operands.at[1];
+    const Ast *exponent = a->operands[1];
     bool literal = exponent->kind == AST_INTEGER;
     Value v = combine(e->k, x, y, NULL);
     if (literal && x.node->type == TYPE_INT) v.node = int_power(c, x.node, exponent->integer);

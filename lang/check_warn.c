@@ -13,16 +13,14 @@ typedef VEC(const char *) Names;
 static void add_names(Compilation *c, Names *to, const Ast *a)
 {
     if (!a) return;
-    if (a->name) PUSH(c, to, a->name);
-    add_names(c, to, a->base);
-    add_names(c, to, a->where);
-    for (uint32_t n = 0; n < a->operands.n; n++) add_names(c, to, a->operands.at[n]);
-    for (uint32_t n = 0; n < a->args.n; n++) {
-        if (a->kind == AST_SUBSCRIPT) PUSH(c, to, a->args.at[n].name);
-        add_names(c, to, a->args.at[n].value);
+    if (ast_named_by(a)) PUSH(c, to, a->name);
+    for (uint32_t n = 0; n < a->n; n++) {
+        if (a->kind == AST_SUBSCRIPT && ast_is_named(a)) PUSH(c, to, a->operands[n]->name);
+        add_names(c, to, a->operands[n]);
     }
-    for (uint32_t n = 0; n < a->binders.n; n++) {
-        const AstBinder *b = &a->binders.at[n];
+    AstBinders binders = ast_binders(a);
+    for (uint32_t n = 0; n < binders.n; n++) {
+        const AstBinder *b = &binders.at[n];
         PUSH(c, to, b->name);
         if (b->block) PUSH(c, to, b->block);
         if (b->to) PUSH(c, to, b->to);
@@ -94,11 +92,11 @@ static void find_reached(Warner *w)
     Compilation *c = w->k->c;
     const AstPattern *p = w->ast;
     Names open = {0};
-    for (uint32_t n = 0; n < p->outputs.n; n++) PUSH(c, &open, p->outputs.at[n].name.name);
+    for (uint32_t n = 0; n < p->outputs.n; n++) PUSH(c, &open, p->outputs.at[n]->name.name);
     for (uint32_t n = 0; n < p->examples.n; n++) add_names(c, &open, p->examples.at[n].value);
     for (uint32_t n = 0; n < p->body.n; n++)
-        if (p->body.at[n].kind != AST_EQUATION || let_off(p->body.at[n].name.name))
-            statement_names(c, &open, &p->body.at[n]);
+        if (p->body.at[n]->kind != AST_EQUATION || let_off(p->body.at[n]->name.name))
+            statement_names(c, &open, p->body.at[n]);
     add_names(c, &open, p->cost);
     while (open.n) {
         const char *name = open.at[--open.n];
@@ -115,7 +113,7 @@ static void warn_equations(Warner *w)
 {
     Compilation *c = w->k->c;
     for (uint32_t n = 0; n < w->ast->body.n; n++)
-        if (w->ast->body.at[n].kind == AST_EQUATION) PUSH(c, &w->by_name, &w->ast->body.at[n]);
+        if (w->ast->body.at[n]->kind == AST_EQUATION) PUSH(c, &w->by_name, w->ast->body.at[n]);
     if (!w->by_name.n) return;
     qsort(w->by_name.at, w->by_name.n, sizeof *w->by_name.at, compare_equations);
     w->reached = NEW_ARRAY(c, bool, w->by_name.n);
@@ -134,8 +132,8 @@ static void warn_equations(Warner *w)
 static void type_names(Compilation *c, Names *to, const AstTensors *list)
 {
     for (uint32_t n = 0; n < list->n; n++) {
-        add_names(c, to, list->at[n].type.lo);
-        add_names(c, to, list->at[n].type.hi);
+        add_names(c, to, list->at[n]->type.lo);
+        add_names(c, to, list->at[n]->type.hi);
     }
 }
 
@@ -146,8 +144,8 @@ static void add_called(Warner *w)
     for (uint32_t n = 0, end = w->used.n; n < end; n++) {
         const Global *g = global_find(w->file, w->used.at[n]);
         for (uint32_t t = 0; g && g->pattern && t < g->pattern->outputs.n; t++)
-            for (uint32_t d = 0; d < g->pattern->outputs.at[t].dims.n; d++)
-                PUSH(c, &w->used, g->pattern->outputs.at[t].dims.at[d].name);
+            for (uint32_t d = 0; d < g->pattern->outputs.at[t]->dims.n; d++)
+                PUSH(c, &w->used, g->pattern->outputs.at[t]->dims.at[d].name);
     }
 }
 
@@ -155,7 +153,7 @@ static void collect_used(Warner *w)
 {
     Compilation *c = w->k->c;
     const AstPattern *p = w->ast;
-    for (uint32_t n = 0; n < p->body.n; n++) statement_names(c, &w->used, &p->body.at[n]);
+    for (uint32_t n = 0; n < p->body.n; n++) statement_names(c, &w->used, p->body.at[n]);
     for (uint32_t n = 0; n < p->params.n; n++) add_names(c, &w->used, p->params.at[n].value);
     type_names(c, &w->used, &p->captures);
     type_names(c, &w->used, &p->inputs);
@@ -168,8 +166,8 @@ static void collect_used(Warner *w)
 static bool in_signature(const AstTensors *list, const char *name)
 {
     for (uint32_t n = 0; n < list->n; n++)
-        for (uint32_t d = 0; d < list->at[n].dims.n; d++)
-            if (list->at[n].dims.at[d].name == name) return true;
+        for (uint32_t d = 0; d < list->at[n]->dims.n; d++)
+            if (list->at[n]->dims.at[d].name == name) return true;
     return false;
 }
 
@@ -184,7 +182,7 @@ static void warn_declared(Warner *w)
     for (uint32_t n = 0; n < p->params.n; n++)
         warn_unused(w, W002, p->params.at[n].name, "parameter `%s` has no effect");
     for (uint32_t n = 0; n < p->body.n; n++) {
-        const AstStatement *s = &p->body.at[n];
+        const AstStatement *s = p->body.at[n];
         if (s->kind != AST_INDEX && s->kind != AST_BLOCK) continue;
         bool known = in_signature(&p->inputs, s->name.name) || in_signature(&p->outputs, s->name.name) ||
                      in_signature(&p->captures, s->name.name);
@@ -192,9 +190,9 @@ static void warn_declared(Warner *w)
         if (!known) warn_unused(w, W003, s->name, "index `%s` is never used");
     }
     for (uint32_t n = 0; n < p->inputs.n; n++)
-        warn_unused(w, W004, p->inputs.at[n].name, "input `%s` is never read");
+        warn_unused(w, W004, p->inputs.at[n]->name, "input `%s` is never read");
     for (uint32_t n = 0; n < p->captures.n; n++)
-        warn_unused(w, W004, p->captures.at[n].name, "input `%s` is never read");
+        warn_unused(w, W004, p->captures.at[n]->name, "input `%s` is never read");
 }
 
 /* ---- conditions ---- */
@@ -290,8 +288,8 @@ static void add_alike(Compilation *c, Alikes *to, AstName name)
 static void signature_names(Compilation *c, Alikes *to, const AstTensors *list)
 {
     for (uint32_t n = 0; n < list->n; n++) {
-        add_alike(c, to, list->at[n].name);
-        for (uint32_t d = 0; d < list->at[n].dims.n; d++) add_alike(c, to, list->at[n].dims.at[d]);
+        add_alike(c, to, list->at[n]->name);
+        for (uint32_t d = 0; d < list->at[n]->dims.n; d++) add_alike(c, to, list->at[n]->dims.at[d]);
     }
 }
 
@@ -306,8 +304,8 @@ static void warn_looks(Warner *w)
     signature_names(c, &all, &p->outputs);
     signature_names(c, &all, &p->captures);
     for (uint32_t n = 0; n < p->body.n; n++)
-        if (p->body.at[n].kind != AST_REQUIRE && p->body.at[n].kind != AST_CARRY)
-            add_alike(c, &all, p->body.at[n].name);
+        if (p->body.at[n]->kind != AST_REQUIRE && p->body.at[n]->kind != AST_CARRY)
+            add_alike(c, &all, p->body.at[n]->name);
     if (all.n) qsort(all.at, all.n, sizeof *all.at, compare_looks);
     for (uint32_t n = 1, first = 0; n < all.n; n++) {
         const Alike *a = &all.at[first], *b = &all.at[n];
@@ -354,7 +352,7 @@ static void file_names(Compilation *c, Names *to, const AstFile *file)
     }
     for (uint32_t n = 0; n < file->patterns.n; n++)
         for (uint32_t m = 0; m < file->patterns.at[n]->body.n; m++)
-            statement_names(c, to, &file->patterns.at[n]->body.at[m]);
+            statement_names(c, to, file->patterns.at[n]->body.at[m]);
     sort_names(to);
 }
 

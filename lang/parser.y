@@ -33,18 +33,17 @@
     AstName name;
     AstOp op;
     Ast *ast;
-    AstItem item;
-    AstItems items;
+    AstList list;
     AstWhere where;
-    AstType type;
+    AstType *type;
     AstNames names;
-    AstTensor tensor;
+    AstTensor *tensor;
     AstTensors tensors;
-    AstParam param;
+    AstParam *param;
     AstParams params;
     AstExamples examples;
     AstClauses *clauses;
-    AstStatement statement;
+    AstStatement *statement;
     AstStatements statements;
     AstFunctionArgs function_args;
     AstLocals locals;
@@ -68,8 +67,8 @@
 %type <ast> expression either both negation comparison chain bit_or bit_xor bit_and shift sum product unary
 %type <ast> power primary
 %type <op> compare_op shift_op sum_op product_op
-%type <item> item argument
-%type <items> items arguments argument_list
+%type <ast> item argument
+%type <list> items arguments argument_list
 %type <where> where
 %type <type> type annotation
 %type <names> names over
@@ -134,7 +133,7 @@ param_list: param                                             { $$ = ast_add_par
 param: NAME annotation                                        { $$ = ast_param(p, @$, $1, $2, NULL); }
     | NAME annotation "=" expression                          { $$ = ast_param(p, @$, $1, $2, $4); }
     ;
-annotation: %empty                                            { $$ = (AstType){0}; }
+annotation: %empty                                            { $$ = NULL; }
     | ":" type                                                { $$ = $2; }
     | ":" type "in" bit_or ".." bit_or                        { $$ = ast_range(p, @$, $2, $4, $6); }
     ;
@@ -155,10 +154,10 @@ tensor_list: tensor                                           { $$ = ast_add_ten
 tensor: typed_tensor
     | typed_tensor "in" bit_or ".." bit_or                    { $$ = ast_tensor_range(p, @$, $1, $3, $5); }
     ;
-typed_tensor: NAME                      { $$ = ast_tensor(@$, $1, (AstType){0}, (AstNames){0}, false); }
-    | NAME "[" names "]"                { $$ = ast_tensor(@$, $1, (AstType){0}, $3, true); }
-    | NAME ":" type                     { $$ = ast_tensor(@$, $1, $3, (AstNames){0}, false); }
-    | NAME ":" type "[" names "]"       { $$ = ast_tensor(@$, $1, $3, $5, true); }
+typed_tensor: NAME                      { $$ = ast_tensor(p, @$, $1, NULL, (AstNames){0}, false); }
+    | NAME "[" names "]"                { $$ = ast_tensor(p, @$, $1, NULL, $3, true); }
+    | NAME ":" type                     { $$ = ast_tensor(p, @$, $1, $3, (AstNames){0}, false); }
+    | NAME ":" type "[" names "]"       { $$ = ast_tensor(p, @$, $1, $3, $5, true); }
     ;
 clauses: %empty                                               { $$ = ast_clauses(p); }
     | clauses "with" tensor_list                              { $$ = ast_clause_with(p, $1, @2, $3); }
@@ -178,7 +177,7 @@ statement_list: statement                       { $$ = ast_add_statement(p, (Ast
     | statement_list NEWLINE statement          { $$ = ast_add_statement(p, $1, $3); }
     ;
 statement:
-      NAME annotation "=" expression           { $$ = ast_equation(p, @$, $1, false, (AstItems){0}, $2, $4); }
+      NAME annotation "=" expression           { $$ = ast_equation(p, @$, $1, false, (AstList){0}, $2, $4); }
     | NAME "[" items "]" annotation "=" expression         { $$ = ast_equation(p, @$, $1, true, $3, $5, $7); }
     | "require" expression                                    { $$ = ast_require(p, @$, $2); }
     | "carry" names                                           { $$ = ast_carry(p, @$, $2); }
@@ -187,7 +186,7 @@ statement:
     | "index" NAME "like" NAME                                { $$ = ast_index_like(p, @$, $2, $4); }
     | "block" NAME "of" NAME "by" expression                  { $$ = ast_block(p, @$, $2, $4, false, $6); }
     | "block" NAME "of" NAME "into" expression                { $$ = ast_block(p, @$, $2, $4, true, $6); }
-    | error                                     { syntax_recovered(p); yyerrok; $$ = (AstStatement){0}; }
+    | error                                     { syntax_recovered(p); yyerrok; $$ = NULL; }
     ;
 
 /* Expressions, loosest first */
@@ -207,7 +206,7 @@ comparison: bit_or
     | chain
     ;
 chain: bit_or compare_op bit_or                               { $$ = ast_compare(p, @$, $2, @2, $1, $3); }
-    | chain compare_op bit_or                                 { $$ = ast_chain(p, @$, $2, @2, $1, $3); }
+    | chain compare_op bit_or                                 { $$ = ast_chain(p, @$, $2, $1, $3); }
     ;
 bit_or: bit_xor
     | bit_or "|" bit_xor                                     { $$ = ast_binary(p, @$, OP_BITOR, @2, $1, $3); }
@@ -255,22 +254,22 @@ primary: INTEGER                                              { $$ = ast_integer
     ;
 
 /* Subscripts and binders look alike until the bracket behind them is seen: `s[i, j]`, `sum[i, j](...)`. */
-items: item                                                   { $$ = ast_add_item(p, (AstItems){0}, $1); }
-    | items "," item                                          { $$ = ast_add_item(p, $1, $3); }
+items: item                                                   { $$ = ast_add(p, (AstList){0}, $1); }
+    | items "," item                                          { $$ = ast_add(p, $1, $3); }
     ;
-item: expression                                              { $$ = ast_item(@$, $1, (AstWhere){0}); }
-    | NAME "=" expression                                  { $$ = ast_item_named(@$, $1, $3, (AstWhere){0}); }
-    | NAME "->" NAME                                          { $$ = ast_item_to(@$, ast_name(p, $1), $3); }
+item: expression
+    | NAME "=" expression                                     { $$ = ast_named(p, @$, $1, $3); }
+    | NAME "->" NAME                                          { $$ = ast_arrow(p, @$, $1, $3); }
     ;
-arguments: %empty                                             { $$ = (AstItems){0}; }
+arguments: %empty                                             { $$ = (AstList){0}; }
     | argument_list
     ;
-argument_list: argument                                       { $$ = ast_add_item(p, (AstItems){0}, $1); }
-    | argument_list "," argument                              { $$ = ast_add_item(p, $1, $3); }
+argument_list: argument                                       { $$ = ast_add(p, (AstList){0}, $1); }
+    | argument_list "," argument                              { $$ = ast_add(p, $1, $3); }
     ;
-argument: expression where                                    { $$ = ast_item(@$, $1, $2); }
-    | NAME "=" expression where                               { $$ = ast_item_named(@$, $1, $3, $4); }
-    | "[" NAME "]"                                            { $$ = ast_item_index(p, @$, $2); }
+argument: expression where                                    { $$ = ast_with(p, $1, $2); }
+    | NAME "=" expression where                  { $$ = ast_with(p, ast_named(p, span_join(@1, @3), $1, $3), $4); }
+    | "[" NAME "]"                                            { $$ = ast_index_name(p, @$, $2); }
     ;
 where: %empty                                                 { $$ = (AstWhere){0}; }
     | "where" expression                                      { $$ = (AstWhere){$2, @1}; }

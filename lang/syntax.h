@@ -15,11 +15,8 @@ typedef struct AstClauses {
 } AstClauses;
 typedef struct AstWhere { Ast *condition; Span span; } AstWhere;
 typedef struct AstBody { AstLocals locals; Ast *value; } AstBody;
-/* What stands in `name[...]`, or in `name(...)`: an argument, or a binder in the making. */
-typedef struct AstItem { AstArg arg; AstName to; AstWhere where; } AstItem;
-typedef VEC(AstItem) AstItems;
 
-#include "lang/parser.tab.h"
+#include "lang/parser.tab.h" /* every value takes 24 bytes or less: the parser copies them all the time */
 
 enum {
     DEPTH_MAX = 200, /* open brackets */
@@ -105,41 +102,43 @@ Ast *ast_unary(Parser *p, Span span, AstOp op, Span op_span, Ast *a);
 Ast *ast_binary(Parser *p, Span span, AstOp op, Span op_span, Ast *a, Ast *b);
 Ast *ast_compare(Parser *p, Span span, AstOp op, Span op_span, Ast *a, Ast *b);
 /* A further operator of a chain. */
-Ast *ast_chain(Parser *p, Span span, AstOp op, Span op_span, Ast *chain, Ast *b);
+Ast *ast_chain(Parser *p, Span span, AstOp op, Ast *chain, Ast *b);
 Ast *ast_if(Parser *p, Span span, Ast *condition, Ast *yes, Ast *no);
-Ast *ast_subscript(Parser *p, Span span, AstName name, AstItems items);
-Ast *ast_call(Parser *p, Span span, AstName name, AstItems items);
-Ast *ast_bracket(Parser *p, Span span, AstName name, AstItems binders, AstItems items);
+/* What stands in `name[...]`, or in `name(...)`: expressions, NAMED, INDEX_NAME, ARROW and WHERE. */
+Ast *ast_subscript(Parser *p, Span span, AstName name, AstList items);
+Ast *ast_call(Parser *p, Span span, AstName name, AstList items);
+Ast *ast_bracket(Parser *p, Span span, AstName name, AstList binders, AstList items);
 Ast *ast_member(Parser *p, Span span, Ast *base, AstName name);
-AstItem ast_item(Span span, Ast *value, AstWhere where);
-AstItem ast_item_named(Span span, AstName name, Ast *value, AstWhere where);
-AstItem ast_item_index(Parser *p, Span span, AstName name);
-AstItem ast_item_to(Span span, Ast *value, AstName to);
-AstItems ast_add_item(Parser *p, AstItems list, AstItem item);
+Ast *ast_named(Parser *p, Span span, AstName name, Ast *value);
+Ast *ast_index_name(Parser *p, Span span, AstName name);
+Ast *ast_arrow(Parser *p, Span span, AstName from, AstName to);
+Ast *ast_with(Parser *p, Ast *item, AstWhere where); /* `item` itself where there is none */
+AstList ast_add(Parser *p, AstList list, Ast *e);
 
-AstType ast_type(Parser *p, Span span, AstName name);
-AstType ast_range(Parser *p, Span span, AstType type, Ast *lo, Ast *hi);
+AstType *ast_type(Parser *p, Span span, AstName name);
+AstType *ast_range(Parser *p, Span span, AstType *type, Ast *lo, Ast *hi);
 AstNames ast_add_name(Parser *p, AstNames list, AstName name);
-AstTensor ast_tensor(Span span, AstName name, AstType type, AstNames dims, bool has_dims);
-AstTensor ast_tensor_range(Parser *p, Span span, AstTensor tensor, Ast *lo, Ast *hi);
-AstTensors ast_add_tensor(Parser *p, AstTensors list, AstTensor tensor);
-AstParam ast_param(Parser *p, Span span, AstName name, AstType type, Ast *value);
-AstParams ast_add_param(Parser *p, AstParams list, AstParam param);
+/* type NULL: none is written. */
+AstTensor *ast_tensor(Parser *p, Span span, AstName name, const AstType *type, AstNames dims, bool has_dims);
+AstTensor *ast_tensor_range(Parser *p, Span span, AstTensor *tensor, Ast *lo, Ast *hi);
+AstTensors ast_add_tensor(Parser *p, AstTensors list, AstTensor *tensor);
+AstParam *ast_param(Parser *p, Span span, AstName name, const AstType *type, Ast *value);
+AstParams ast_add_param(Parser *p, AstParams list, AstParam *param);
 AstExamples ast_add_example(Parser *p, AstExamples list, AstName name, Ast *value);
 AstClauses *ast_clauses(Parser *p);
 AstClauses *ast_clause_with(Parser *p, AstClauses *clauses, Span span, AstTensors captures);
 AstClauses *ast_clause_example(Parser *p, AstClauses *clauses, Span span, AstExamples examples);
 AstClauses *ast_clause_cost(Parser *p, AstClauses *clauses, Span span, Ast *cost);
 
-AstStatement ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstItems subscripts,
-                          AstType type, Ast *value);
-AstStatement ast_require(Parser *p, Span span, Ast *value);
-AstStatement ast_carry(Parser *p, Span span, AstNames names);
-AstStatement ast_index(Parser *p, Span span, AstName name, Ast *extent);
-AstStatement ast_index_from(Parser *p, Span span, AstName name, Ast *origin);
-AstStatement ast_index_like(Parser *p, Span span, AstName name, AstName other);
-AstStatement ast_block(Parser *p, Span span, AstName name, AstName of, bool into, Ast *value);
-AstStatements ast_add_statement(Parser *p, AstStatements list, AstStatement statement);
+AstStatement *ast_equation(Parser *p, Span span, AstName name, bool has_subscripts, AstList subscripts,
+                           const AstType *type, Ast *value);
+AstStatement *ast_require(Parser *p, Span span, Ast *value);
+AstStatement *ast_carry(Parser *p, Span span, AstNames names);
+AstStatement *ast_index(Parser *p, Span span, AstName name, Ast *extent);
+AstStatement *ast_index_from(Parser *p, Span span, AstName name, Ast *origin);
+AstStatement *ast_index_like(Parser *p, Span span, AstName name, AstName other);
+AstStatement *ast_block(Parser *p, Span span, AstName name, AstName of, bool into, Ast *value);
+AstStatements ast_add_statement(Parser *p, AstStatements list, AstStatement *statement); /* NULL: an error */
 
 AstFunctionArgs ast_add_function_arg(Parser *p, AstFunctionArgs list, AstName name, bool is_index);
 AstBody ast_body(AstLocals locals, Ast *value);

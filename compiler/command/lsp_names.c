@@ -64,9 +64,9 @@ static LspName *add(LspNames *n, LspScope *s, LspKind kind, const AstName *name)
 static void add_tensors(LspNames *n, LspScope *s, LspKind kind, const AstTensors *list)
 {
     for (uint32_t k = 0; k < list->n; k++) {
-        LspName *one = add(n, s, kind, &list->at[k].name);
-        one->tensor = &list->at[k];
-        for (uint32_t d = 0; d < list->at[k].dims.n; d++) add(n, s, LSP_INDEX, &list->at[k].dims.at[d]);
+        LspName *one = add(n, s, kind, &list->at[k]->name);
+        one->tensor = list->at[k];
+        for (uint32_t d = 0; d < list->at[k]->dims.n; d++) add(n, s, LSP_INDEX, &list->at[k]->dims.at[d]);
     }
 }
 
@@ -74,13 +74,10 @@ static void add_tensors(LspNames *n, LspScope *s, LspKind kind, const AstTensors
 static void add_selected(LspNames *n, LspScope *s, const Ast *e)
 {
     if (!e) return;
-    for (uint32_t k = 0; k < e->binders.n; k++)
-        if (e->binders.at[k].to)
-            add(n, s, LSP_INDEX, &(AstName){e->binders.at[k].to, e->binders.at[k].to_span});
-    for (uint32_t k = 0; k < e->operands.n; k++) add_selected(n, s, e->operands.at[k]);
-    for (uint32_t k = 0; k < e->args.n; k++) add_selected(n, s, e->args.at[k].value);
-    add_selected(n, s, e->base);
-    add_selected(n, s, e->where);
+    AstBinders binders = ast_binders(e);
+    for (uint32_t k = 0; k < binders.n; k++)
+        if (binders.at[k].to) add(n, s, LSP_INDEX, &(AstName){binders.at[k].to, binders.at[k].to_span});
+    for (uint32_t k = 0; k < e->n; k++) add_selected(n, s, e->operands[k]);
 }
 
 /* `S[-1] = ...` and the like. */
@@ -123,8 +120,8 @@ static LspScope *add_pattern(LspNames *n, const AstPattern *p)
     add_tensors(n, s, LSP_INPUT, &p->inputs);
     add_tensors(n, s, LSP_OUTPUT, &p->outputs);
     add_tensors(n, s, LSP_CAPTURE, &p->captures);
-    for (uint32_t k = 0; k < p->body.n; k++) add_selected(n, s, p->body.at[k].value);
-    for (uint32_t k = 0; k < p->body.n; k++) add_statement(n, s, &p->body.at[k]);
+    for (uint32_t k = 0; k < p->body.n; k++) add_selected(n, s, p->body.at[k]->value);
+    for (uint32_t k = 0; k < p->body.n; k++) add_statement(n, s, p->body.at[k]);
     return s;
 }
 
@@ -197,7 +194,7 @@ static const LspName *find_name(const LspNames *n, const LspScope *s, const Ast 
 {
     if (e->kind == AST_BRACKET) return NULL;
     if (e->kind == AST_MEMBER) {
-        const LspScope *inside = callee(n, e->base);
+        const LspScope *inside = callee(n, e->operands[0]);
         return inside ? lsp_find(inside, e->name) : NULL;
     }
     const LspName *own = lsp_find(s, e->name);
@@ -207,21 +204,19 @@ static const LspName *find_name(const LspNames *n, const LspScope *s, const Ast 
 static void use_expression(LspNames *n, const LspScope *s, const Ast *e)
 {
     if (!e) return;
-    if (e->name) use(n, e->name_span, find_name(n, s, e));
-    for (uint32_t k = 0; k < e->binders.n; k++) {
-        const AstBinder *b = &e->binders.at[k];
+    if (ast_named_by(e)) use(n, e->name_span, find_name(n, s, e));
+    AstBinders binders = ast_binders(e);
+    for (uint32_t k = 0; k < binders.n; k++) {
+        const AstBinder *b = &binders.at[k];
         use_in(n, s, &(AstName){b->name, b->span});
         if (b->block) use_in(n, s, &(AstName){b->block, b->block_span});
         if (b->to) use_in(n, s, &(AstName){b->to, b->to_span});
     }
-    for (uint32_t k = 0; k < e->operands.n; k++) use_expression(n, s, e->operands.at[k]);
-    for (uint32_t k = 0; k < e->args.n; k++) {
-        const AstArg *arg = &e->args.at[k];
-        if (arg->name) use(n, arg->name_span, find_argument(n, s, e, arg->name));
-        use_expression(n, s, arg->value);
+    for (uint32_t k = 0; k < e->n; k++) {
+        const Ast *part = e->operands[k];
+        if (part->kind == AST_NAMED) use(n, part->name_span, find_argument(n, s, e, part->name));
+        use_expression(n, s, part);
     }
-    use_expression(n, s, e->base);
-    use_expression(n, s, e->where);
 }
 
 static void use_type(LspNames *n, const LspScope *s, const AstType *type)
@@ -233,9 +228,9 @@ static void use_type(LspNames *n, const LspScope *s, const AstType *type)
 static void use_tensors(LspNames *n, const LspScope *s, const AstTensors *list)
 {
     for (uint32_t k = 0; k < list->n; k++) {
-        use_in(n, s, &list->at[k].name);
-        use_all(n, s, &list->at[k].dims);
-        use_type(n, s, &list->at[k].type);
+        use_in(n, s, &list->at[k]->name);
+        use_all(n, s, &list->at[k]->dims);
+        use_type(n, s, &list->at[k]->type);
     }
 }
 
@@ -256,7 +251,7 @@ static void use_pattern(LspNames *n, const LspScope *s, const AstPattern *p)
     }
     use_expression(n, s, p->cost);
     for (uint32_t k = 0; k < p->body.n; k++) {
-        const AstStatement *a = &p->body.at[k];
+        const AstStatement *a = p->body.at[k];
         use_in(n, s, &a->name);
         for (uint32_t i = 0; i < a->subscripts.n; i++) use_expression(n, s, a->subscripts.at[i]);
         use_type(n, s, &a->type);

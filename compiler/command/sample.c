@@ -63,12 +63,12 @@ static const struct { const char *name; Kind kind; unsigned n; } kinds[] = {
 static const char *read_call(const Call *call, const Ast *e, const char *name, Distribution *d)
 {
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        if (strcmp(e->name, kinds[k].name) || e->args.n > kinds[k].n) continue;
+        if (strcmp(e->name, kinds[k].name) || e->n > kinds[k].n) continue;
         double x[2] = {0, 0};
-        for (uint32_t i = 0; i < e->args.n; i++)
-            if (!example_number(call->c, call->pattern, e->args.at[i].value, call->extents, &x[i]))
+        for (uint32_t i = 0; i < e->n; i++)
+            if (!example_number(call->c, call->pattern, e->operands[i], call->extents, &x[i]))
                 return format(call->c, "the example of '%s' is no number", name);
-        *d = (Distribution){kinds[k].kind, x[0], x[1], e->args.n == kinds[k].n};
+        *d = (Distribution){kinds[k].kind, x[0], x[1], e->n == kinds[k].n};
         return NULL;
     }
     double x;

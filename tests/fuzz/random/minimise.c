@@ -36,22 +36,17 @@ static void expression(Edits *e, const Ast *a)
 {
     if (!a) return;
     uint32_t size = a->span.to - a->span.from;
-    for (uint32_t k = 0; k < a->operands.n; k++)
-        if (a->kind != AST_SUBSCRIPT) edit(e, a->span, slice(e, a->operands.at[k]->span));
-    for (uint32_t k = 0; k < a->args.n; k++)
-        if (a->args.at[k].value && a->kind != AST_SUBSCRIPT)
-            edit(e, a->span, slice(e, a->args.at[k].value->span));
+    for (uint32_t k = 0; k < a->n; k++)
+        if (a->kind != AST_SUBSCRIPT) edit(e, a->span, slice(e, ast_arg(a, k).value->span));
     if (a->kind == AST_SUBSCRIPT || a->kind == AST_CALL || a->kind == AST_BRACKET || size > 4) {
         edit(e, a->span, "1");
         edit(e, a->span, "0.5");
         edit(e, a->span, "true");
         edit(e, a->span, "0");
     }
-    if (a->kind == AST_SUBSCRIPT && a->args.n) edit(e, a->span, a->name);
-    if (a->where) edit(e, a->where->span, "true");
-    for (uint32_t k = 0; k < a->operands.n; k++) expression(e, a->operands.at[k]);
-    for (uint32_t k = 0; k < a->args.n; k++) expression(e, a->args.at[k].value);
-    expression(e, a->where);
+    if (a->kind == AST_SUBSCRIPT && ast_is_named(a)) edit(e, a->span, a->name);
+    if (ast_where(a)) edit(e, ast_where(a)->span, "true");
+    for (uint32_t k = 0; k < a->n; k++) expression(e, ast_arg(a, k).value);
 }
 
 /* Takes an item out of a list, with the comma before or after it. */
@@ -68,21 +63,22 @@ static void item(Edits *e, uint32_t from, uint32_t to)
     if (a && t[a - 1] == ',') edit(e, (Span){0, a - 1, b}, "");
 }
 
-static void tensors(Edits *e, const AstTensor *t, uint32_t n)
+static void tensors(Edits *e, const AstTensors *list)
 {
-    for (uint32_t k = 0; k < n; k++) {
-        item(e, t[k].span.from, t[k].span.to);
-        for (uint32_t d = 0; t[k].dims.n > 1 && d < t[k].dims.n; d++)
-            item(e, t[k].dims.at[d].span.from, t[k].dims.at[d].span.to);
+    for (uint32_t k = 0; k < list->n; k++) {
+        const AstTensor *t = list->at[k];
+        item(e, t->span.from, t->span.to);
+        for (uint32_t d = 0; t->dims.n > 1 && d < t->dims.n; d++)
+            item(e, t->dims.at[d].span.from, t->dims.at[d].span.to);
     }
 }
 
 static void pattern(Edits *e, const AstPattern *p)
 {
-    for (uint32_t k = 0; k < p->body.n; k++) edit(e, p->body.at[k].span, "");
-    tensors(e, p->outputs.at, p->outputs.n);
-    tensors(e, p->inputs.at, p->inputs.n);
-    tensors(e, p->captures.at, p->captures.n);
+    for (uint32_t k = 0; k < p->body.n; k++) edit(e, p->body.at[k]->span, "");
+    tensors(e, &p->outputs);
+    tensors(e, &p->inputs);
+    tensors(e, &p->captures);
     for (uint32_t k = 0; k < p->ambient.n; k++) item(e, p->ambient.at[k].span.from, p->ambient.at[k].span.to);
     for (uint32_t k = 0; k < p->params.n; k++) item(e, p->params.at[k].span.from, p->params.at[k].span.to);
     for (uint32_t k = 0; k < p->examples.n; k++)
@@ -90,7 +86,7 @@ static void pattern(Edits *e, const AstPattern *p)
     for (uint32_t k = 0; k < p->examples.n; k++)
         if (p->examples.at[k].value->kind == AST_INTEGER && p->examples.at[k].value->integer > 1)
             edit(e, p->examples.at[k].value->span, "1");
-    for (uint32_t k = 0; k < p->body.n; k++) expression(e, p->body.at[k].value);
+    for (uint32_t k = 0; k < p->body.n; k++) expression(e, p->body.at[k]->value);
 }
 
 /* Simplifications of `text`, the large ones first. */
