@@ -116,6 +116,7 @@ static ArenaBlock *add_block(Compilation *c, size_t bytes)
     ArenaBlock *block = calloc(1, sizeof *block + capacity);
     if (!block) compilation_no_memory(c);
     block->capacity = capacity;
+    c->bytes += capacity;
     if (c->blocks && capacity == bytes) { /* a block of its own must not end the use of the current one */
         block->next = c->blocks->next;
         c->blocks->next = block;

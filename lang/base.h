@@ -51,12 +51,14 @@ typedef struct Compilation Compilation;
 struct Compilation {
     ArenaBlock *blocks;
     Compilation *parent, *children, *sibling; /* compilation_adopt */
+    size_t bytes;            /* of the blocks */
     size_t allocations, fail_at; /* fail_at > 0: that allocation fails (tests inject it) */
     InternTable *names;
     VEC(Source) sources;
     VEC(Diag *) diags;
     struct DiagSet *told;    /* what is in them, by code and place */
-    unsigned errors;
+    Diag left_out;           /* stands for those that are not kept */
+    unsigned errors;         /* with those left out */
     jmp_buf escape;          /* armed by entry points: if (setjmp(c->escape)) { c->fatal says why } */
     const char *fatal;       /* out of memory, or an internal error with file and line */
     bool exhausted;          /* it is lack of memory */
@@ -90,8 +92,11 @@ void text_add(Text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 void text_add_v(Text *t, const char *fmt, va_list args);
 void text_add_bytes(Text *t, const char *bytes, size_t n); /* `at` ends with an uncounted zero byte */
 
-/* Diagnostics. One mistake, one message; notes and hints hang on it. Texts do not repeat the code or the severity. */
+/* Diagnostics. One mistake, one message; notes and hints hang on it. Texts do not repeat the code or the severity.
+ * Beyond DIAGS_MAX they are counted and no longer kept: what is returned takes notes and forgets them. */
+enum { DIAGS_MAX = 1000 };
 Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+Diag *diag_v(Compilation *c, DiagCode code, Span span, const char *fmt, va_list args);
 void diag_note(Compilation *c, Diag *d, Span span, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void diag_hint(Compilation *c, Diag *d, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool diag_told(const Compilation *c, DiagCode code, Span span); /* is there one of this code and place? */

@@ -11,7 +11,7 @@ static void drop_unread(Checker *k);
 static void begin_pattern(Checker *k, const AstPattern *ast)
 {
     Compilation *c = k->c;
-    c->next_index = 0;
+    c->next_index = c->next_tensor = 0;
     memset(k->info, 0, sizeof k->info);
     k->decided.n = k->instances.n = k->entities.n = k->tensors.n = k->aux.n = k->maps.n = 0;
     k->tensor_names = (NameTable){0};
@@ -102,9 +102,20 @@ static void drop_unread(Checker *k)
 
 /* ---- entry ---- */
 
+enum { PATTERNS_MB_MAX = 600 /* that a file's patterns take together */ };
+
 static bool wanted(const LangOptions *o, const AstPattern *p)
 {
     return !o || !o->pattern || !strcmp(o->pattern, p->name.name);
+}
+
+/* Is there no memory left for this pattern? */
+static bool too_many(Checker *k, const AstPattern *p)
+{
+    if (k->c->bytes >> 20 < PATTERNS_MB_MAX) return false;
+    report(k->c, E009, p->name.span, "the patterns of this file in front of `%s` take more than %d MiB of memory",
+           p->name.name, PATTERNS_MB_MAX);
+    return true;
 }
 
 static void escalate(Compilation *c)
@@ -127,12 +138,17 @@ Program *lang_check(Compilation *c, uint32_t source, const LangOptions *options)
     k->program->file = file->file;
     if (c->errors > errors) return NULL;
     for (uint32_t n = 0; n < k->files.n; n++) check_functions(k, k->files.at[n]);
-    uint32_t indices = 0; /* ids start anew in every pattern; later ones must be new to all of them */
+    uint32_t indices = 0, tensors = 0; /* ids start anew in every pattern; later ones must be new to all of them */
     for (uint32_t n = 0; n < file->file->patterns.n; n++) {
-        if (wanted(options, file->file->patterns.at[n])) check_pattern(k, file->file->patterns.at[n], file);
+        const AstPattern *p = file->file->patterns.at[n];
+        if (!wanted(options, p)) continue;
+        if (too_many(k, p)) break;
+        check_pattern(k, p, file);
         if (c->next_index > indices) indices = c->next_index;
+        if (c->next_tensor > tensors) tensors = c->next_tensor;
     }
     c->next_index = indices;
+    c->next_tensor = tensors;
     if (options && options->warnings && c->errors == errors) warn_file(k, file);
     if (options && options->warnings_are_errors) escalate(c);
     return c->errors > errors ? NULL : k->program;

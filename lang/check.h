@@ -204,7 +204,7 @@ Node *both(Checker *k, Node *a, Node *b);   /* NULL: true */
 Node *zero_of(Compilation *c, Type type);
 const char *type_name(Type t);
 Type storage_type(StorageType t);
-/* A diagnostic, unless the same one was given at the same place. */
+/* A diagnostic, unless the same one was given at the same place: a function is inlined several times. */
 Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ...)

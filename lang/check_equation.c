@@ -6,7 +6,7 @@
 unsigned set_list(Checker *k, const IndexSet *s, Index ***list)
 {
     unsigned n = 0;
-    Index **at = NEW_ARRAY(k->c, Index *, MAX_INDICES);
+    Index **at = NEW_ARRAY(k->c, Index *, k->c->next_index + 1);
     for (unsigned id = 0; id < k->c->next_index; id++)
         if (set_has(s, id)) at[n++] = index_by_id(k, id);
     *list = at;
@@ -192,7 +192,7 @@ void count_ambient(Entity *t)
 void entity_prepend_ambient(Entity *t, const IndexSet *free)
 {
     Checker *k = t->owner->k;
-    Index **dims = NEW_ARRAY(k->c, Index *, MAX_INDICES);
+    Index **dims = NEW_ARRAY(k->c, Index *, k->c->next_index + t->n_dims + 1);
     unsigned n = 0;
     for (unsigned id = 0; id < k->c->next_index; id++) {
         bool listed = false;

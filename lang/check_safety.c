@@ -113,8 +113,9 @@ static Facts context_of(Safety *s, const FactWalk *w, const Node *read)
 {
     Compilation *c = s->k->c;
     const Tensor *t = read->tensor;
-    Renaming r = {
-        .c = c, .from = NEW_ARRAY(c, Index *, MAX_INDICES), .to = NEW_ARRAY(c, Node *, MAX_INDICES)};
+    Index *from[MAX_INDICES];
+    Node *to[MAX_INDICES];
+    Renaming r = {.c = c, .from = from, .to = to};
     for (unsigned d = 0; d < t->n_dims; d++) set_add(&r.taken, t->dims[d]->id);
     for (unsigned d = 0; d < t->n_dims; d++)
         if (read->args[d]->op == N_INDEX && !is_mapped(&r, read->args[d]->index))

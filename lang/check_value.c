@@ -11,25 +11,26 @@ Value value_make(Checker *k, Node *n)
     return (Value){.node = n, .free = n->free ? n->free : set_empty(k->c)};
 }
 
+static Diag *report_v(Compilation *c, DiagCode code, Span span, const char *fmt, va_list args)
+{
+    return diag_told(c, code, span) ? &c->left_out : diag_v(c, code, span, fmt, args);
+}
+
 Diag *report(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
 {
-    if (diag_told(c, code, span)) return NEW(c, Diag); /* a function is inlined several times */
     va_list args;
     va_start(args, fmt);
-    Text text = {.c = c};
-    text_add_v(&text, fmt, args);
+    Diag *d = report_v(c, code, span, fmt, args);
     va_end(args);
-    return diag(c, code, span, "%s", text.at);
+    return d;
 }
 
 Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    Text text = {.c = e->k->c};
-    text_add_v(&text, fmt, args);
+    Diag *made = report_v(e->k->c, code, span, fmt, args);
     va_end(args);
-    Diag *made = report(e->k->c, code, span, "%s", text.at);
     if (d) *d = made;
     return value_none();
 }

@@ -54,24 +54,37 @@ static void remember(Compilation *c, const Diag *d)
     *slot = d;
 }
 
-Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
+static Diag *keep(Compilation *c, DiagCode code, Span span, const char *text)
 {
     Diag *d = NEW(c, Diag);
-    d->code = code;
-    d->severity = diag_info[code].severity;
-    d->span = span;
-    va_list args;
-    va_start(args, fmt);
-    d->text = format_v(c, fmt, args);
-    va_end(args);
+    *d = (Diag){.code = code, .severity = diag_info[code].severity, .span = span, .text = text};
     PUSH(c, &c->diags, d);
     remember(c, d);
-    if (d->severity == SEVERITY_ERROR) c->errors++;
+    return d;
+}
+
+Diag *diag_v(Compilation *c, DiagCode code, Span span, const char *fmt, va_list args)
+{
+    bool error = diag_info[code].severity == SEVERITY_ERROR;
+    if (error) c->errors++;
+    if (c->diags.n < DIAGS_MAX) return keep(c, code, span, format_v(c, fmt, args));
+    if (error && c->diags.n == DIAGS_MAX)
+        keep(c, E010, span, format(c, "more than %d messages; the others are left out", DIAGS_MAX));
+    return &c->left_out;
+}
+
+Diag *diag(Compilation *c, DiagCode code, Span span, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    Diag *d = diag_v(c, code, span, fmt, args);
+    va_end(args);
     return d;
 }
 
 void diag_note(Compilation *c, Diag *d, Span span, const char *fmt, ...)
 {
+    if (d == &c->left_out) return;
     va_list args;
     va_start(args, fmt);
     const char *text = format_v(c, fmt, args);
@@ -81,6 +94,7 @@ void diag_note(Compilation *c, Diag *d, Span span, const char *fmt, ...)
 
 void diag_hint(Compilation *c, Diag *d, const char *fmt, ...)
 {
+    if (d == &c->left_out) return;
     va_list args;
     va_start(args, fmt);
     const char *text = format_v(c, fmt, args);

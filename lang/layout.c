@@ -6,83 +6,80 @@
 #include <string.h>
 
 typedef struct Line {
-    size_t from, n;               /* of Layout.code */
-    const LayoutComment *comment; /* behind the code; NULL: none */
-    bool blank;                   /* an empty line in front of it */
+    uint32_t from, n;      /* of Layout.code */
+    uint32_t comment : 31; /* the number of that behind the code + 1; 0: none */
+    uint32_t blank : 1;    /* an empty line in front of it */
 } Line;
 
 typedef struct Layout {
     LayoutSource s;
     VEC(LayoutSegment) segments; /* equations of a body, until their `=` are aligned */
     VEC(Line) lines;
-    Text code;          /* of all lines */
-    size_t line_start;  /* of the line that is being written, in it */
-    bool opened, apart; /* no empty line, an empty line in front of the next one */
+    Text code;           /* of all lines */
+    uint32_t line_start; /* of the line that is being written, in it */
+    bool opened, apart;  /* no empty line, an empty line in front of the next one */
+    bool too_large;      /* what more there is is left out */
 } Layout;
 
 /* ---- lines ---- */
 
-static void end_line(Layout *l, const LayoutComment *comment, bool blank)
+static void end_line(Layout *l, uint32_t comment, bool blank)
 {
+    uint32_t n = (uint32_t)l->code.n;
     blank = (blank || l->apart) && !l->opened && l->lines.n;
-    PUSH(l->s.c, &l->lines, (Line){l->line_start, l->code.n - l->line_start, comment, blank});
-    l->line_start = l->code.n;
+    PUSH(l->s.c, &l->lines, (Line){l->line_start, n - l->line_start, comment & INT32_MAX, blank});
+    l->line_start = n;
+    l->too_large = n > SOURCE_MAX;
     l->opened = l->apart = false;
 }
 
-static const char *text_of(const Layout *l, Span span)
+static const char *text_of(const Layout *l, uint32_t from)
 {
-    return l->s.c->sources.at[l->s.source].text + span.from;
+    return l->s.c->sources.at[l->s.source].text + from;
 }
-static uint32_t length(Span span) { return span.to - span.from; }
 
 /* A comment below one that stands behind code, and in its column, goes on with it. */
 static bool goes_on(const Layout *l, const LayoutComment *comment)
 {
     const Line *above = l->lines.n ? &l->lines.at[l->lines.n - 1] : NULL;
-    return above && above->comment && above->comment->column == comment->column && !comment->blank;
+    const LayoutComment *last = above && above->comment ? &l->s.comments.at[above->comment - 1] : NULL;
+    return last && last->column == comment->column && !comment->blank;
 }
 
 /* The comments in front of item k. */
 static void write_comments(Layout *l, uint32_t k, uint32_t indent, bool inside)
 {
     const LayoutItem *item = &l->s.items.at[k];
-    for (uint32_t n = 0; n < item->n; n++) {
-        const LayoutComment *comment = &l->s.comments.at[item->comments + n];
+    for (uint32_t n = item->comments; n < item->comments + item->n; n++) {
+        const LayoutComment *comment = &l->s.comments.at[n];
         if (goes_on(l, comment)) {
             bool apart = l->apart;
             l->apart = false;
-            end_line(l, comment, false);
+            end_line(l, n + 1, false);
             l->apart = apart;
             continue;
         }
         text_add(&l->code, "%*s", (int)indent, "");
-        text_add_bytes(&l->code, text_of(l, comment->span), length(comment->span));
-        end_line(l, NULL, comment->blank && !inside);
+        text_add_bytes(&l->code, text_of(l, comment->from), comment->n);
+        end_line(l, 0, comment->blank && !inside);
     }
-}
-
-static const LayoutComment *behind(const Layout *l, uint32_t k)
-{
-    uint32_t n = l->s.items.at[k].trailing;
-    return n ? &l->s.comments.at[n - 1] : NULL;
 }
 
 static void write_code(Layout *l, const LayoutSegment *g, bool blank)
 {
     layout_break(&l->s, g);
     LayoutCursor at = layout_cursor(g);
-    for (uint32_t k = g->from; k < g->to; k++) {
+    for (uint32_t k = g->from; k < g->to && !l->too_large; k++) {
         const LayoutItem *item = &l->s.items.at[k];
         if (item->broken) {
-            end_line(l, behind(l, k - 1), blank);
+            end_line(l, item[-1].trailing, blank);
             write_comments(l, k, at.depth ? at.inner[at.depth] : at.base, true);
             blank = false;
         }
         text_add(&l->code, "%*s", (int)layout_step(&at, &l->s, g, k), "");
-        text_add_bytes(&l->code, text_of(l, item->span), item->width);
+        text_add_bytes(&l->code, text_of(l, item->from), item->width);
     }
-    end_line(l, behind(l, g->to - 1), blank);
+    end_line(l, l->s.items.at[g->to - 1].trailing, blank);
 }
 
 /* With the comments in front of it. `header`: empty lines go. */
@@ -270,7 +267,7 @@ static void write_declarations(Layout *l)
 {
     bool large = false;
     uint32_t k = 0;
-    while (kind(l, k) != T_END) {
+    while (kind(l, k) != T_END && !l->too_large) {
         bool next = is_large(l, k);
         l->apart = large || next;
         large = next;
@@ -286,14 +283,21 @@ static void write_declarations(Layout *l)
 
 /* ---- text ---- */
 
+static const LayoutComment *comment_of(const Layout *l, uint32_t line)
+{
+    uint32_t n = l->lines.at[line].comment;
+    return n ? &l->s.comments.at[n - 1] : NULL;
+}
+
 /* Comments behind code in a row, written in one column, keep it if they can: two spaces behind the code, and
  * within the line. */
-static uint32_t comment_column(const Line *lines, uint32_t from, uint32_t to)
+static uint32_t comment_column(const Layout *l, uint32_t from, uint32_t to)
 {
-    uint32_t column = lines[from].comment->column, least = 0, longest = 0;
+    const Line *lines = l->lines.at;
+    uint32_t column = comment_of(l, from)->column, least = 0, longest = 0;
     for (uint32_t n = from; n < to; n++) {
-        uint32_t width = length(lines[n].comment->span);
-        if (lines[n].n + 2 > least) least = (uint32_t)lines[n].n + 2;
+        uint32_t width = comment_of(l, n)->n;
+        if (lines[n].n + 2 > least) least = lines[n].n + 2;
         if (width > longest) longest = width;
     }
     uint32_t most = longest < LAYOUT_COLUMNS ? LAYOUT_COLUMNS - longest : 0;
@@ -301,32 +305,33 @@ static uint32_t comment_column(const Line *lines, uint32_t from, uint32_t to)
     return column > least ? column : least;
 }
 
-static void print_line(Text *out, const Layout *l, const Line *line, uint32_t column)
+static void print_line(Text *out, const Layout *l, uint32_t n, uint32_t column)
 {
+    const Line *line = &l->lines.at[n];
+    const LayoutComment *comment = comment_of(l, n);
     if (line->blank) text_add(out, "\n");
     if (line->n) text_add_bytes(out, l->code.at + line->from, line->n);
-    if (line->comment) {
+    if (comment) {
         text_add(out, "%*s", (int)(column - line->n), "");
-        text_add_bytes(out, text_of(l, line->comment->span), length(line->comment->span));
+        text_add_bytes(out, text_of(l, comment->from), comment->n);
     }
     text_add(out, "\n");
 }
 
 static void print_lines(Text *out, const Layout *l)
 {
-    const Line *lines = l->lines.at;
     for (uint32_t from = 0, to; from < l->lines.n; from = to) {
-        for (to = from + 1; to < l->lines.n && lines[from].comment && lines[to].comment; to++)
-            if (lines[to].comment->column != lines[from].comment->column) break;
-        uint32_t column = lines[from].comment ? comment_column(lines, from, to) : 0;
-        for (uint32_t n = from; n < to; n++) print_line(out, l, &lines[n], column);
+        const LayoutComment *first = comment_of(l, from), *next = first;
+        for (to = from + 1; next && to < l->lines.n; to++)
+            if (!(next = comment_of(l, to)) || next->column != first->column) break;
+        uint32_t column = first ? comment_column(l, from, to) : 0;
+        for (uint32_t n = from; n < to; n++) print_line(out, l, n, column);
     }
 }
 
 static void verify(const Layout *l, const Text *text)
 {
     Compilation *c = l->s.c;
-    if (text->n > SOURCE_MAX) return; /* grown beyond what can be read */
     LayoutSource again;
     layout_read(&again, c, compilation_add_source(c, "layout", text->n ? text->at : "", text->n));
     c->sources.n--;
@@ -344,6 +349,11 @@ bool layout_source(Compilation *c, uint32_t source, Text *out)
     write_declarations(&l);
     Text text = {.c = c};
     print_lines(&text, &l);
+    if (l.too_large || text.n > SOURCE_MAX) {
+        diag(c, E009, (Span){source, 0, 0}, "the layout of this file takes more than %d MiB",
+             SOURCE_MAX >> 20);
+        return false;
+    }
     verify(&l, &text);
     if (text.n) text_add_bytes(out, text.at, text.n);
     return true;

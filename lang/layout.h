@@ -7,8 +7,8 @@
 enum { LAYOUT_COLUMNS = 110 /* of code; comments may stand further right */ };
 
 /* Appends source number `source` in its canonical layout. Tokens and comments are those of the source, in the same
- * order (verified; anything else is a BUG): only white space changes. A second time changes nothing. False: syntax
- * errors, in c->diags; *out is then left alone. */
+ * order (verified; anything else is a BUG): only white space changes. A second time changes nothing. False: errors,
+ * in c->diags; *out is then left alone. */
 bool layout_source(Compilation *c, uint32_t source, Text *out);
 
 #endif

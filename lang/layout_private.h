@@ -9,29 +9,32 @@
 #include "layout.h"
 #include "syntax.h"
 
+#include <assert.h>
+
 /* A comment without the white space at its end. */
 typedef struct LayoutComment {
-    Span span;
-    uint32_t column; /* as written, from 0 */
-    bool blank;      /* an empty line in front of it */
+    uint32_t from, n;
+    uint32_t column : 31; /* as written, from 0 */
+    uint32_t blank : 1;   /* an empty line in front of it */
 } LayoutComment;
 
 /* A token. The last item of a source is its end. */
 typedef struct LayoutItem {
-    int kind;
-    Span span;
-    uint32_t column, width;
-    bool first;             /* begins a line as written */
-    bool blank;             /* an empty line in front of it, behind its comments */
-    bool ends;              /* the newline behind it ends something */
-    bool unary;             /* a `-` without a left side */
-    bool space;             /* one in front of it, where it does not begin a line */
-    bool broken;            /* begins a line in the layout */
+    uint32_t from, width;   /* in the source */
+    uint32_t column;
     uint32_t comments, n;   /* those on lines of their own in front of it */
     uint32_t trailing;      /* number of the comment behind it + 1; 0: none */
-    uint32_t depth;         /* brackets around it */
     uint32_t partner;       /* of an opening bracket */
+    uint16_t kind;
+    uint8_t depth;          /* brackets around it */
+    bool first : 1;         /* begins a line as written */
+    bool blank : 1;         /* an empty line in front of it, behind its comments */
+    bool ends : 1;          /* the newline behind it ends something */
+    bool unary : 1;         /* a `-` without a left side */
+    bool space : 1;         /* one in front of it, where it does not begin a line */
+    bool broken : 1;        /* begins a line in the layout */
 } LayoutItem;
+static_assert(DEPTH_MAX < 256 && sizeof(LayoutItem) == 32, "a file has millions of them");
 
 typedef struct LayoutSource {
     Compilation *c;

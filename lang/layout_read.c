@@ -18,13 +18,13 @@ static void skip_white(const Source *s, Gap *gap)
         if (s->text[gap->at] == '\n') gap->newlines++, gap->line_start = gap->at + 1;
 }
 
-static LayoutComment take_comment(const LayoutSource *l, const Source *s, Gap *gap)
+static LayoutComment take_comment(const Source *s, Gap *gap)
 {
     uint32_t from = gap->at, to;
     const char *end = memchr(s->text + from, '\n', gap->to - from);
     gap->at = to = end ? (uint32_t)(end - s->text) : gap->to;
     while (strchr(" \t\r", s->text[to - 1]) && s->text[to - 1]) to--;
-    LayoutComment comment = {{l->source, from, to}, from - gap->line_start, gap->newlines > 1};
+    LayoutComment comment = {from, to - from, (from - gap->line_start) & INT32_MAX, gap->newlines > 1};
     gap->newlines = 0;
     return comment;
 }
@@ -37,7 +37,7 @@ static void read_gap(LayoutSource *l, Gap *gap, LayoutItem *item)
     gap->newlines = 0;
     for (skip_white(s, gap); gap->at < gap->to; skip_white(s, gap)) {
         bool behind = !gap->newlines && l->items.n && l->comments.n == item->comments;
-        PUSH(l->c, &l->comments, take_comment(l, s, gap));
+        PUSH(l->c, &l->comments, take_comment(s, gap));
         if (behind) {
             l->items.at[l->items.n - 1].trailing = l->comments.n;
             item->comments = l->comments.n;
@@ -53,10 +53,10 @@ static bool ends_operand(int kind)
            kind == T_RPAREN || kind == T_RBRACKET;
 }
 
-static void add_token(LayoutSource *l, Parser *p, int kind, Span span, Gap *gap, uint32_t *depth)
+static void add_token(LayoutSource *l, Parser *p, int kind, Span span, Gap *gap, uint8_t *depth)
 {
-    LayoutItem item = {.kind = kind,
-                       .span = span,
+    LayoutItem item = {.kind = (uint16_t)kind,
+                       .from = span.from,
                        .width = span.to - span.from,
                        .depth = *depth,
                        .column = p->previous.column,
@@ -84,7 +84,8 @@ static void find_partners(LayoutSource *l)
 void layout_read(LayoutSource *l, Compilation *c, uint32_t source)
 {
     *l = (LayoutSource){.c = c, .source = source};
-    l->items.capacity = c->sources.at[source].length / 2 + 16; /* pages that are not needed are not touched */
+    l->items.capacity = c->sources.at[source].length + 1; /* pages that are not needed are not touched */
+    if (l->items.capacity > TOKENS_MAX) l->items.capacity = TOKENS_MAX;
     l->items.at = NEW_ARRAY(c, LayoutItem, l->items.capacity);
     Parser *p = NEW(c, Parser);
     *p = (Parser){.c = c, .source = source};
@@ -92,7 +93,7 @@ void layout_read(LayoutSource *l, Compilation *c, uint32_t source)
     PARSER_STYPE value;
     Span span;
     Gap gap = {0};
-    uint32_t depth = 0;
+    uint8_t depth = 0;
     int kind;
     do {
         kind = parser_lex(&value, &span, p);
@@ -104,11 +105,9 @@ void layout_read(LayoutSource *l, Compilation *c, uint32_t source)
     find_partners(l);
 }
 
-static bool same_text(const LayoutSource *a, Span x, const LayoutSource *b, Span y)
+static bool same_text(const LayoutSource *a, uint32_t x, const LayoutSource *b, uint32_t y, uint32_t n)
 {
-    uint32_t n = x.to - x.from;
-    const char *text = a->c->sources.at[a->source].text + x.from;
-    return n == y.to - y.from && !memcmp(text, b->c->sources.at[b->source].text + y.from, n);
+    return !memcmp(a->c->sources.at[a->source].text + x, b->c->sources.at[b->source].text + y, n);
 }
 
 bool layout_same(const LayoutSource *a, const LayoutSource *b)
@@ -117,10 +116,12 @@ bool layout_same(const LayoutSource *a, const LayoutSource *b)
     for (uint32_t k = 0; k < a->items.n; k++) {
         const LayoutItem *x = &a->items.at[k], *y = &b->items.at[k];
         if (x->kind != y->kind || x->ends != y->ends || x->n != y->n || !x->trailing != !y->trailing ||
-            !same_text(a, x->span, b, y->span))
+            x->width != y->width || !same_text(a, x->from, b, y->from, x->width))
             return false;
     }
-    for (uint32_t k = 0; k < a->comments.n; k++)
-        if (!same_text(a, a->comments.at[k].span, b, b->comments.at[k].span)) return false;
+    for (uint32_t k = 0; k < a->comments.n; k++) {
+        LayoutComment x = a->comments.at[k], y = b->comments.at[k];
+        if (x.n != y.n || !same_text(a, x.from, b, y.from, x.n)) return false;
+    }
     return true;
 }

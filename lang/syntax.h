@@ -22,7 +22,8 @@ enum {
     DEPTH_MAX = 200, /* open brackets */
     TREE_MAX = 1000, /* levels of an expression */
     NAME_MAX_BYTES = 255,
-    ERRORS_MAX = 20  /* of one file */
+    ERRORS_MAX = 20, /* of one file */
+    TOKENS_MAX = 4000000 /* of one file: all that passes make of them has to fit into memory */
 };
 
 typedef struct Token {
@@ -43,6 +44,7 @@ struct Parser {
     /* scanner */
     uint32_t offset, line_start;
     bool fresh;            /* no token on this line yet */
+    uint32_t tokens;       /* so far */
     bool skipping;         /* after an error: what is wrong inside tokens is not reported */
     /* tokens */
     Token ahead;           /* the next one */

@@ -153,7 +153,8 @@ FileScope *use_file(Checker *k, uint32_t source)
     PUSH(k->c, &k->files, f);
     PUSH(k->c, &k->program->sources, source);
     own_globals(k, f);
-    for (uint32_t n = 0; n < f->file->uses.n; n++) take_file(k, f, &f->file->uses.at[n]);
+    for (uint32_t n = 0; n < f->file->uses.n && k->c->errors <= DIAGS_MAX; n++)
+        take_file(k, f, &f->file->uses.at[n]);
     return f;
 }
 

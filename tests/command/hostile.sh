@@ -46,7 +46,13 @@ while read -r file text; do
         limited check -w "$file" || complain "attnc check $file: exit code $?"
     fi
 done <list
-limited fmt --check large_comments.attn || [ $? = 1 ] || complain "fmt"
+for file in large_comments dense_names many_patterns; do
+    limited fmt --check $file.attn || [ $? = 1 ] || complain "fmt $file"
+    if [ "$(wc -l <out)" -gt 1 ]; then complain "fmt $file"; fi
+done
+expect "the layout of this file takes more than 16 MiB" fmt dense_layout.attn
+limited check -w many_same.attn || true
+grep -q "E010.*more than 1000 messages; the others are left out" out || complain "many messages"
 for emit in tokens ast; do
     limited compile -w --emit=$emit many_equations.attn || complain "--emit=$emit"
 done

@@ -50,6 +50,13 @@ def large():
                        "symbols": b"@#$%^&*()!~", "accent": "é".encode(), "brackets": b"([{"}.items():
         text("large_" + name, "error[", byte * (BYTES // len(byte)))
     text("too_large", "E009", "#" * (17 << 20))
+    if not SLOW:
+        body("dense_call", "E009", "    o = exp(" + "q," * (BYTES // 2) + "q)\n")
+        body("dense_named", "E009", "    o = q[" + "i=i," * (BYTES // 4) + "d=d]\n")
+        text("dense_tensors", "E009", "pattern p() " + "q," * (BYTES // 2) + "q->o {\no=q\n}\n")
+        text("dense_params", "E501", "pattern p(" + "a:int," * 900_000 + "a:int) q[i]->o[i] {\no=q\n}\n")
+    body("dense_names", "E106", "    o = sum[" + "j," * (MANY * 19) + "j](k)\n")
+    body("dense_layout", "E105", "    o = " + "exp(" * 190 + "q," * 100_000 + "q" + ")" * 190 + "\n")
 
 
 def many():
@@ -64,6 +71,7 @@ def many():
     body("many_types", "E104", lines("    x{0} = q and 1\n") + "    o = q\n")
     body("many_same", "E501", "    x0 = q\n" * 20_000 + "    o = x0\n")
     body("many_bound", "E106", "    o = sum[" + "j, " * MANY + "j](k)\n")
+    text("many_patterns", "", lines("pattern p{0}()\n    q[i] -> o[i]\n{{\n    o = q\n}}\n"))
     text("many_uses", "E510", lines('use "m{0}.attn"\n') + HEAD + "    o = q\n}\n")
 
 
