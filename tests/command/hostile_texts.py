@@ -54,6 +54,7 @@ def large():
         body("dense_call", "E009", "    o = exp(" + "q," * (BYTES // 2) + "q)\n")
         body("dense_named", "E009", "    o = q[" + "i=i," * (BYTES // 4) + "d=d]\n")
         text("dense_tensors", "E009", "pattern p() " + "q," * (BYTES // 2) + "q->o {\no=q\n}\n")
+        text("dense_patterns", "E009", lines("pattern p{0}() q->o {{\no=q\n}}\n", 170_000))
         text("dense_params", "E501", "pattern p(" + "a:int," * 900_000 + "a:int) q[i]->o[i] {\no=q\n}\n")
     body("dense_names", "E106", "    o = sum[" + "j," * (MANY * 19) + "j](k)\n")
     body("dense_layout", "E105", "    o = " + "exp(" * 190 + "q," * 100_000 + "q" + ")" * 190 + "\n")

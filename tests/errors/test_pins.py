@@ -22,6 +22,10 @@ NOT_FROM_A_FILE = {
     "an integer": "as well: one may always be any expression",
     "something else": "bison always waits for something",
     "`%s` has more than %d equations that its outputs need": "tests/command/hostile.sh",
+    "the patterns of this file in front of `%s` take more than %d MiB of memory": "likewise",
+    "more than %d messages; the others are left out": "likewise",
+    "the layout of this file takes more than %d MiB": "likewise",
+    "a file of more than %d words and signs": "likewise",
     "equations of `%s` read each other through more than %d steps": "likewise",
     "a pattern with more than 512 indices (those of the patterns that it calls included)": "tests/lang",
 }
