@@ -50,31 +50,32 @@ static V emit_exp(const Emit *e, V x)
 static V biased_shifter(const Emit *e) { return real(e, shifter(e) + exponent_bias(e)); }
 
 typedef struct {
-    V y, power;   /* the second is a power of two, 0 or infinity */
+    V r, p, power;   /* (1 + r p) times the power of two, which may be 0 or infinity */
 } Scaled;
 
-static Scaled scale_by(const Emit *e, V y, V shifted)
+static V power_of(const Emit *e, V shifted)
 {
-    return (Scaled){y, as_real(e, LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), ""))};
+    return as_real(e, LLVMBuildShl(e->b, as_bits(e, shifted), integer(e, mantissa_bits(e)), ""));
 }
+
+/* Of a power that is finite: the product with r is exact, and need not wait for p. */
+static V multiplied(const Emit *e, Scaled z) { return fma3(e, mul(e, z.power, z.r), z.p, z.power); }
 
 /* e^(sign x) for -88.4 < sign x < 89, which is infinite from 88.4 on. r lacks n ln2_lo, which is below a tenth of half an
  * ulp of x. */
 static Scaled short_exp(const Emit *e, V x, double sign)
 {
     double c[COUNT(exp_down_f32)];
-    V one = real(e, 1), shifted = fma3(e, x, real(e, sign * log2e), biased_shifter(e));
+    V shifted = fma3(e, x, real(e, sign * log2e), biased_shifter(e));
     V n = sub(e, shifted, biased_shifter(e)), r = fma3(e, sign < 0 ? n : neg(e, n), ln2_hi(e), x);
     for (unsigned i = 0; i < COUNT(c); i++)
         c[i] = i % 2 ? exp_down_f32[i] : sign * exp_down_f32[i];
-    return scale_by(e, fma3(e, r, polynomial(e, r, c, COUNT(c)), one), shifted);
+    return (Scaled){r, polynomial(e, r, c, COUNT(c)), power_of(e, shifted)};
 }
 
 static V emit_exp_down(const Emit *e, V x)
 {
-    if (e->f64) return emit_exp(e, x);
-    Scaled z = short_exp(e, at_least(e, x, -88), 1);
-    return mul(e, z.y, z.power);
+    return e->f64 ? emit_exp(e, x) : multiplied(e, short_exp(e, at_least(e, x, -88), 1));
 }
 
 /* Beyond the bounds e^-x is infinite, or nothing beside 1. */
@@ -83,7 +84,7 @@ static V emit_sigmoid(const Emit *e, V x)
     V one = real(e, 1);
     if (e->f64) return quotient(e, one, add(e, one, emit_exp(e, neg(e, x))));
     Scaled z = short_exp(e, at_least(e, at_most(e, x, 40), -89), -1);
-    return quotient(e, one, fma3(e, z.y, z.power, one));
+    return quotient(e, one, fma3(e, fma3(e, z.r, z.p, one), z.power, one));
 }
 
 V math_exp2_reduced(const Emit *e, V r) { return fma3(e, r, TABLE(e, exp2, r), real(e, 1)); }
@@ -100,9 +101,7 @@ static V emit_exp2_down(const Emit *e, V x)
     if (e->f64) return emit_exp2(e, x);
     V stopped = at_least(e, x, -127), shifted = add(e, stopped, biased_shifter(e));
     V r = sub(e, stopped, sub(e, shifted, biased_shifter(e)));
-    V y = fma3(e, r, polynomial(e, r, exp2_down_f32, COUNT(exp2_down_f32)), real(e, 1));
-    Scaled z = scale_by(e, y, shifted);
-    return mul(e, z.y, z.power);
+    return multiplied(e, (Scaled){r, polynomial(e, r, exp2_down_f32, COUNT(exp2_down_f32)), power_of(e, shifted)});
 }
 
 /* (e^x - 1) / 2 = (2^(n-1) - 1/2) + 2^(n-1) r + 2^(n-1) c, c = e^r - 1 - r. The first sum is exact, as a
