@@ -334,12 +334,13 @@ static unsigned most_copies(const Jam *j, const Statement *s)
 }
 
 /* How many iterations run five at a time, which is as fast as six, so that none are left: n = 6 a + 5 b, b =
- * -n modulo 6. Where n is no constant there would be one more copy of the code. */
-static unsigned in_fives(LLVMValueRef lo, LLVMValueRef hi)
+ * -n modulo 6. Any number above 24 is such a sum; of others none run so. */
+static LLVMValueRef in_fives(Emitter *e, LLVMValueRef lo, LLVMValueRef hi)
 {
-    if (!LLVMIsAConstantInt(lo) || !LLVMIsAConstantInt(hi)) return 0;
-    long long n = LLVMConstIntGetSExtValue(hi) - LLVMConstIntGetSExtValue(lo), fives = (6 - n % 6) % 6 * 5;
-    return n > 0 && fives <= n ? (unsigned)fives : 0;
+    LLVMValueRef n = LLVMBuildNSWSub(e->b, hi, lo, ""), zero = emit_int(e, 0), six = emit_int(e, 6);
+    LLVMValueRef left = LLVMBuildSub(e->b, six, LLVMBuildURem(e->b, n, six, ""), "");
+    LLVMValueRef fives = LLVMBuildMul(e->b, LLVMBuildURem(e->b, left, six, ""), emit_int(e, 5), "");
+    return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLE, fives, n, ""), fives, zero, "");
 }
 
 static bool is_own(const Jam *j, const Local *local)
@@ -392,11 +393,12 @@ static LLVMValueRef rest_from(Emitter *e, LLVMValueRef lo, LLVMValueRef at, LLVM
     return LLVMBuildSelect(e->b, none, at, LLVMBuildNSWSub(e->b, at, back, ""), "");
 }
 
-/* What is left after eights or sixes. */
-static unsigned fewer(unsigned copies, unsigned fives, bool again)
+/* What is left after eights or sixes; `none`: is that nothing after fives? */
+static unsigned fewer(unsigned copies, bool none, bool again)
 {
-    if (copies == 6 && fives) return 5;
-    return copies == 8 || (copies == 6 && again) ? 4 : copies == 6 ? 2 : copies > 1 && copies != 5 ? 1 : 0;
+    if (copies == 6) return 5;
+    if (copies == 5 && none) return 0;
+    return copies == 8 || (copies == 5 && again) ? 4 : copies > 1 ? 1 : 0;
 }
 
 void emit_jam_loop(Emitter *e, const Statement *s)
@@ -411,13 +413,15 @@ void emit_jam_loop(Emitter *e, const Statement *s)
     emit_forget(e, mark);
     bool inside = e->jammed;
     e->jammed = true;
-    unsigned fives = in_fives(lo, hi);
+    LLVMValueRef fives = in_fives(e, lo, hi);
+    bool none = LLVMIsAConstantInt(fives) && LLVMConstIntGetSExtValue(fives) > 0;
     uint32_t places = e->places.n;
     j.copies = most_copies(&j, s);
     if (j.copies > 1) emit_places(e, &s->body);
     bool again = s->ragged && is_repeatable(&j, &s->body);
-    for (; j.copies > 0; j.copies = fewer(j.copies, fives, again)) {
-        LLVMValueRef stop = j.copies == 6 ? LLVMBuildNSWSub(e->b, hi, emit_int(e, fives), "") : hi;
+    for (; j.copies > 0; j.copies = fewer(j.copies, none, again)) {
+        bool rest = j.copies == 6;
+        LLVMValueRef stop = rest ? LLVMBuildNSWSub(e->b, hi, fives, "") : hi;
         if (again && j.copies == 4) at = rest_from(e, lo, at, hi);
         at = emit_steps(e, s->variable->name, at, stop, j.copies, jam_step, &j);
     }
