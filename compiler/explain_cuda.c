@@ -1,5 +1,5 @@
-/* See explain_cuda.h. Work of tiles follows from their visible pairs (tile_model.h), that of other kernels
- * from the counts of census.h.
+/* See explain_cuda.h. Work of tiles follows from their visible pairs, or from extents (tile_model.h), that of
+ * other kernels from the counts of census.h.
  *
  * Requires: a Plan and the Kernel lowered from it. Breaks: nothing; both are only read. */
 #include "explain_cuda.h"
@@ -53,7 +53,7 @@ static double phase_bytes(const Explain *x, const CensusPhase *p, const ExplainK
     for (uint32_t k = 0; k < x->kernel->buffers.n; k++) {
         const Buffer *b = &x->kernel->buffers.at[k];
         double all = extents(x, b->tensor->n_dims, b->tensor->dims), size = element_bytes(x, b);
-        if (b->kind == BUFFER_SCRATCH) all *= out->phase->tile ? 0 : out->tasks;
+        if (b->kind == BUFFER_SCRATCH) all *= out->phase->tile || out->phase->product ? 0 : out->tasks;
         bytes += size * (fmin(all, p->read[k]) + fmin(all, p->written[k]));
     }
     return bytes;
@@ -82,6 +82,23 @@ static void explain_tile(const Explain *x, ExplainKernel *out, const CensusPhase
     out->work.global = phase_bytes(x, p, out);
 }
 
+static double extent_of(const Explain *x, Index *index) { return extents(x, 1, &index); }
+
+static void explain_product(const Explain *x, ExplainKernel *out, const CensusPhase *p)
+{
+    const Product *t = out->phase->product;
+    ProductNeed need = product_need(t);
+    unsigned last = t->n_along - 1;
+    need.n_rows = extent_of(x, t->row);
+    need.n_columns = extent_of(x, t->column);
+    need.along = extent_of(x, t->along[last]);
+    need.times = extents(x, last, t->along);
+    need.batch = extents(x, out->phase->n_tasks - 2, out->phase->tasks);
+    out->block = product_block(&need);
+    out->work = product_work(&need);
+    out->work.global = phase_bytes(x, p, out);
+}
+
 /* ---- one thread a task ---- */
 
 /* Every operand is loaded, through an address of its own: a multiply-add is one instruction beside a load and
@@ -106,6 +123,8 @@ static ExplainKernel explain_phase(const Explain *x, uint32_t number)
     ExplainKernel out = {.phase = phase, .tasks = extents(x, phase->n_tasks, phase->tasks), .visible = NAN};
     if (phase->tile)
         explain_tile(x, &out, p);
+    else if (phase->product)
+        explain_product(x, &out, p);
     else
         explain_plain(x, &out, p);
     GpuBlock block = out.block;

@@ -136,6 +136,19 @@ static void print_tile(Text *out, const Tile *t)
     text_add(out, "  which is\n");
 }
 
+static void print_product(Text *out, const Product *t)
+{
+    text_add(out, "  tiles of %u %s x %u %s, %u", t->rows, t->row->name, t->columns, t->column->name,
+             t->depth);
+    for (unsigned k = 0; k < t->n_along; k++) text_add(out, "%s%s", k ? ", " : " ", t->along[k]->name);
+    text_add(out, " at a time, in\n");
+    print_block(out, &t->range, 2);
+    print_part(out, t->row->name, t->a.value);
+    print_part(out, t->column->name, t->b.value);
+    print_part(out, "value", t->value);
+    text_add(out, "  which is\n");
+}
+
 void loops_print(Text *out, const Kernel *k)
 {
     text_add(out, "kernel %s\nbuffers\n", k->pattern->name);
@@ -149,6 +162,7 @@ void loops_print(Text *out, const Kernel *k)
             text_add(out, "%s%s", t ? ", " : "", phase->tasks[t]->name);
         text_add(out, "]\n");
         if (phase->tile) print_tile(out, phase->tile);
+        if (phase->product) print_product(out, phase->product);
         print_block(out, &phase->body, 1);
     }
 }
@@ -277,6 +291,24 @@ static void check_tile(Verify *v, const Tile *t)
     v->bound = outside;
 }
 
+static void check_product(Verify *v, const Product *t)
+{
+    IndexSet outside = v->bound;
+    check_block(v, &t->range);
+    set_add(&v->bound, t->row->id);
+    set_add(&v->bound, t->column->id);
+    v->assigned[t->total->id] = true;
+    check_node(v, t->value);
+    for (unsigned k = 0; k < t->n_along; k++) {
+        if (!v->assigned[t->begin[k]->id] || !v->assigned[t->end[k]->id])
+            fail(v, "no range of", t->along[k]->name);
+        set_add(&v->bound, t->along[k]->id);
+    }
+    check_node(v, t->a.value);
+    check_node(v, t->b.value);
+    v->bound = outside;
+}
+
 const char *loops_verify(Compilation *c, const Kernel *k)
 {
     Verify v = {.c = c, .k = k};
@@ -287,6 +319,7 @@ const char *loops_verify(Compilation *c, const Kernel *k)
         for (unsigned t = 0; t < phase->n_tasks; t++) set_add(&v.bound, phase->tasks[t]->id);
         check_block(&v, &phase->body);
         if (phase->tile) check_tile(&v, phase->tile);
+        if (phase->product) check_product(&v, phase->product);
     }
     return v.wrong;
 }

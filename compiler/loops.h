@@ -94,6 +94,28 @@ typedef struct Tile {
     unsigned n_riders;
 } Tile;
 
+/* How a block of a GPU runs a sum of products: a tile of the result, `depth` products at a time. As with Tile, the phase's
+ * body says what it computes. */
+enum { PRODUCT_DIMS = 3 };
+typedef struct ProductSide {
+    Node *value;  /* of an element, by the side's own index and the summed ones */
+    bool copied;  /* a READ that goes to shared memory as it is; else `value` is evaluated for every element */
+    bool along;   /* neighbours differ in the last summed index; else in the side's own */
+} ProductSide;
+typedef struct Product {
+    Index *row, *column;
+    Index *row_block, *column_block; /* the last task indices: tiles of the result, of */
+    unsigned rows, columns, depth;
+    bool mma;             /* on tensor cores: both sides in 16 bits; else in f32 */
+    ProductSide a, b;     /* of rows, of columns */
+    unsigned n_along;
+    Index *along[PRODUCT_DIMS]; /* summed: begin .. end of each, which `range` sets */
+    Block range;
+    Local *begin[PRODUCT_DIMS], *end[PRODUCT_DIMS], *total;
+    Tensor *out;
+    Node *value;          /* of an element of it, of total */
+} Product;
+
 /* One phase: `tasks` are the combinations of its task indices, independent of each other; a barrier follows. */
 typedef struct Phase {
     const char *name;
@@ -105,8 +127,9 @@ typedef struct Phase {
     const char *how;      /* it runs, in words; NULL: it only makes ready, or puts together, what others need */
     Node *when;           /* over SIZE: it has tasks only where this holds; NULL: always */
     bool hides;           /* hidden keys may hold values that are not finite: a strip that met one runs twice */
-    const char *plain;    /* why a pairwise stage does not run in strips or tiles, or NULL */
-    const Tile *tile;     /* how tensor cores run it, or NULL */
+    const char *plain;    /* why a stage that might does not run in strips or tiles, or NULL */
+    const Tile *tile;     /* how a block of a GPU runs a weighted sum of rows, */
+    const Product *product; /* or a sum of products; or NULL */
 } Phase;
 
 typedef enum CheckKind { CHECK_CONDITION, CHECK_DATA_RANGE, CHECK_RUN } CheckKind;

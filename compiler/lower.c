@@ -2,6 +2,7 @@
  * Requires: a verified Plan. Ensures: a Kernel that loops_verify accepts: no binders, every tensor has a
  * buffer, guarded reads stay guarded. Breaks: nothing; the Plan is only read. */
 #include "lower_internal.h"
+#include "lower_product.h"
 #include "lower_tile.h"
 #include "share.h"
 
@@ -151,14 +152,25 @@ static const char *how_it_runs(const Lower *l, const Stage *s)
     return l->rows ? "whole rows in scratch memory" : "plain loops";
 }
 
+/* By the code that a block of a GPU, or vectors of a CPU, have for its kind. */
+static bool lower_kind(Lower *l, const Stage *s)
+{
+    l->plain = NULL;
+    bool cuda = l->schedule.target == TARGET_CUDA;
+    if (s->kind == STAGE_PAIRWISE && (cuda ? lower_tiles(l, s) : lower_strips(l, s))) return true;
+    const char *why = l->plain;
+    if (!cuda || (s->kind != STAGE_CONTRACT && s->kind != STAGE_PAIRWISE)) return false;
+    if (lower_product(l, s)) return true;
+    if (why) l->plain = why;
+    return false;
+}
+
 static void lower_stage(Lower *l, const Stage *s)
 {
     for (uint32_t k = 0; k < l->riders.n; k++)
         if (l->riders.at[k] == s->equation) return;
-    bool cuda = l->schedule.target == TARGET_CUDA;
-    if (s->kind == STAGE_PAIRWISE && (cuda ? lower_tiles(l, s) : lower_strips(l, s))) return;
-    Phase phase = {.name = stage_title(l, s)};
-    if (s->kind == STAGE_PAIRWISE) phase.plain = l->plain;
+    if (lower_kind(l, s)) return;
+    Phase phase = {.name = stage_title(l, s), .plain = l->plain};
     l->rows = false;
     choose_tasks(l, s, &phase);
     IndexSet bound = bound_by(phase.n_tasks, phase.tasks);

@@ -25,20 +25,19 @@ void tiling_collect(void *context, Node *n, const Binding *around)
     if (!around->binder && node_is_binder(n)) PUSH(x->l->c, &x->binders, n);
 }
 
-/* The extent that the schedule fixes, or -1. */
-static int64_t fixed_extent(const Tiling *x, const Node *size)
+int64_t tile_extent(const Lower *l, const Node *size)
 {
     if (size->op == N_INT) return size->integer;
-    if (size->op != N_SIZE || !x->l->schedule.fixed) return -1;
-    return x->l->schedule.fixed[size->index->number];
+    if (size->op != N_SIZE || !l->schedule.fixed) return -1;
+    return l->schedule.fixed[size->index->number];
 }
 
-static StorageType storage_of(const Tiling *x, const Tensor *t)
+StorageType tile_storage(const Lower *l, const Tensor *t)
 {
-    const Buffer *b = kernel_buffer(x->l->kernel, t);
+    const Buffer *b = kernel_buffer(l->kernel, t);
     if (!b) return STORAGE_F32; /* of a map of several */
     if (b->kind != BUFFER_BOUND) return b->exact ? STORAGE_F64 : STORAGE_F32;
-    return t->storage == STORAGE_FLOAT ? x->l->schedule.real : t->storage;
+    return t->storage == STORAGE_FLOAT ? l->schedule.real : t->storage;
 }
 
 /* A row of features in memory: of the type that all have, with `feature` as its last coordinate alone. */
@@ -46,7 +45,7 @@ static bool is_row(const Tiling *x, const Node *n, const Index *feature)
 {
     if (n->op != N_READ || n->guarded || n->n_args == 0 || n->type != TYPE_REAL) return false;
     const Tensor *t = n->tensor;
-    if (t->optional || storage_of(x, t) != x->l->schedule.real) return false;
+    if (t->optional || tile_storage(x->l, t) != x->l->schedule.real) return false;
     for (unsigned k = 0; k < n->n_args; k++) {
         bool last = k + 1 == n->n_args;
         if (last ? n->args[k]->op != N_INDEX || n->args[k]->index != feature
@@ -86,7 +85,7 @@ static const char *match_product(Tiling *x)
         return "the products of the score are not those of rows in memory";
     if (!node_is_int(binder_lo(n, 0), 0) || node_size(x->l->c, feature) != binder_hi(n, 0))
         return "the score sums part of the rows";
-    t->d = fixed_extent(x, binder_hi(n, 0));
+    t->d = tile_extent(x->l, binder_hi(n, 0));
     x->product = n;
     return NULL;
 }
@@ -136,7 +135,7 @@ static const char *match_column(Tiling *x)
     if (!n_inner) return NULL;
     if (n_inner != 1 || x->t->column != out->dims[out->n_dims - 1])
         return "its output has no single index of features, which is its last";
-    x->t->e = fixed_extent(x, node_size(x->l->c, x->t->column));
+    x->t->e = tile_extent(x->l, node_size(x->l->c, x->t->column));
     return NULL;
 }
 
@@ -209,7 +208,7 @@ static const char *obstacle(Tiling *x)
 {
     Lower *l = x->l;
     const Equation *e = x->stage->equation;
-    StorageType real = l->schedule.real, out = storage_of(x, e->tensor);
+    StorageType real = l->schedule.real, out = tile_storage(x->l, e->tensor);
     if (real == STORAGE_F64) return "tiles are of f32, f16 or bf16";
     if (e->tensor->optional || (out != STORAGE_F32 && out != real))
         return "what it computes is kept in f64, or is optional";
@@ -494,7 +493,9 @@ static unsigned keys_of_tile(const Tiling *x)
                      .e = t->e,
                      .masks = !node_is_bool(binder_where(x->sum), true),
                      .list = t->n_keys > 1 ? t->n_keys : 0};
-    return x->l->schedule.tile_keys ? x->l->schedule.tile_keys : tile_keys(&need, x->l->schedule.arch);
+    TileShape shape = x->l->schedule.tile;
+    bool has = shape.rows == BLOCK_QUERIES && shape.columns && shape.columns <= 64;
+    return has ? shape.columns : tile_keys(&need, x->l->schedule.arch);
 }
 
 Tiling tiling_for(Lower *l, const Stage *stage)

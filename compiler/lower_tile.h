@@ -13,6 +13,11 @@
 /* False: the stage does not fit (l->plain says why), nothing was emitted. */
 bool lower_tiles(Lower *l, const Stage *stage);
 
+/* The extent that the schedule fixes, or -1. */
+int64_t tile_extent(const Lower *l, const Node *size);
+/* Of what memory holds of a real tensor. */
+StorageType tile_storage(const Lower *l, const Tensor *t);
+
 /* One sum of a stage. */
 typedef struct Tiling {
     Lower *l;

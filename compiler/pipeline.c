@@ -361,7 +361,7 @@ Kernel *pipeline_lower(Pipeline *p, const Plan *plan, const int64_t *fixed)
     double start = now();
     const PipelineOptions *o = p->options;
     Schedule schedule = o->target == TARGET_CUDA
-                            ? schedule_cuda(o->real, fixed, gpu_oldest(o->archs), o->tile_keys)
+                            ? schedule_cuda(o->real, fixed, gpu_oldest(o->archs), o->tile)
                             : schedule_cpu(o->cpus, o->f64);
     Kernel *kernel = lower(p->c, plan, schedule);
     verify(p, "loops", loops_verify(p->c, kernel));

@@ -20,7 +20,7 @@ typedef struct PipelineOptions {
     Target target;
     const char *cpus;               /* by commas, or NULL: this machine's */
     const char *archs;              /* CUDA: `sm_80,sm_90`, or NULL: sm_80 */
-    unsigned tile_keys;             /* CUDA: keys of a tile; 0: as compiler/tile_model.h has it */
+    TileShape tile;                 /* CUDA: of kernels that have it; zeros: as compiler/tile_model.h has it */
     bool f64;                       /* storage type of float tensors: f64 instead of f32 */
     StorageType real;               /* the same with all choices (F16 and BF16: CUDA); FLOAT: as f64 says */
     bool debug;                     /* line tables */

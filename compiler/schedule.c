@@ -38,12 +38,12 @@ Schedule schedule_cpu(const char *cpus, bool f64)
     return (Schedule){.target = TARGET_CPU, .lanes = lanes, .wide = all_wide};
 }
 
-Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, unsigned tile_keys)
+Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, TileShape tile)
 {
     return (Schedule){.target = TARGET_CUDA,
                       .many_tasks = true,
                       .real = real == STORAGE_FLOAT ? STORAGE_F32 : real,
                       .fixed = fixed,
                       .arch = arch,
-                      .tile_keys = tile_keys};
+                      .tile = tile};
 }

@@ -9,6 +9,9 @@
 
 typedef enum Target { TARGET_CPU, TARGET_CUDA } Target;
 
+/* Queries and keys of a tile, or rows and columns of a product; 0: by tile_model.h. */
+typedef struct TileShape { unsigned rows, columns; } TileShape;
+
 typedef struct Schedule {
     Target target;
     unsigned lanes;  /* CPU: queries that one vector strip of a pairwise stage holds; 0: no strips */
@@ -19,13 +22,13 @@ typedef struct Schedule {
     StorageType real;     /* of float tensors */
     const int64_t *fixed; /* extents by Index.number, or -1; NULL: none */
     unsigned arch;        /* the oldest one that code is made for: 80 ... */
-    unsigned tile_keys;   /* keys of a tile; 0: by tile_model.h */
+    TileShape tile;       /* where a kernel has it */
 } Schedule;
 
 /* For the weakest CPU in the list (LLVM's names by commas; NULL: this machine): a strip is two vector registers,
  * so that eight keys (AVX-512) or four (AVX2) with their accumulators fit the register file. */
 Schedule schedule_cpu(const char *cpus, bool f64);
 /* One thread a task, or tiles for tensor cores where 16-bit storage and fixed extents of features allow. */
-Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, unsigned tile_keys);
+Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, TileShape tile);
 
 #endif

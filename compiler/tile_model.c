@@ -3,6 +3,8 @@
 
 #include "graph.h"
 
+#include <math.h>
+
 static unsigned padded(int64_t n, unsigned to) { return (unsigned)(n + to - 1) / to * to; }
 static unsigned padded_d(const TileNeed *x) { return padded(x->d, x->mma ? 16 : 8); }
 static unsigned padded_e(const TileNeed *x) { return padded(x->e, x->mma ? 16 : 32); }
@@ -71,13 +73,19 @@ GpuWork tile_work(const TileNeed *x, double pairs)
 }
 
 /* Warps of which one waits while others work: 8 of a multiprocessor hide what a few would wait for. */
+static double waiting(const Gpu *gpu, const GpuBlock *block)
+{
+    const double enough = 8;
+    double warps = gpu_blocks(gpu, block) * (double)(block->threads / 32);
+    return warps < enough ? enough / warps : 1;
+}
+
 static double seconds(const TileNeed *x, const Gpu *gpu)
 {
-    const double enough = 8, pairs = 1 << 20;
+    const double pairs = 1 << 20;
     GpuBlock block = tile_block(x);
     GpuWork work = tile_work(x, pairs);
-    double warps = gpu_blocks(gpu, &block) * (double)(block.threads / 32);
-    return gpu_limit(gpu, &work).seconds * (warps < enough ? enough / warps : 1);
+    return gpu_limit(gpu, &work).seconds * waiting(gpu, &block);
 }
 
 static bool fits_all(const TileNeed *x, unsigned arch)
@@ -109,4 +117,87 @@ unsigned tile_keys(const TileNeed *need, unsigned arch)
         least = time, best = x.keys;
     }
     return best;
+}
+
+/* ---- sums of products ---- */
+
+ProductNeed product_need(const Product *t)
+{
+    return (ProductNeed){.mma = t->mma,
+                         .rows = t->rows,
+                         .columns = t->columns,
+                         .depth = t->depth,
+                         .n_rows = t->rows,
+                         .n_columns = t->columns,
+                         .along = t->depth,
+                         .batch = 1,
+                         .times = 1};
+}
+
+/* A thread has 1/128 of the tile; a warp a quarter, half of the rows by half of the columns, and in registers the
+ * operands of a step: 16 rows on tensor cores, else 4 products of all rows and of 4 columns. */
+GpuBlock product_block(const ProductNeed *x)
+{
+    enum { OWN = 44 };
+    unsigned operands = x->mma ? x->rows / 8 + 4 : x->rows / 2 + 16;
+    unsigned registers = x->rows * x->columns / TILE_MODEL_THREADS + operands + OWN;
+    return (GpuBlock){TILE_MODEL_THREADS, registers > GPU_THREAD_REGISTERS ? GPU_THREAD_REGISTERS : registers,
+                      2 * (x->rows + x->columns) * x->depth * (x->mma ? 2 : 4)};
+}
+
+static double blocks_of(const ProductNeed *x)
+{
+    return x->batch * ceil(x->n_rows / x->rows) * ceil(x->n_columns / x->columns);
+}
+
+/* A step of a warp, of 16 products on tensor cores and else of 4, loads what it has of rows and columns: 16 of one by an
+ * ldmatrix, 4 rows or 8 columns by a load of 16 bytes a lane, which takes as long. Beside loads and products there
+ * are, for every tile, a barrier and copies (bench/gpu_counters). */
+GpuWork product_work(const ProductNeed *x)
+{
+    double tiles = blocks_of(x) * x->times * ceil(x->along / x->depth), size = x->mma ? 2 : 4;
+    double products = tiles * x->rows * x->columns * x->depth;
+    double steps = tiles * 4 * x->depth / (x->mma ? 16 : 4);
+    double loads = steps * (x->mma ? (x->rows + x->columns) / 32.0 : x->rows / 8.0 + x->columns / 16.0);
+    double copies = tiles * (x->rows + x->columns) * x->depth * size / 16 / 32;
+    GpuWork work = {.shared = loads * 512, .issue = loads * 1.5 + copies * 2 + tiles * 4 * 40};
+    if (x->mma)
+        work.mma = 2 * products, work.issue += products / (16 * 8 * 16);
+    else
+        work.fma = 2 * products, work.issue += products / 32;
+    return work;
+}
+
+/* Multiprocessors that have no block of the last ones wait for those that have, and products now and then for loads. */
+static double product_seconds(const ProductNeed *x, const Gpu *gpu)
+{
+    GpuBlock block = product_block(x);
+    GpuWork work = product_work(x), loads = {.shared = work.shared};
+    double blocks = blocks_of(x), once = gpu->processors * (double)gpu_blocks(gpu, &block);
+    double share = blocks < gpu->processors ? gpu->processors / blocks : ceil(blocks / once) * once / blocks;
+    double seconds = gpu_limit(gpu, &work).seconds + gpu_limit(gpu, &loads).seconds / 2;
+    return seconds * share * waiting(gpu, &block);
+}
+
+static bool has_shape(const unsigned *tile, TileShape shape)
+{
+    return tile[0] == shape.rows && tile[1] == shape.columns;
+}
+
+void product_tile(ProductNeed *need, unsigned arch, TileShape shape)
+{
+    static const unsigned mma[][3] = {{128, 128, 64}, {128, 128, 32}, {128, 64, 64}, {64, 128, 64}, {64, 64, 64}};
+    static const unsigned f32[][3] = {{64, 128, 32}, {64, 64, 32}};
+    const unsigned(*tiles)[3] = need->mma ? mma : f32, n = need->mma ? sizeof mma / sizeof *mma : sizeof f32 / sizeof *f32;
+    ProductNeed x = *need;
+    bool asked = false;
+    double least = INFINITY;
+    for (unsigned k = 0; k < n; k++) asked = asked || has_shape(tiles[k], shape);
+    for (unsigned k = 0; k < n; k++) {
+        if (asked && !has_shape(tiles[k], shape)) continue;
+        x.rows = tiles[k][0], x.columns = tiles[k][1], x.depth = tiles[k][2];
+        double time = product_seconds(&x, gpu_find(arch));
+        if (time >= least) continue;
+        least = time, *need = x;
+    }
 }

@@ -1,9 +1,10 @@
-/* What a block of a tile kernel takes of a multiprocessor, and how many keys a tile should have for that. */
+/* What a block of a tile kernel takes of a multiprocessor, and how large a tile should be for that. */
 #ifndef ATTN_COMPILER_TILE_MODEL_H
 #define ATTN_COMPILER_TILE_MODEL_H
 
 #include "gpu.h"
 #include "loops.h"
+#include "schedule.h"
 
 enum { TILE_MODEL_THREADS = 128, TILE_MODEL_QUERIES = 64 }; /* of a block */
 enum { TILE_MODEL_IN_REGISTERS = 128 }; /* features of a 16-bit query that a thread keeps there, at most */
@@ -26,5 +27,20 @@ GpuWork tile_work(const TileNeed *need, double pairs);
 /* The keys of a tile that take least time for each: 64, 32 or 16 (in f32 also 8). Every GPU of the same major capability must
  * be able to run a block. `need->keys` is not looked at. */
 unsigned tile_keys(const TileNeed *need, unsigned arch);
+
+/* A sum of products (Product in loops.h). */
+typedef struct ProductNeed {
+    bool mma;
+    unsigned rows, columns, depth;           /* of a tile */
+    double n_rows, n_columns, along;         /* of the work: extents, that of the last summed index, */
+    double batch, times;                     /* of all other indices, of other summed ones together */
+} ProductNeed;
+
+ProductNeed product_need(const Product *t); /* of one tile */
+GpuBlock product_block(const ProductNeed *need);
+/* Work of all blocks, traffic of device memory apart. */
+GpuWork product_work(const ProductNeed *need);
+/* Sets the tile that takes least time for the work; of those of this shape, if there are any. */
+void product_tile(ProductNeed *need, unsigned arch, TileShape shape);
 
 #endif

@@ -159,4 +159,13 @@ HELPER(RANDOM,
 "    return (float)(x0 >> 8) * 0x1p-24f;\n"
 "}\n")
 #include "codegen/cuda/prelude_tile_list.h"
+HELPER(FLOATS,
+"__device__ inline float4 load_shared4(unsigned from)\n"
+"{\n"
+"    float4 x;\n"
+"    asm volatile(\"ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];\"\n"
+"                 : \"=f\"(x.x), \"=f\"(x.y), \"=f\"(x.z), \"=f\"(x.w) : \"r\"(from) : \"memory\");\n"
+"    return x;\n"
+"}\n")
 #include "codegen/cuda/prelude_tile_f32_list.h"
+#include "codegen/cuda/prelude_product_list.h"

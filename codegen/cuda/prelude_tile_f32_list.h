@@ -1,12 +1,5 @@
 /* Helpers of kernels with tiles of f32: see prelude_list.h. */
 HELPER(TILE_F32,
-"__device__ inline float4 load_shared4(unsigned from)\n"
-"{\n"
-"    float4 x;\n"
-"    asm volatile(\"ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];\"\n"
-"                 : \"=f\"(x.x), \"=f\"(x.y), \"=f\"(x.z), \"=f\"(x.w) : \"r\"(from) : \"memory\");\n"
-"    return x;\n"
-"}\n"
 "__device__ inline void store_shared(unsigned to, const float (&x)[4])\n"
 "{\n"
 "    asm volatile(\"st.shared.v4.f32 [%0], {%1, %2, %3, %4};\"\n"

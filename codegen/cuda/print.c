@@ -84,12 +84,15 @@ static void collect_spans(Compilation *c, const Block *block, Spans *spans)
 static void print_kernel_comment(Printer *p, const Phase *phase)
 {
     const Tile *t = phase->tile;
+    const Product *m = phase->product;
     text_add(p->out, "\n// %s: ", phase->name);
-    if (t)
-        text_add(p->out, "%u queries and %u keys at a time%s; ", t->queries, t->keys,
-                 t->mma ? " on tensor cores" : "");
+    if (t) text_add(p->out, "%u queries and %u keys at a time", t->queries, t->keys);
+    if (m)
+        text_add(p->out, "%u %s x %u %s, %u products at a time", m->rows, m->row->name, m->columns,
+                 m->column->name, m->depth);
+    if (t || m) text_add(p->out, (t ? t->mma : m->mma) ? " on tensor cores; " : "; ");
     if (phase->n_tasks)
-        text_add(p->out, "a %s for every ", t ? "block" : "thread");
+        text_add(p->out, "a %s for every ", t || m ? "block" : "thread");
     else
         text_add(p->out, "one thread");
     for (unsigned k = 0; k < phase->n_tasks; k++)
@@ -119,7 +122,7 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     p->out = out;
     print_kernel_comment(p, phase);
     text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n",
-             phase->tile ? TILE_THREADS : THREADS, name, p->args);
+             phase->tile || phase->product ? TILE_THREADS : THREADS, name, p->args);
     if (!phase->data_check) /* volatile: another block may be setting it */
         text_add(out, "    if (*(volatile int *)args.%s) return;\n", p->status);
     text_add(out, "    const %s io(args);\n", p->view);
@@ -147,6 +150,8 @@ static const AttnCudaKernel *print_kernels(Printer *p)
         kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
         if (phase->tile)
             kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(p, phase->tile), 0};
+        if (phase->product)
+            kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_product_shared(phase->product), 0};
     }
     return kernels;
 }

@@ -4,6 +4,7 @@
  *                      access to buffers, extents                print_share.c      what is computed once
  *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
  *   print_tile.h       kernels with tiles of queries and keys
+ *   print_product.c    kernels with tiles of sums of products
  *   prelude.c          helpers in CUDA C
  * The program includes nothing. The parameter of its kernels is a struct whose fields runtime/abi.h describes;
  * what they make of it, `io`, gives access to the buffers, so that kernels read as the pattern does:
@@ -145,5 +146,9 @@ void print_head(Printer *p, const Index *variable, Span span); /* heads that fol
 enum { TILE_THREADS = 128 };
 void print_tile_body(Printer *p, const Phase *phase);
 unsigned print_tile_shared(Printer *p, const Tile *t); /* bytes of shared memory of a block */
+
+/* ---- print_product.c ---- */
+void print_product_body(Printer *p, const Phase *phase);
+unsigned print_product_shared(const Product *t);
 
 #endif

@@ -503,8 +503,11 @@ void print_phase_body(Printer *p, const Phase *phase)
     note_heads(p, &phase->body);
     p->bound = p->whole = (IndexSet){{0}};
     print_forget(p, 0);
-    if (phase->tile) {
-        print_tile_body(p, phase);
+    if (phase->tile || phase->product) {
+        if (phase->tile)
+            print_tile_body(p, phase);
+        else
+            print_product_body(p, phase);
         print_forget(p, 0);
         return;
     }

@@ -314,7 +314,7 @@ static void print_constants(TilePrinter *x)
     for (unsigned k = 0; k < (t->v ? 4 : 2); k++) {
         bool known = false;
         for (unsigned other = 0; other < k; other++) known = known || rows[other] == rows[k];
-        if (!known) tile_chunks(x, rows[k]);
+        if (!known) tile_chunks(p, rows[k]);
     }
 }
 
@@ -429,6 +429,7 @@ static void want_helpers(TilePrinter *x, const char *element)
     print_want(p, HELP_LEAST);
     print_want(p, !x->t->mma ? HELP_TILE_F32 : strcmp(element, "f16") ? HELP_TILE_BF16 : HELP_TILE_F16);
     if (!x->t->v) print_want(p, HELP_TILE_ROWS);
+    if (!x->t->mma) print_want(p, HELP_FLOATS);
     if (!x->t->mma) return;
     print_want(p, HELP_TILE_MATRICES);
     print_want(p, HELP_TILE_STEPS);

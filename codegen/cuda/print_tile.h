@@ -47,6 +47,20 @@ void tile_value(Printer *p, const char *before, Node *n, const char *type, const
 
 
 /* ---- print_tile_rows.c ---- */
+/* A call of stage(), which copies rows to shared memory. */
+typedef struct TileCopy {
+    const Node *read;                            /* of an element; its last coordinate is the column */
+    const char *tile, *shape, *rows, *columns;
+    const char *from;                            /* the first column, or NULL */
+} TileCopy;
+/* Rows that are a stride apart, `variable` running from `first` on. False: they are not, nothing was printed. */
+bool tile_copy_apart(Printer *p, const TileCopy *s, const Index *variable, const char *first);
+/* Rows anywhere: between both the coordinates of row `number` are declared. */
+const char *tile_copy_open(Printer *p, const TileCopy *s);
+void tile_copy_close(Printer *p, TileCopy s, const char *row);
+const char *tile_stride(Printer *p, const Tensor *t, unsigned dim); /* from one element to the next */
+void tile_chunks(Printer *p, const Tensor *t); /* may its rows be copied in chunks? */
+
 /* Declares the coordinates of query number `r` of the block that `n` needs (NULL: all). A warp has a box of its own. */
 void tile_queries_at(TilePrinter *x, const Node *n, const char *r, bool clamp);
 const char *tile_inside_block(const TilePrinter *x); /* `y < y_end && x < x_end` */
@@ -55,7 +69,6 @@ void tile_stage_queries(TilePrinter *x);
 void tile_stage_keys(TilePrinter *x, const char *tile, const char *first);
 void tile_stage_values(TilePrinter *x, const char *tile, const char *first);
 void tile_stage_list(TilePrinter *x, const char *list); /* the coordinates of keys from x->next on */
-void tile_chunks(TilePrinter *x, const Tensor *t); /* may its rows be copied in chunks? */
 void tile_store(TilePrinter *x);
 
 /* ---- print_tile_pair.c ---- */

@@ -10,9 +10,9 @@
 
 enum { ROW_LONG = 6 /* operations of its place */ };
 
-static PrintBuffer *buffer_of(const TilePrinter *x, const Tensor *t)
+static PrintBuffer *buffer_of(const Printer *p, const Tensor *t)
 {
-    return &x->p->buffers[x->p->buffer_of[t->id] - 1];
+    return &p->buffers[p->buffer_of[t->id] - 1];
 }
 
 /* ---- coordinates ---- */
@@ -79,11 +79,9 @@ void tile_stage_list(TilePrinter *x, const char *list)
 
 /* ---- rows to shared memory ---- */
 
-/* Numbers from one element to the next along a dimension. */
-static const char *stride_of(TilePrinter *x, const Tensor *t, unsigned dim)
+const char *tile_stride(Printer *p, const Tensor *t, unsigned dim)
 {
-    Printer *p = x->p;
-    const PrintBuffer *b = buffer_of(x, t);
+    const PrintBuffer *b = buffer_of(p, t);
     if (b->buffer->kind == BUFFER_BOUND) return format(p->c, "io.%s[%u]", b->strides, dim);
     if (dim + 1 == t->n_dims) return "1";
     Text text = {.c = p->c};
@@ -92,10 +90,9 @@ static const char *stride_of(TilePrinter *x, const Tensor *t, unsigned dim)
     return text.at;
 }
 
-void tile_chunks(TilePrinter *x, const Tensor *t)
+void tile_chunks(Printer *p, const Tensor *t)
 {
-    Printer *p = x->p;
-    const PrintBuffer *b = buffer_of(x, t);
+    const PrintBuffer *b = buffer_of(p, t);
     if (b->buffer->kind == BUFFER_BOUND)
         LINES(p, "const bool %s_chunks = in_chunks(io.%s, io.%s);", b->access, b->data, b->strides);
     else
@@ -114,90 +111,94 @@ static int plain_dim(const Node *read, const Index *variable)
     return dim;
 }
 
-typedef struct Stage {
-    const Node *read;
-    const char *tile, *shape, *rows;
-    int64_t columns;
-} Stage;
-
-static void print_stage_head(TilePrinter *x, Stage s)
+static void print_copy_head(Printer *p, const TileCopy *s)
 {
-    const Tensor *t = s.read->tensor;
-    print_line(x->p, (Span){0});
-    text_add(x->p->out, "stage<%s>(%s, %s, %lld, %s_chunks, %s,\n", s.shape, s.tile, s.rows,
-             (long long)s.columns, buffer_of(x, t)->access, stride_of(x, t, t->n_dims - 1));
-    text_add(x->p->out, "%*s", (int)(4 * x->p->indent + 6), "");
+    const Tensor *t = s->read->tensor;
+    print_line(p, (Span){0});
+    text_add(p->out, "stage<%s>(%s, %s, %s, %s_chunks, %s,\n", s->shape, s->tile, s->rows, s->columns,
+             buffer_of(p, t)->access, tile_stride(p, t, t->n_dims - 1));
+    text_add(p->out, "%*s", (int)(4 * p->indent + 6), "");
 }
 
-static void print_row_start(TilePrinter *x, Stage s, const char *before, const char *after)
+static void print_row_start(Printer *p, const TileCopy *s, const char *before, const char *after)
 {
-    Printer *p = x->p;
+    const Tensor *t = s->read->tensor;
     uint32_t mark = p->trail.n;
-    for (unsigned k = 0; k + 1 < s.read->n_args; k++) print_shared(p, p->span, 1, &s.read->args[k]);
+    for (unsigned k = 0; k + 1 < s->read->n_args; k++) print_shared(p, p->span, 1, &s->read->args[k]);
     if (before) {
         print_line(p, (Span){0});
         text_add(p->out, "%s", before);
     } else
-        print_stage_head(x, s);
-    print_address(p, s.read->tensor, s.read->args);
+        print_copy_head(p, s);
+    print_address(p, t, s->read->args);
+    if (s->from) text_add(p->out, " + %s * %s", s->from, tile_stride(p, t, t->n_dims - 1));
     text_add(p->out, "%s\n", after);
     print_forget(p, mark);
 }
 
-/* Where row `number` begins is a function. */
-static void print_gather(TilePrinter *x, Stage s, const char *first)
+bool tile_copy_apart(Printer *p, const TileCopy *s, const Index *variable, const char *first)
+{
+    int dim = plain_dim(s->read, variable);
+    if (dim < 0 || buffer_of(p, s->read->tensor)->heads == dim) return false;
+    const char *before = p->indices[variable->id];
+    p->indices[variable->id] = first;
+    print_row_start(p, s, NULL, format(p->c, ", %s);", tile_stride(p, s->read->tensor, (unsigned)dim)));
+    p->indices[variable->id] = before;
+    return true;
+}
+
+const char *tile_copy_open(Printer *p, const TileCopy *s)
+{
+    const char *row = name_new(p->c, &p->own, format(p->c, "%s_row", buffer_of(p, s->read->tensor)->access));
+    LINES(p, "const auto %s = [&](unsigned number) {", row);
+    return row;
+}
+
+void tile_copy_close(Printer *p, TileCopy s, const char *row)
+{
+    print_row_start(p, &s, "return ", ";");
+    LINES(p, "};");
+    unsigned work = 0;
+    for (unsigned k = 0; k < s.read->n_args; k++) work += node_count(p->c, s.read->args[k]);
+    if (work > ROW_LONG) s.shape = format(p->c, "%s, 1", s.shape);
+    print_copy_head(p, &s);
+    text_add(p->out, "%s);\n", row);
+}
+
+/* first: of the keys; NULL: the block's queries. */
+static void print_stage(TilePrinter *x, TileCopy s, const char *first)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    const char *access = buffer_of(x, s.read->tensor)->access;
-    LINES(p, "const auto %s_row = [&](unsigned number) {", access);
+    bool one = first ? t->n_keys == 1 : t->n_queries == 1;
+    if (one && tile_copy_apart(p, &s, first ? t->key[0] : t->query[0], first ? first : x->from[0])) return;
+    const char *row = tile_copy_open(p, &s);
     if (!first)
         tile_queries_at(x, NULL, "number", true);
     else if (t->n_keys == 1)
         LINES(p, "const int64 %s = least(%s + number, %s - 1);", x->j[0], first, x->end);
     else
         print_keys_at(x, format(p->c, "%s + number", first));
-    print_row_start(x, s, "return ", ";");
-    LINES(p, "};");
-    unsigned work = 0;
-    for (unsigned k = 0; k < s.read->n_args; k++) work += node_count(p->c, s.read->args[k]);
-    if (work > ROW_LONG) s.shape = format(p->c, "%s, 1", s.shape);
-    print_stage_head(x, s);
-    text_add(p->out, "%s_row);\n", access);
+    tile_copy_close(p, s, row);
 }
 
-/* first: of the keys; NULL: the block's queries. */
-static void print_stage(TilePrinter *x, Stage s, const char *first)
-{
-    Printer *p = x->p;
-    const Tile *t = x->t;
-    const Index *variable = first ? t->key[0] : t->query[0];
-    bool one = first ? t->n_keys == 1 : t->n_queries == 1;
-    int dim = one ? plain_dim(s.read, variable) : -1;
-    if (dim < 0 || buffer_of(x, s.read->tensor)->heads == dim) {
-        print_gather(x, s, first);
-        return;
-    }
-    p->indices[variable->id] = first ? first : x->from[0]; /* rows are a stride apart */
-    print_row_start(x, s, NULL, format(p->c, ", %s);", stride_of(x, s.read->tensor, (unsigned)dim)));
-    p->indices[variable->id] = first ? x->j[0] : x->i[0];
-}
+static const char *features(const TilePrinter *x, int64_t n) { return format(x->p->c, "%lld", (long long)n); }
 
 void tile_stage_queries(TilePrinter *x)
 {
     const Tile *t = x->t;
     const char *rows = t->n_queries > 1 ? "64" : format(x->p->c, "(int)(%s - %s)", x->to[0], x->from[0]);
-    print_stage(x, (Stage){t->q, "q_tile", "64, D", rows, t->d}, NULL);
+    print_stage(x, (TileCopy){t->q, "q_tile", "64, D", rows, features(x, t->d), NULL}, NULL);
 }
 
 void tile_stage_keys(TilePrinter *x, const char *tile, const char *first)
 {
-    print_stage(x, (Stage){x->t->k, tile, "KEYS, D", "rows", x->t->d}, first);
+    print_stage(x, (TileCopy){x->t->k, tile, "KEYS, D", "rows", features(x, x->t->d), NULL}, first);
 }
 
 void tile_stage_values(TilePrinter *x, const char *tile, const char *first)
 {
-    print_stage(x, (Stage){x->t->v, tile, "KEYS, E", "rows", x->t->e}, first);
+    print_stage(x, (TileCopy){x->t->v, tile, "KEYS, E", "rows", features(x, x->t->e), NULL}, first);
 }
 
 /* ---- the output ---- */
@@ -211,7 +212,7 @@ static void print_to(TilePrinter *x)
     for (unsigned d = 0; d < out->n_dims; d++) at[d] = node_index(p->c, out->dims[d]);
     LINES(p, "if (!(%s)) continue;", tile_inside_block(x));
     print_line(p, (Span){0});
-    text_add(p->out, "%s *to = ", buffer_of(x, out)->element);
+    text_add(p->out, "%s *to = ", buffer_of(p, out)->element);
     print_address(p, out, at);
 }
 
@@ -220,7 +221,7 @@ static void print_store_chunks(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    const char *access = buffer_of(x, t->out)->access, *stride = stride_of(x, t->out, t->out->n_dims - 1);
+    const char *access = buffer_of(p, t->out)->access, *stride = tile_stride(p, t->out, t->out->n_dims - 1);
     LINES(p, "put_rows<E>(q_tile, total);\nfor (int n = lane; n < 2 * E; n += 32) {\n"
              "const int number = warp * 16 + n / (E / 8), column = n %% (E / 8) * 8;");
     tile_queries_at(x, NULL, "number", false);
@@ -235,7 +236,7 @@ static void print_store_floats(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    const char *access = buffer_of(x, t->out)->access, *stride = stride_of(x, t->out, t->out->n_dims - 1);
+    const char *access = buffer_of(p, t->out)->access, *stride = tile_stride(p, t->out, t->out->n_dims - 1);
     LINES(p, "#pragma unroll\nfor (int row = 0; row < %u; row++) {", x->layout->rows);
     tile_queries_at(x, NULL, tile_row(x, "row"), false);
     print_to(x);

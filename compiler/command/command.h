@@ -59,7 +59,7 @@ typedef struct Options {
         *shell;
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
-    unsigned tile_keys;             /* of CUDA; 0: the compiler chooses */
+    TileShape tile;                 /* of CUDA; zeros: the compiler chooses */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
     bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, no_warnings,
         warnings_are_errors, in_place, man;

@@ -19,7 +19,12 @@ typedef struct Show {
     Text out;
 } Show;
 
-static const char *kind_of(const Phase *p) { return p->tile ? "tile" : p->data_check ? "check" : "thread"; }
+static const char *kind_of(const Phase *p)
+{
+    return p->tile ? "tile" : p->product ? "product" : p->data_check ? "check" : "thread";
+}
+
+static bool has_mma(const Phase *p) { return p->tile ? p->tile->mma : p->product && p->product->mma; }
 
 /* ---- text ---- */
 
@@ -31,6 +36,9 @@ static void show_kernel(Show *x, const ExplainKernel *k)
     if (p->tile)
         text_add(out, "tiles of %u queries and %u keys, a block for each of %.0f", p->tile->queries,
                  p->tile->keys, k->tasks);
+    else if (p->product)
+        text_add(out, "tiles of %u rows and %u columns, %u products at a time, a block for each of %.0f",
+                 p->product->rows, p->product->columns, p->product->depth, k->tasks);
     else
         text_add(out, "a thread for each of %.0f%s", k->tasks, p->data_check ? ", which checks data" : "");
     text_add(out, "\n");
@@ -43,7 +51,7 @@ static void show_kernel(Show *x, const ExplainKernel *k)
         text_add(out, " of at most 255 registers; at least %u on a multiprocessor\n", k->resident);
     if (isfinite(k->visible)) text_add(out, "    pairs visible %.0f\n", k->visible);
     text_add(out, "    limited by %s", k->limit.name);
-    if (p->tile && p->tile->mma && isfinite(k->limit.tensor))
+    if (has_mma(p) && isfinite(k->limit.tensor))
         text_add(out, ", tensor cores %.0f%% of the time", 100 * k->limit.tensor);
     if (isfinite(k->limit.seconds)) text_add(out, "; %.3g us", 1e6 * k->limit.seconds);
     text_add(out, "\n");
@@ -90,6 +98,8 @@ static void json_kernel(Show *x, const ExplainKernel *k)
         text_add(out, "null");
     if (p->tile)
         text_add(out, ", \"tile\": [%u, %u]", p->tile->queries, p->tile->keys);
+    else if (p->product)
+        text_add(out, ", \"tile\": [%u, %u, %u]", p->product->rows, p->product->columns, p->product->depth);
     else
         text_add(out, ", \"tile\": null");
     json_numbers(

@@ -32,8 +32,8 @@ OPTION(TARGET, NULL, "--target", "TARGET", RUN | BENCH, WORDS, "cpu cuda",
        "cuda: the first CUDA device ($ATTN_CUDA_DRIVER names another driver)")
 OPTION(TARGET, NULL, "--target", "TARGET", EXPLAIN, WORDS, "cpu cuda",
        "cuda, cuda:sm_90: kernels of a GPU: their tiles, what they take of it, what limits them")
-OPTION(TILE, NULL, "--tile", "64x32", COMPILE | EXPLAIN, WORDS, "64x64 64x32 64x16 64x8",
-       "with --target cuda: queries and keys of a tile (64x8: f32); else the compiler chooses")
+OPTION(TILE, NULL, "--tile", "64x32", COMPILE | EXPLAIN, WORDS, "128x128 128x64 64x128 64x64 64x32 64x16 64x8",
+       "with --target cuda: queries and keys, or rows and columns, of a tile (64x8: f32); else the compiler chooses")
 OPTION(ARCH, NULL, "--arch", "sm_80,sm_90", COMPILE | RUN | BENCH | EXPLAIN, NOTHING, NULL,
        "with --target cuda: code for these architectures, and PTX of the first for newer ones")
 OPTION(CPU, NULL, "--cpu", "NAME,NAME", COMPILE, NOTHING, NULL,

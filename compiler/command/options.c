@@ -70,8 +70,13 @@ static const char *read_target(Options *o, const char *text)
     return named ? NULL : read_word(o, "--target", text, "cpu cuda cuda:sm_80");
 }
 
-/* `64x32`: queries and keys of a tile. */
-static unsigned read_tile_keys(const char *text) { return (unsigned)strtoul(text + strlen("64x"), NULL, 10); }
+/* `64x32`: queries and keys of a tile, or rows and columns. */
+static TileShape read_tile(const char *text)
+{
+    char *by;
+    unsigned rows = (unsigned)strtoul(text, &by, 10);
+    return (TileShape){rows, (unsigned)strtoul(by + 1, NULL, 10)};
+}
 
 static const char *apply(Options *o, const OptionInfo *option, const char *value)
 {
@@ -92,7 +97,7 @@ static const char *apply(Options *o, const OptionInfo *option, const char *value
     case OPTION_DTYPE: return read_dtype(o, value);
     case OPTION_CPU: o->cpus = value; return NULL;
     case OPTION_TARGET: return read_target(o, value);
-    case OPTION_TILE: o->tile_keys = read_tile_keys(value); return NULL;
+    case OPTION_TILE: o->tile = read_tile(value); return NULL;
     case OPTION_ARCH: o->archs = value; return NULL;
     case OPTION_DEBUG: o->debug = true; return NULL;
     case OPTION_EMIT: o->emit = value; return NULL;
@@ -189,8 +194,8 @@ const char *options_read(Options *o, int argc, char **argv)
     if (o->target == TARGET_CUDA && is(o->backend, "cpu")) return "--backend cpu is for --target cpu";
     if (o->target == TARGET_CUDA && o->cpus) return "--cpu is for --target cpu; --arch sm_80 names GPUs";
     if (o->target == TARGET_CPU && o->archs) return "--arch is for --target cuda; --cpu names CPUs";
-    if (o->target == TARGET_CPU && o->tile_keys) return "--tile is for --target cuda";
-    if (o->tile_keys == 8 && o->real != STORAGE_FLOAT) return "--tile 64x8 is for --dtype f32";
+    if (o->target == TARGET_CPU && o->tile.rows) return "--tile is for --target cuda";
+    if (o->tile.columns == 8 && o->real != STORAGE_FLOAT) return "--tile 64x8 is for --dtype f32";
     if (o->target == TARGET_CPU && o->real != STORAGE_FLOAT)
         return format(o->c, "--dtype %s is for --target cuda; for CPUs declare tensors as %s", options_dtype(o),
                       options_dtype(o));
@@ -209,7 +214,7 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .target = o->target,
         .cpus = o->cpus,
         .archs = o->archs,
-        .tile_keys = o->tile_keys,
+        .tile = o->tile,
         .f64 = o->f64,
         .real = o->real,
         .debug = o->debug,

@@ -46,7 +46,7 @@ grep -q '64 queries and 8 keys' out || fail "explain --tile in f32"
 "$ATTNC" explain "$patterns/mask/causal.attn" --target cuda --dtype f16 --tile 64x8 >out 2>&1 && fail "--tile 64x8"
 grep -q 'is for --dtype f32' out || fail "--tile 64x8"
 "$ATTNC" explain "$patterns/mask/causal.attn" --target cuda --tile 63x32 >out 2>&1 && fail "--tile 63x32"
-grep -q 'expected one of 64x64 64x32 64x16 64x8' out || fail "--tile 63x32"
+grep -q 'expected one of 128x128 128x64 64x128 64x64 64x32 64x16 64x8' out || fail "--tile 63x32"
 "$ATTNC" explain "$patterns/mask/causal.attn" --tile 64x32 >out 2>&1 && fail "--tile for CPUs"
 grep -q 'is for --target cuda' out || fail "--tile for CPUs"
 

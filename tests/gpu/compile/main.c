@@ -79,11 +79,17 @@ static bool wrong(Checking *x, const Case *p, const char *kernel, const char *wh
 
 /* compiler/tile_model.h against ptxas: registers, and shared memory but for long scores. */
 static void check_model(Checking *x, Compilation *c, const Case *p, const NvrtcUsage *u,
-                        const AttnCudaKernel *k, const Tile *t)
+                        const AttnCudaKernel *k, const Phase *phase)
 {
     enum { SCORES = 16 << 10 };
-    TileNeed need = tile_need(t);
-    GpuBlock block = tile_block(&need);
+    GpuBlock block;
+    if (phase->tile) {
+        TileNeed need = tile_need(phase->tile);
+        block = tile_block(&need);
+    } else {
+        ProductNeed need = product_need(phase->product);
+        block = product_block(&need);
+    }
     if (block.shared > k->shared || k->shared - block.shared > SCORES)
         wrong(x, p, k->name,
               format(c, "%u bytes of shared memory, %u by the model", k->shared, block.shared));
@@ -114,8 +120,8 @@ static void check_usage(Checking *x, Compilation *c, const Case *p, const CudaPr
         for (uint32_t u = 0; u < all.n; u++)
             if (!strcmp(all.at[u].kernel, made->kernels[k].name)) found = &all.at[u];
         if (found) check_kernel(x, c, p, found, &made->kernels[k]);
-        if (found && kernel->phases.at[k].tile)
-            check_model(x, c, p, found, &made->kernels[k], kernel->phases.at[k].tile);
+        const Phase *phase = &kernel->phases.at[k];
+        if (found && (phase->tile || phase->product)) check_model(x, c, p, found, &made->kernels[k], phase);
         if (!found) wrong(x, p, made->kernels[k].name, "ptxas does not say what it takes");
     }
 }
