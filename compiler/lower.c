@@ -159,9 +159,10 @@ static bool lower_kind(Lower *l, const Stage *s)
     bool cuda = l->schedule.target == TARGET_CUDA;
     if (s->kind == STAGE_PAIRWISE && (cuda ? lower_tiles(l, s) : lower_strips(l, s))) return true;
     const char *why = l->plain;
-    if (!cuda || (s->kind != STAGE_CONTRACT && s->kind != STAGE_PAIRWISE)) return false;
+    if (!cuda || (s->kind != STAGE_CONTRACT && s->kind != STAGE_PAIRWISE && s->kind != STAGE_MAP))
+        return false;
     if (lower_product(l, s)) return true;
-    if (why) l->plain = why;
+    if (s->kind != STAGE_CONTRACT) l->plain = why;
     return false;
 }
 

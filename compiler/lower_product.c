@@ -131,7 +131,7 @@ static bool is_fixed(const Matching *x, const Node *n)
 
 static const char *match_ranges(Matching *x)
 {
-    enum { FEW = 8 };
+    const double few = 8;
     Product *t = x->t;
     double products = 1;
     t->n_along = x->sum->n_vars;
@@ -141,7 +141,7 @@ static const char *match_ranges(Matching *x)
         if (!is_fixed(x, binder_lo(x->sum, k)) || !is_fixed(x, binder_hi(x->sum, k)))
             return "its range differs from element to element";
     }
-    if (products < FEW || extent_of(x, t->row) < FEW || extent_of(x, t->column) < FEW)
+    if (products < few || extent_of(x, t->row) < few || extent_of(x, t->column) < few)
         return "its matrices are small";
     return NULL;
 }
@@ -263,15 +263,23 @@ static Index *blocks_of(Matching *x, Index *index, unsigned extent)
     return strip_index(x->l, name, combine(x, N_FLOORDIV, up, number(x, extent)));
 }
 
+/* For want of a fixed extent: examples are small, products that take time are not. */
+static double supposed(const Matching *x, Index *index, double least)
+{
+    double extent = extent_of(x, index);
+    return extent < least && tile_extent(x->l, node_size(x->l->c, index)) < 0 ? least : extent;
+}
+
 static void choose_tile(Matching *x)
 {
+    const double many = 1024, some = 8;
     Product *t = x->t;
     ProductNeed need = {.mma = t->mma, .batch = 1, .times = 1};
-    need.n_rows = extent_of(x, t->row);
-    need.n_columns = extent_of(x, t->column);
-    need.along = extent_of(x, t->along[t->n_along - 1]);
+    need.n_rows = supposed(x, t->row, many);
+    need.n_columns = supposed(x, t->column, many);
+    need.along = supposed(x, t->along[t->n_along - 1], many);
     for (unsigned k = 0; k + 1 < t->n_along; k++) need.times *= extent_of(x, t->along[k]);
-    for (unsigned k = 0; k < x->n_outer; k++) need.batch *= extent_of(x, x->outer[k]);
+    for (unsigned k = 0; k < x->n_outer; k++) need.batch *= supposed(x, x->outer[k], some);
     product_tile(&need, x->l->schedule.arch, x->l->schedule.tile);
     t->rows = need.rows, t->columns = need.columns, t->depth = need.depth;
 }
@@ -302,7 +310,8 @@ static void make_product(Matching *x, const Phase *phase)
     t->total = local_new(l, "total", x->sum);
     t->out = e->tensor;
     Node *total = node_replace(l->c, x->scaled, x->sum, local_get(l, t->total));
-    for (unsigned k = 0; k < t->n_along && x->scaled != x->sum; k++) { /* no sum: 0, whatever its factors are */
+    for (unsigned k = 0; k < t->n_along && x->scaled != x->sum;
+         k++) { /* no sum: 0, whatever its factors are */
         Node *any = combine(x, N_LT, binder_lo(x->sum, k), binder_hi(x->sum, k));
         total = node_if(l->c, any, total, node_real(l->c, 0));
     }

@@ -134,8 +134,8 @@ ProductNeed product_need(const Product *t)
                          .times = 1};
 }
 
-/* A thread has 1/128 of the tile; a warp a quarter, half of the rows by half of the columns, and in registers the
- * operands of a step: 16 rows on tensor cores, else 4 products of all rows and of 4 columns. */
+/* A thread has 1/128 of the tile; a warp a quarter, half of the rows by half of the columns, and in registers
+ * the operands of a step: 16 rows on tensor cores, else 4 products of all rows and of 4 columns. */
 GpuBlock product_block(const ProductNeed *x)
 {
     enum { OWN = 44 };
@@ -150,9 +150,9 @@ static double blocks_of(const ProductNeed *x)
     return x->batch * ceil(x->n_rows / x->rows) * ceil(x->n_columns / x->columns);
 }
 
-/* A step of a warp, of 16 products on tensor cores and else of 4, loads what it has of rows and columns: 16 of one by an
- * ldmatrix, 4 rows or 8 columns by a load of 16 bytes a lane, which takes as long. Beside loads and products there
- * are, for every tile, a barrier and copies (bench/gpu_counters). */
+/* A step of a warp, of 16 products on tensor cores and else of 4, loads what it has of rows and columns: 16
+ * of one by an ldmatrix, 4 rows or 8 columns by a load of 16 bytes a lane, which takes as long. Beside loads
+ * and products there are, for every tile, a barrier and copies (bench/gpu_counters). */
 GpuWork product_work(const ProductNeed *x)
 {
     double tiles = blocks_of(x) * x->times * ceil(x->along / x->depth), size = x->mma ? 2 : 4;
@@ -168,7 +168,8 @@ GpuWork product_work(const ProductNeed *x)
     return work;
 }
 
-/* Multiprocessors that have no block of the last ones wait for those that have, and products now and then for loads. */
+/* Multiprocessors that have no block of the last ones wait for those that have, and products now and then for
+ * loads. */
 static double product_seconds(const ProductNeed *x, const Gpu *gpu)
 {
     GpuBlock block = product_block(x);
@@ -186,9 +187,11 @@ static bool has_shape(const unsigned *tile, TileShape shape)
 
 void product_tile(ProductNeed *need, unsigned arch, TileShape shape)
 {
-    static const unsigned mma[][3] = {{128, 128, 64}, {128, 128, 32}, {128, 64, 64}, {64, 128, 64}, {64, 64, 64}};
+    static const unsigned mma[][3] = {
+        {128, 128, 64}, {128, 128, 32}, {128, 64, 64}, {64, 128, 64}, {64, 64, 64}};
     static const unsigned f32[][3] = {{64, 128, 32}, {64, 64, 32}};
-    const unsigned(*tiles)[3] = need->mma ? mma : f32, n = need->mma ? sizeof mma / sizeof *mma : sizeof f32 / sizeof *f32;
+    const unsigned(*tiles)[3] = need->mma ? mma : f32,
+          n = need->mma ? sizeof mma / sizeof *mma : sizeof f32 / sizeof *f32;
     ProductNeed x = *need;
     bool asked = false;
     double least = INFINITY;

@@ -14,7 +14,7 @@
 #include "tests/gpu/ptx/ptx.h"
 
 typedef struct CounterCase {
-    const char *name, *file;     /* below patterns/ */
+    const char *name, *file;
     const char *definitions[3];  /* NULL at the end */
     unsigned d, heads, n;        /* features of q, k and v; extent of every other index */
     uint64_t (*visible)(const struct CounterCase *c); /* pairs of a head */
@@ -24,6 +24,7 @@ typedef struct CounterCase {
     double exp2;                 /* of the visited pairs */
     unsigned blocks;             /* of a multiprocessor, at least */
     bool f32;                    /* not f16: instructions of f32 stand for mma, and all pairs are visible */
+    const char *product;         /* a pattern of a product of n x d and d x d, whose elements are its pairs; else NULL */
 } CounterCase;
 
 extern const CounterCase counter_cases[];
@@ -33,7 +34,7 @@ typedef struct Counts {
     uint64_t visible, visited;   /* pairs */
     uint64_t mma, needed;        /* instructions (mma or f32); those that the visited pairs need */
     double others;               /* instructions in the loop (f32: of the kernel) for each mma */
-    uint64_t shared_bytes;       /* from and to shared memory in f32 */
+    uint64_t shared_bytes;       /* from and to shared memory */
     double exp2;                 /* for each visited pair */
     double sectors_per_request;  /* 32-byte sectors of a warp's global access, of the ideal number */
     double loads;                /* bytes of keys and values that were copied, of tiles once a block */

@@ -27,11 +27,12 @@ typedef struct Measure {
 static const char *generate(Measure *m)
 {
     const char *folder = getenv("ATTN_SOURCE");
-    const char *path = format(m->c, "%s/patterns/%s", folder ? folder : ".", m->x->file);
+    const char *path = format(m->c, "%s/%s", folder ? folder : ".", m->x->file);
     const char *sizes[] = {format(m->c, "d=%u", m->x->d), format(m->c, "e=%u", m->x->d)};
     Pipeline p;
     PipelineOptions *o = NEW(m->c, PipelineOptions);
     *o = (PipelineOptions){.path = path,
+                           .pattern = m->x->product,
                            .target = TARGET_CUDA,
                            .real = m->x->f32 ? STORAGE_F32 : STORAGE_F16,
                            .sizes = sizes,
@@ -44,7 +45,7 @@ static const char *generate(Measure *m)
     m->program = cuda_print(&m->job, m->variant, false);
     const Kernel *k = m->variant->kernel;
     const Phase *last = &k->phases.at[m->phase = k->phases.n - 1]; /* those before are for few queries */
-    if (last->tile) return NULL;
+    if (last->tile || last->product) return NULL;
     return format(m->c, "%s has no kernel with tiles: %s", m->x->file,
                   last->plain ? last->plain : last->name);
 }
@@ -107,10 +108,14 @@ static void add_tensor(Measure *m, const Tensor *t)
     for (unsigned d = 0; d < t->n_dims; d++) add(m, (uint64_t)strides[d]);
 }
 
-static uint64_t tasks_along(const Measure *m, const Tile *t, const Index *index)
+static uint64_t tasks_along(const Measure *m, const Phase *phase, const Index *index)
 {
-    for (unsigned k = 0; k < t->n_queries; k++)
+    const Tile *t = phase->tile;
+    const Product *product = phase->product;
+    for (unsigned k = 0; t && k < t->n_queries; k++)
         if (t->block[k] == index) return (m->x->n + t->shape[k] - 1) / t->shape[k];
+    if (product && index == product->row_block) return (m->x->n + product->rows - 1) / product->rows;
+    if (product && index == product->column_block) return (m->x->d + product->columns - 1) / product->columns;
     return (uint64_t)extent_of(m, index);
 }
 
@@ -127,7 +132,7 @@ static uint64_t pack(Measure *m)
     add(m, status);
     add(m, status);
     add(m, status);
-    for (unsigned k = 0; k < phase->n_tasks; k++) tasks *= tasks_along(m, phase->tile, phase->tasks[k]);
+    for (unsigned k = 0; k < phase->n_tasks; k++) tasks *= tasks_along(m, phase, phase->tasks[k]);
     add(m, tasks);
     return tasks;
 }
@@ -154,10 +159,10 @@ static void count_loop(const PtxFunction *f, Counts *out)
 
 static void count_mma(const CounterCase *x, const PtxFunction *f, const PtxCounters *c, Counts *out)
 {
-    uint64_t d = (x->d + 15) / 16;
+    uint64_t d = (x->d + 15) / 16, products = x->product ? 1 : 2; /* of d each, for a pair */
     out->mma = c->warps[PTX_MMA];
-    out->visited = c->mma_flops / (2 * 2 * 16 * d);
-    out->needed = out->visited / (16 * 8) * d * 2;
+    out->visited = c->mma_flops / (products * 2 * 16 * d);
+    out->needed = out->visited / (16 * 8) * d * products;
     count_loop(f, out);
 }
 
@@ -168,9 +173,8 @@ static void count_f32(const CounterCase *x, const PtxCounters *c, Counts *out)
         if (class != PTX_FLOAT && class != PTX_MOVE) others += c->warps[class];
     out->mma = c->warps[PTX_FLOAT];
     out->visited = out->visible;
-    out->needed = out->visited / 32 * x->d * 2;
+    out->needed = out->visited / 32 * x->d * (x->product ? 1 : 2);
     out->others = (double)others / (double)out->mma;
-    out->shared_bytes = (c->shared_load.units + c->shared_store.units) * 128;
 }
 
 static void count(Measure *m, const PtxFunction *f, Counts *out)
@@ -183,6 +187,7 @@ static void count(Measure *m, const PtxFunction *f, Counts *out)
     else
         count_mma(x, f, &c, out);
     out->exp2 = (double)c.threads[PTX_EXP] / (double)out->visited;
+    out->shared_bytes = (c.shared_load.units + c.shared_store.units) * 128;
     out->conflicts = c.shared_load.units - c.shared_load.ideal + c.shared_store.units - c.shared_store.ideal;
     out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
     out->shared = m->program.kernels[m->phase].shared;

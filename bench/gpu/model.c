@@ -9,8 +9,9 @@ GpuLimit counter_limit(const Gpu *gpu, const CounterCase *x, const Counts *n)
         .exp2 = n->exp2 * (double)n->visited,
         .fma = x->f32 ? (double)n->needed * 32 * 2 : 0,
         .issue = (double)n->mma * (1 + n->others),
-        .shared = x->f32 ? (double)n->shared_bytes : mma / 2 * 512, /* an ldmatrix of 4 for every two */
-        .global = 4.0 * x->heads * x->n * x->d * bytes, /* q, k, v and o once: the cache has the rest */
+        .shared = (double)n->shared_bytes,
+        /* q, k, v and o, or both sides and the result, once: the cache has the rest */
+        .global = (x->product ? (2.0 * x->n + x->d) * x->d : 4.0 * x->heads * x->n * x->d) * bytes,
     };
     return gpu_limit(gpu, &work);
 }

@@ -1,10 +1,10 @@
 /* Phases with a Product -> kernels: a tile of the result for every block of four warps.
  *
- * Both sides of the next products are on their way to shared memory (two buffers, swizzled) while those before
- * are multiplied: one barrier a step. What is no row in memory is computed for every element on its way. On
- * tensor cores a step is a few mma of 16 x 8 x 16 for every ldmatrix, in f32 16 x 4 products for every load of
- * four numbers. The result goes through shared memory, so that its rows leave as a whole, and is computed
- * from the sum there.
+ * Both sides of the next products are on their way to shared memory (two buffers, swizzled) while those
+ * before are multiplied: one barrier a step. What is no row in memory is computed for every element on its
+ * way. On tensor cores a step is a few mma of 16 x 8 x 16 for every ldmatrix, in f32 16 x 4 products for
+ * every load of four numbers. The result goes through shared memory, so that its rows leave as a whole, and
+ * is computed from the sum there.
  *
  * Requires: sides of one type. Ensures: what Phase.body says, with sums in f32, in the order of the summed
  * indices. */
@@ -15,10 +15,11 @@
 typedef struct ProductPrinter {
     Printer *p;
     const Product *t;
-    const char *i[2], *from[2], *to[2], *left[2]; /* rows, columns: one, those of the block, how many these are */
-    const char *at[PRODUCT_DIMS];                 /* a summed coordinate */
+    const char *i[2], *from[2], *to[2],
+        *left[2];                 /* rows, columns: one, those of the block, how many these are */
+    const char *at[PRODUCT_DIMS]; /* a summed coordinate */
     const char *begin[PRODUCT_DIMS], *end[PRODUCT_DIMS];
-    const char *next;                             /* where the last of them goes on */
+    const char *next; /* where the last of them goes on */
 } ProductPrinter;
 
 enum { BUFFERS = 2 };
@@ -43,7 +44,7 @@ static void bind(Printer *p, const Index *index, const char *name)
 
 typedef struct Side {
     const ProductSide *side;
-    unsigned number;          /* 0: rows, 1: columns */
+    unsigned number; /* 0: rows, 1: columns */
     const Index *own;
     const char *tile, *shape; /* where it goes */
     const char *rows, *columns;
@@ -147,7 +148,8 @@ static void print_steps(ProductPrinter *x)
           x->end[x->t->n_along - 1], x->next);
     print_side(x, 0);
     print_side(x, 1);
-    LINES(p, "}\nif (due)\n    add_%s<%s>(total, a_own + (buffer ^ 1) * ROWS_BYTES,\n"
+    LINES(p,
+          "}\nif (due)\n    add_%s<%s>(total, a_own + (buffer ^ 1) * ROWS_BYTES,\n"
           "        b_own + (buffer ^ 1) * COLUMNS_BYTES);",
           x->t->mma ? "matrices" : "floats", shape_of(x));
     LINES(p, "if (!some) break;\ndue = true;");
@@ -165,14 +167,14 @@ static void print_store(ProductPrinter *x)
     for (unsigned d = 0; d < t->out->n_dims; d++) at[d] = node_index(p->c, t->out->dims[d]);
     LINES(p,
           "__syncthreads();\nconstexpr int WIDTH = COLUMNS / 2, PITCH = WIDTH + 8;\n"
-          "float *own = (float *)shared + warp * 16 * PITCH;\n#pragma unroll\n"
+          "const unsigned own = a_tile + warp * 16 * PITCH * 4;\n#pragma unroll\n"
           "for (int m = 0; m < ROWS / 32; m++) {\n__syncwarp();\nput_%s<COLUMNS, PITCH, %s, %s>(own, "
           "total[m]);\n__syncwarp();\n#pragma unroll 1\nfor (int n = lane; n < 16 * WIDTH; n += 32) {",
           t->mma ? "matrices" : "floats", t->a.along ? "true" : "false", t->b.along ? "true" : "false");
     LINES(p, "const int64 %s = %s + warp / 2 * (ROWS / 2) + m * 16 + n / WIDTH;", x->i[0], x->from[0]);
     LINES(p, "const int64 %s = %s + warp %% 2 * WIDTH + n %% WIDTH;", x->i[1], x->from[1]);
     LINES(p, "if (%s >= %s || %s >= %s) continue;", x->i[0], x->to[0], x->i[1], x->to[1]);
-    LINES(p, "const float sum = own[n / WIDTH * PITCH + n %% WIDTH];");
+    LINES(p, "const float sum = __uint_as_float(load_shared(own + (n / WIDTH * PITCH + n %% WIDTH) * 4));");
     p->locals[t->total->id] = "sum";
     uint32_t mark = p->trail.n;
     Node *value = t->value;
@@ -190,11 +192,10 @@ static void print_store(ProductPrinter *x)
 
 static void name_all(ProductPrinter *x)
 {
-    static const char *const own[] = {"ROWS",   "COLUMNS", "DEPTH", "ROWS_BYTES", "COLUMNS_BYTES", "WIDTH",
-                                      "PITCH",  "shared",  "a_tile", "b_tile",    "a_own",         "b_own",
-                                      "warp",   "lane",    "total", "some",       "due",           "buffer",
-                                      "depth",  "row",     "column", "number",    "sum",           "own",
-                                      "m",      "n"};
+    static const char *const own[] = {
+        "ROWS",   "COLUMNS", "DEPTH",  "ROWS_BYTES", "COLUMNS_BYTES", "WIDTH", "PITCH", "shared", "a_tile",
+        "b_tile", "a_own",   "b_own",  "warp",       "lane",          "total", "some",  "due",    "buffer",
+        "depth",  "row",     "column", "number",     "sum",           "own",   "m",     "n"};
     Printer *p = x->p;
     const Product *t = x->t;
     for (size_t k = 0; k < sizeof own / sizeof *own; k++) name_new(p->c, &p->own, own[k]);
@@ -222,8 +223,8 @@ static void print_constants(ProductPrinter *x)
           "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
           "const unsigned a_own = a_tile + %s_rows<ROWS, DEPTH, %s>();\n"
           "const unsigned b_own = b_tile + %s_columns<COLUMNS, DEPTH, %s>();",
-          t->rows, t->columns, t->depth, side_bytes(t, t->rows), side_bytes(t, t->columns),
-          kind, t->a.along ? "true" : "false", kind, t->b.along ? "true" : "false");
+          t->rows, t->columns, t->depth, side_bytes(t, t->rows), side_bytes(t, t->columns), kind,
+          t->a.along ? "true" : "false", kind, t->b.along ? "true" : "false");
     const ProductSide *sides[] = {&t->a, &t->b};
     bool same = t->a.copied && t->b.copied && t->a.value->tensor == t->b.value->tensor;
     for (unsigned k = 0; k < (same ? 1 : 2); k++)
@@ -242,8 +243,8 @@ static void print_ranges(ProductPrinter *x)
     const Index *own[] = {t->row, t->column}, *block[] = {t->row_block, t->column_block};
     const unsigned shape[] = {t->rows, t->columns};
     for (unsigned k = 0; k < 2; k++) {
-        LINES(p, "const int64 %s = %s * %u, %s = least(%s + %u, %s);", x->from[k],
-              p->indices[block[k]->id], shape[k], x->to[k], x->from[k], shape[k], print_extent(p, own[k]));
+        LINES(p, "const int64 %s = %s * %u, %s = least(%s + %u, %s);", x->from[k], p->indices[block[k]->id],
+              shape[k], x->to[k], x->from[k], shape[k], print_extent(p, own[k]));
         LINES(p, "const int %s = (int)(%s - %s);", x->left[k], x->to[k], x->from[k]);
     }
 }
@@ -253,7 +254,7 @@ static void want_helpers(Printer *p, const Product *t)
     print_want(p, HELP_TILE);
     print_want(p, HELP_LEAST);
     print_want(p, t->mma ? HELP_PRODUCT_MMA : HELP_PRODUCT_F32);
-    if (!t->mma) print_want(p, HELP_FLOATS);
+    print_want(p, HELP_FLOATS);
     if (!t->mma) return;
     print_want(p, HELP_TILE_MATRICES);
     print_want(p, job_real(p->job) == STORAGE_F16 ? HELP_TILE_F16 : HELP_TILE_BF16);

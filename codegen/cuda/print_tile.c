@@ -72,7 +72,8 @@ static unsigned query_bytes(const Tile *t)
 {
     unsigned keys = t->keys * 2, most = row_q(t) > row_v(t) ? row_q(t) : row_v(t);
     if (!t->mma) return t->queries * row_q(t);
-    return t->queries * (most > keys ? most : keys) + (t->d > TILE_MODEL_IN_REGISTERS ? t->queries * keys : 0);
+    return t->queries * (most > keys ? most : keys) +
+           (t->d > TILE_MODEL_IN_REGISTERS ? t->queries * keys : 0);
 }
 
 static bool is_doubled(const Tile *t) { return t->mma || !t->v; }

@@ -50,6 +50,24 @@ grep -q 'expected one of 128x128 128x64 64x128 64x64 64x32 64x16 64x8' out || fa
 "$ATTNC" explain "$patterns/mask/causal.attn" --tile 64x32 >out 2>&1 && fail "--tile for CPUs"
 grep -q 'is for --target cuda' out || fail "--tile for CPUs"
 
+# Sums of products: large tiles for large results.
+cat >projection.attn <<'END'
+pattern projection()
+    over b: x[i, c], w[c, e] -> y[i, e]
+{
+    y = sum[c](x * w)
+}
+END
+product() {
+    "$ATTNC" explain projection.attn --json --target cuda "${@:2}" >out || fail "explain projection ${*:2}"
+    "$PYTHON" -c 'import json, sys; x, = json.load(open("out"))["kernels"]; assert x["kind"] == "product" and eval(sys.argv[1]), x' \
+        "$1" || fail "$1: explain projection ${*:2}"
+}
+size=(--size b=1 --size i=4096 --size c=1024 --size e=4096)
+product 'x["tile"] == [128, 128, 64] and x["tensor_flops"] == 2 * 4096**2 * 1024 and x["tasks"] == 32**2' --dtype f16 "${size[@]}"
+product 'x["tile"][:2] == [128, 64]' --dtype f16 "${size[@]}" --tile 128x64
+product 'x["limit"] == "fma" and x["flops"] == 2 * 4096**2 * 1024 and x["tensor_flops"] == 0' --dtype f32 "${size[@]}"
+
 # Text, and kernels without tiles: why, and what checks data.
 "$ATTNC" explain "$patterns/mask/causal.attn" --target cuda --dtype f16 $(d 64) >out
 grep -q 'pairwise o: tiles of 64 queries and 64 keys' out && grep -q 'limited by' out || fail text

@@ -47,10 +47,10 @@ __device__ inline void copy_async(unsigned to, const void *from)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
 }
-// Zeros if it is outside.
-__device__ inline void copy_async(unsigned to, const void *from, bool inside)
+// The first `bytes` of them alone, then zeros.
+__device__ inline void copy_async(unsigned to, const void *from, int bytes)
 {
-    const int bytes = inside ? 16 : 0;
+    bytes = bytes < 0 ? 0 : bytes < 16 ? bytes : 16;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
 }
 __device__ inline void copies_wait() { asm volatile("cp.async.wait_all;" ::: "memory"); }
@@ -96,7 +96,7 @@ __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, 
         for (int k = 0; k < ROWS * X; k += 128) {
             const int r = (k + threadIdx.x) / X, x = (k + threadIdx.x) % X;
             if (ROWS * X % 128 && r >= ROWS) break;
-            copy_async(tile + chunk<WIDTH>(r, x), row(r) + x * N, r < rows && x * N < columns);
+            copy_async(tile + chunk<WIDTH>(r, x), row(r) + x * N, r < rows ? (columns - x * N) * SIZE : 0);
         }
         return;
     }
@@ -127,7 +127,7 @@ __device__ inline void stage(unsigned tile, int rows, int columns, bool chunks, 
     }
 #pragma unroll 1
     for (int k = 0; k < ROWS; k += STEP, from += STEP * row_stride)
-        copy_async(tile + chunk<WIDTH>(r + k, x), from, r + k < rows && x * N < columns);
+        copy_async(tile + chunk<WIDTH>(r + k, x), from, r + k < rows ? (columns - x * N) * (int)sizeof(T) : 0);
 }
 // 2^x, to 22 bits; results below 2^-126 are 0.
 __device__ inline float power_of_2(float x)
