@@ -202,16 +202,42 @@ static Interval interval(Compilation *c, const Box *box, Node *n)
 
 /* ---- conditions ---- */
 
+/* What literals say of elements that are in a declared range, and of their least and greatest. */
+static const Node *declared(const Node *n, bool upper)
+{
+    if (n->op == N_INT) return n;
+    if (n->op == N_REDUCE && (n->kind == REDUCE_MIN || n->kind == REDUCE_MAX)) n = binder_body(n);
+    const Node *limit = n->op != N_READ || n->guarded ? NULL : upper ? n->tensor->hi : n->tensor->lo;
+    return limit && limit->op == N_INT ? limit : NULL;
+}
+
+/* a < b or a <= b: true, false or as it stands. */
+static Node *order(Compilation *c, Op o, Node *a, Node *b)
+{
+    const Node *least[2], *most[2];
+    Node *const sides[] = {a, b};
+    int64_t lo[2] = {INT64_MIN, INT64_MIN}, hi[2] = {INT64_MAX, INT64_MAX};
+    for (unsigned k = 0; a && b && k < 2; k++) {
+        least[k] = declared(sides[k], false);
+        most[k] = declared(sides[k], true);
+        if (least[k]) lo[k] = least[k]->integer;
+        if (most[k]) hi[k] = most[k]->integer - (sides[k]->op != N_INT);
+    }
+    if (o == N_LE ? hi[0] <= lo[1] : hi[0] < lo[1]) return node_bool(c, true);
+    if (o == N_LE ? hi[1] < lo[0] : hi[1] <= lo[0]) return node_bool(c, false);
+    return op(c, o, a, b);
+}
+
 static Node *known(Compilation *c, Node *a) { return a ? a : node_bool(c, true); }
 
 static Truth compare(Compilation *c, const Box *box, Node *n)
 {
     Interval a = interval(c, box, n->args[0]), b = interval(c, box, n->args[1]);
     if (n->op == N_LT || n->op == N_LE)
-        return (Truth){known(c, op(c, n->op, a.lo, b.hi)),
-                       known(c, op(c, n->op == N_LT ? N_LE : N_LT, b.lo, a.hi))};
-    Node *meet = op(c, N_AND, op(c, N_LE, a.lo, b.hi), op(c, N_LE, b.lo, a.hi));
-    Node *differ = op(c, N_OR, op(c, N_LT, a.lo, b.hi), op(c, N_LT, b.lo, a.hi));
+        return (Truth){known(c, order(c, n->op, a.lo, b.hi)),
+                       known(c, order(c, n->op == N_LT ? N_LE : N_LT, b.lo, a.hi))};
+    Node *meet = op(c, N_AND, order(c, N_LE, a.lo, b.hi), order(c, N_LE, b.lo, a.hi));
+    Node *differ = op(c, N_OR, order(c, N_LT, a.lo, b.hi), order(c, N_LT, b.lo, a.hi));
     if (n->op == N_EQ) return (Truth){known(c, meet), known(c, differ)};
     return (Truth){known(c, differ), known(c, meet)};
 }

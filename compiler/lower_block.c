@@ -496,7 +496,7 @@ static void pass(Strip *s, Local *next) { set_local(s->l, next, binary(s, N_ADD,
 static void judge_block(Strip *s, Local *end, Local *next)
 {
     Lower *l = s->l;
-    Branch due, some, rest;
+    Branch due, some, rest, part;
     Local *partial = local_make(l, "partial", TYPE_BOOL, true);
     branch_open(l, &due, binary(s, N_LE, get(s, next), s->first));
     set_count(s, "block", binary(s, N_MIN, integer(s, STRIP_BLOCK), keys_left(s, end)));
@@ -507,7 +507,12 @@ static void judge_block(Strip *s, Local *end, Local *next)
     choose_block(s, count, partial);
     pass(s, next);
     s->partial = get(s, partial);
-    branch_open(l, &rest, binary(s, N_OR, node_unary(comp(s), N_NOT, s->partial), may_hold(s)));
+    Local *any = local_make(l, "any", TYPE_BOOL, true);
+    set_local(l, any, node_bool(comp(s), true));
+    branch_open(l, &part, s->partial);
+    set_local(l, any, may_hold(s));
+    branch_close(l, &part);
+    branch_open(l, &rest, get(s, any));
     add_keys(s);
     branch_close(l, &rest);
     branch_close(l, &some);

@@ -15,6 +15,7 @@ typedef struct Listing {
     IndexSet known;  /* bound here, and the streamed variables */
     Node *evaluated; /* when what is being visited is evaluated for a visible key; NULL: not known */
     NodeMap done[2]; /* evaluated always or not */
+    bool closed;     /* no more lists: what is not in one is looked up where it is used */
 } Listing;
 
 static bool is_streamed(const Strip *s, const Node *n)
@@ -52,12 +53,23 @@ static Node *clamped(Strip *s, Node *x, Node *extent)
     return binary(s, N_MAX, binary(s, N_MIN, x, binary(s, N_SUB, extent, integer(s, 1))), integer(s, 0));
 }
 
+static const List *find_list(const Strip *s, const Node *value)
+{
+    for (uint32_t k = 0; k < s->lists.n; k++)
+        if (s->lists.at[k].value == value) return &s->lists.at[k];
+    return NULL;
+}
+
+/* Shall the value have a list? */
+static bool is_listed(const Listing *g, const Node *n)
+{
+    return is_of_key(g, n) && (!g->closed || find_list(g->s, n));
+}
+
 /* The element of a list, new or known. */
 static Node *listed(Strip *s, Node *value)
 {
-    const List *found = NULL;
-    for (uint32_t k = 0; k < s->lists.n && !found; k++)
-        if (s->lists.at[k].value == value) found = &s->lists.at[k];
+    const List *found = find_list(s, value);
     if (!found) {
         Tensor *list = scratch_new(s->l, "list", integer(s, 0), 1, &s->key);
         PUSH(comp(s), &s->lists, (List){value, list});
@@ -127,7 +139,7 @@ static Node *list_read(Listing *g, Node *n)
         bool outside = clamp && !covers(x, n->tensor, k, comp(s));
         if (outside) x = clamped(s, x, extent);
         if (outside) require_extent(g, extent);
-        args[k] = is_of_key(g, x) && !is_plain(s, x) ? listed(s, x) : list_operand(g, x, NULL);
+        args[k] = is_listed(g, x) && !is_plain(s, x) ? listed(s, x) : list_operand(g, x, NULL);
     }
     return node_read(comp(s), n->tensor, args, n->guarded && !clamp);
 }
@@ -167,7 +179,7 @@ static Node *list_in(Listing *g, Node *n)
                                                                      : &g->done[0];
     Node *known = done ? map_get(done, n) : NULL;
     if (known) return known;
-    if (is_of_key(g, n))
+    if (is_listed(g, n))
         known = listed(g->s, n);
     else if (is_of_lane(g, n))
         known = label(g->s, n);
@@ -191,5 +203,6 @@ void strip_list(Strip *s)
         if (s->terms[k].factor) s->terms[k].factor = list_in(&g, s->terms[k].factor);
     }
     g.evaluated = NULL;
+    g.closed = s->sum->n_vars == 1; /* only partial blocks ask for the condition, and once; rows are cheap */
     s->shown = list_in(&g, s->where);
 }
