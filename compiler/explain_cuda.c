@@ -46,14 +46,15 @@ static double element_bytes(const Explain *x, const Buffer *b)
 }
 
 /* Bytes that a phase reads and writes, each element once (scratch: for every task): the caches have the rest.
- * Blocks of tiles have no scratch. */
+ * Blocks of tiles and recurrences have no scratch. */
 static double phase_bytes(const Explain *x, const CensusPhase *p, const ExplainKernel *out)
 {
     double bytes = 0;
     for (uint32_t k = 0; k < x->kernel->buffers.n; k++) {
         const Buffer *b = &x->kernel->buffers.at[k];
         double all = extents(x, b->tensor->n_dims, b->tensor->dims), size = element_bytes(x, b);
-        if (b->kind == BUFFER_SCRATCH) all *= out->phase->tile || out->phase->product ? 0 : out->tasks;
+        bool none = out->phase->tile || out->phase->product || out->phase->recurrence;
+        if (b->kind == BUFFER_SCRATCH) all *= none ? 0 : out->tasks;
         bytes += size * (fmin(all, p->read[k]) + fmin(all, p->written[k]));
     }
     return bytes;
@@ -109,7 +110,12 @@ static void explain_plain(const Explain *x, ExplainKernel *out, const CensusPhas
     double special = p->vector.special + p->scalar.special;
     double moves = p->vector.loads + p->scalar.loads + p->vector.stores + p->scalar.stores;
     double ints = p->vector.ints + p->scalar.ints;
-    out->block = (GpuBlock){.threads = PLAIN_THREADS};
+    const Recurrence *r = out->phase->recurrence;
+    if (r)
+        moves /= 6,
+            ints /=
+            4; /* states are in registers, four rows are loaded at a time, addresses are those of registers */
+    out->block = (GpuBlock){.threads = r ? r->threads : PLAIN_THREADS};
     out->work = (GpuWork){.fma = flops,
                           .exp2 = special,
                           .issue = (flops / 2 + special + 3 * moves + ints) / 32,

@@ -149,6 +149,32 @@ static void print_product(Text *out, const Product *t)
     text_add(out, "  which is\n");
 }
 
+static void print_recurrence(Text *out, const Recurrence *r)
+{
+    text_add(out, "  along %s%s", r->axis->name, r->down ? ", downwards" : "");
+    if (r->row)
+        text_add(out, ": %u threads for the rows %s, %u a thread; %u columns, %u steps ahead", r->lanes,
+                 r->row->name, r->rows, r->columns, r->steps);
+    text_add(out, "; states in registers\n");
+    for (unsigned k = 0; k < r->n_kept; k++)
+        for (unsigned back = 1; r->kept[k].start && back < r->kept[k].depth; back++) {
+            if (!r->kept[k].start[back]) continue;
+            text_add(out, "    %s, %u before: ", r->kept[k].tensor->name, back);
+            node_print(out, r->kept[k].start[back]);
+            text_add(out, "\n");
+        }
+    for (unsigned k = 0; k < r->n_early; k++) {
+        text_add(out, "    early ");
+        node_print(out, r->early[k].value);
+        text_add(out, "\n");
+    }
+    text_add(out, "    a step\n");
+    print_block(out, &r->step, 3);
+    if (r->after.n) text_add(out, "    then\n");
+    print_block(out, &r->after, 3);
+    text_add(out, "  which is\n");
+}
+
 void loops_print(Text *out, const Kernel *k)
 {
     text_add(out, "kernel %s\nbuffers\n", k->pattern->name);
@@ -163,6 +189,7 @@ void loops_print(Text *out, const Kernel *k)
         text_add(out, "]\n");
         if (phase->tile) print_tile(out, phase->tile);
         if (phase->product) print_product(out, phase->product);
+        if (phase->recurrence) print_recurrence(out, phase->recurrence);
         print_block(out, &phase->body, 1);
     }
 }
@@ -309,6 +336,19 @@ static void check_product(Verify *v, const Product *t)
     v->bound = outside;
 }
 
+static void check_recurrence(Verify *v, const Recurrence *r)
+{
+    IndexSet outside = v->bound;
+    if (r->column) set_add(&v->bound, r->column->id);
+    check_block(v, &r->before);
+    check_block(v, &r->after);
+    set_add(&v->bound, r->axis->id);
+    check_block(v, &r->step);
+    if (r->row) set_add(&v->bound, r->row->id);
+    for (unsigned k = 0; k < r->n_early; k++) check_node(v, r->early[k].value);
+    v->bound = outside;
+}
+
 const char *loops_verify(Compilation *c, const Kernel *k)
 {
     Verify v = {.c = c, .k = k};
@@ -320,6 +360,7 @@ const char *loops_verify(Compilation *c, const Kernel *k)
         check_block(&v, &phase->body);
         if (phase->tile) check_tile(&v, phase->tile);
         if (phase->product) check_product(&v, phase->product);
+        if (phase->recurrence) check_recurrence(&v, phase->recurrence);
     }
     return v.wrong;
 }

@@ -116,6 +116,38 @@ typedef struct Product {
     Node *value;          /* of an element of it, of total */
 } Product;
 
+/* How a GPU runs a recurrence, with its states in registers: a thread for every task, or with `row` a block for a range of
+ * tasks along `column` (or for one), of which `lanes` threads share the rows of a task, and a thread has `columns` tasks.
+ * The phase's body says what it computes; this adds nothing to that, but start values of states. */
+typedef struct Kept {
+    Tensor *tensor;          /* scratch, or (`stored`) one that others read, too; dims that are no tasks are of fixed extents */
+    bool stored;
+    int axis, row;           /* positions of the axis, which has `depth` steps, and of the rows among its dims, or -1 */
+    unsigned depth, size;    /* steps; elements of a step, rows apart */
+    uint64_t own;            /* dims (a bit each) that are tasks: each thread has its own */
+    Node **at;               /* its dims as coordinates */
+    Node **start;            /* [k]: k steps before the first one, over the dims; 0 is not used; NULL: nobody reads it */
+} Kept;
+/* A value of the steps that more than one thread may need, over axis, row or column; or (not over the axis) one that a
+ * thread has at hand for all steps. */
+typedef struct Early { Node *value; bool axis, row, column; } Early;
+typedef struct Recurrence {
+    Index *axis;
+    bool down;
+    Index *column, *block;   /* `block`: the last task index, ranges of `width` columns */
+    Index *row;              /* of all loops over rows in `step` and `after` */
+    int64_t n_rows;
+    unsigned lanes, rows, columns, width, threads; /* rows, columns: of a thread; threads: of a block */
+    unsigned steps;          /* that are read ahead together */
+    Block before, step, after;
+    Kept *kept;
+    unsigned n_kept;
+    Early *early;
+    unsigned n_early;
+    const Statement **late;  /* stores of `step` that every step makes, over axis and column: may be made after some steps */
+    unsigned n_late;
+} Recurrence;
+
 /* One phase: `tasks` are the combinations of its task indices, independent of each other; a barrier follows. */
 typedef struct Phase {
     const char *name;
@@ -129,7 +161,8 @@ typedef struct Phase {
     bool hides;           /* hidden keys may hold values that are not finite: a strip that met one runs twice */
     const char *plain;    /* why a stage that might does not run in strips or tiles, or NULL */
     const Tile *tile;     /* how a block of a GPU runs a weighted sum of rows, */
-    const Product *product; /* or a sum of products; or NULL */
+    const Product *product; /* or a sum of products, */
+    const Recurrence *recurrence; /* or a recurrence; or NULL */
 } Phase;
 
 typedef enum CheckKind { CHECK_CONDITION, CHECK_DATA_RANGE, CHECK_RUN } CheckKind;

@@ -113,19 +113,19 @@ static IndexSet bound_by(unsigned n_tasks, Index **tasks)
     return bound;
 }
 
-static void lower_scan(Lower *l, const Stage *s)
+void lower_steps(Lower *l, const Stage *s, const IndexSet *bound)
 {
-    IndexSet bound = bound_by(s->n_tasks, s->tasks), stepping = bound;
+    IndexSet stepping = *bound;
     set_add(&stepping, s->axis->id);
     Loop loop;
     loop_open(l, &loop, s->axis, whole_range(l, s->axis));
     loop.down = s->step < 0;
     for (uint32_t k = 0; k < s->steps.n; k++) lower_equation(l, s->steps.at[k]->equation, &stepping);
     loop_close(l, &loop);
-    for (uint32_t k = 0; k < s->after.n; k++) lower_equation(l, s->after.at[k]->equation, &bound);
+    for (uint32_t k = 0; k < s->after.n; k++) lower_equation(l, s->after.at[k]->equation, bound);
 }
 
-static const char *stage_title(Lower *l, const Stage *s)
+const char *stage_title(Lower *l, const Stage *s)
 {
     const Stage *first = s->equation ? s : s->steps.at[0];
     return format(l->c, "%s %s", stage_name(s->kind), first->equation->tensor->name);
@@ -158,6 +158,7 @@ static bool lower_kind(Lower *l, const Stage *s)
     l->plain = NULL;
     bool cuda = l->schedule.target == TARGET_CUDA;
     if (s->kind == STAGE_PAIRWISE && (cuda ? lower_tiles(l, s) : lower_strips(l, s))) return true;
+    if (s->kind == STAGE_SCAN) return cuda && lower_recurrence(l, s);
     const char *why = l->plain;
     if (!cuda || (s->kind != STAGE_CONTRACT && s->kind != STAGE_PAIRWISE && s->kind != STAGE_MAP))
         return false;
@@ -178,7 +179,7 @@ static void lower_stage(Lower *l, const Stage *s)
     Scope root;
     phase_open(l, &root, phase.n_tasks, phase.tasks);
     if (s->kind == STAGE_SCAN)
-        lower_scan(l, s);
+        lower_steps(l, s, &bound);
     else
         lower_equation(l, s->equation, &bound);
     phase.how = how_it_runs(l, s);

@@ -76,6 +76,12 @@ Range tighten(Lower *l, Index *variable, Range range, NodeList *test, const Inde
 void phase_open(Lower *l, Scope *root, unsigned n_tasks, Index **tasks);
 void phase_close(Lower *l, Scope *root, Phase phase);
 
+void lower_steps(Lower *l, const Stage *s, const IndexSet *bound); /* of a scan, and what follows the last one */
+const char *stage_title(Lower *l, const Stage *s);
+
+/* lower_scan.c: a scan with its states in registers of a GPU. False: it does not fit, nothing was emitted. */
+bool lower_recurrence(Lower *l, const Stage *s);
+
 /* lower_expression.c */
 Node *lower_value(Lower *l, Node *n);
 bool is_heavy(Lower *l, const Node *n); /* holds a binder or a check: statements are needed */

@@ -46,6 +46,8 @@ struct Stage {
     Equation *equation;     /* what it computes; SCAN: NULL */
     unsigned n_tasks;       /* task indices: their combinations are independent */
     Index **tasks;
+    unsigned n_apart;       /* SCAN: indices along which it falls apart: task indices, and others along which it */
+    Index **apart;          /*   shares what is costly */
     Index *axis;            /* SCAN: runs along it, */
     int step;               /*   +1 upwards, -1 downwards */
     VEC(Stage *) steps;     /* SCAN: stages of one step, in order (each one equation at a fixed coordinate of the axis) */

@@ -114,7 +114,7 @@ typedef struct Group {
     Equations members, along,
         after;     /* of the recurrence; readers at the same or earlier steps; readers of the last step */
     bool *depends; /* by Tensor.id: needs the recurrence */
-    IndexSet tasks;
+    IndexSet tasks, apart; /* task indices; with those along which costly parts are shared */
     bool whole; /* states are read by others too: kept for all steps */
 } Group;
 
@@ -135,7 +135,7 @@ static bool is_last(Group *g, const Node *at)
 /* How the reads of one equation meet the recurrence. */
 typedef struct Meets {
     Group *g;
-    bool any, steps, last, other;
+    bool any, member, steps, last, other; /* member: it reads one, not only what runs along */
     unsigned back;
 } Meets;
 
@@ -147,6 +147,7 @@ static void note_meeting(void *context, Node *n, const Binding *around)
     bool member = e && contains_equation(&m->g->members, e), along = e && contains_equation(&m->g->along, e);
     if (!member && !along) return;
     m->any = true;
+    m->member = m->member || member;
     int axis = n->tensor->recurrence_axis;
     for (unsigned k = 0; along && k < n->tensor->n_dims; k++)
         if (n->tensor->dims[k] == m->g->axis) axis = (int)k;
@@ -255,7 +256,7 @@ static void collect_readers(Group *g)
         else if (!outsider && !taken && m.last && !m.steps && !m.other && !has_dim(e->tensor, g->axis))
             PUSH(p->c, &g->after, e);
         else
-            g->whole = true;
+            g->whole = g->whole || m.member;
     }
 }
 
@@ -266,30 +267,39 @@ static void restrict_tasks(void *context, Node *n, const Binding *around)
     Equation *e = plan_equation(g->p, n->tensor);
     if (!e || (!contains_equation(&g->members, e) && !contains_equation(&g->along, e))) return;
     for (unsigned k = 0; k < n->tensor->n_dims; k++)
-        if (!read_is_own(n, k, around)) set_remove(&g->tasks, n->tensor->dims[k]->id);
+        if (!read_is_own(n, k, around)) set_remove(&g->apart, n->tensor->dims[k]->id);
 }
 
 static void restrict_to(Group *g, const Equations *list)
 {
     for (uint32_t k = 0; k < list->n; k++) {
         IndexSet dims = set_of_dims(list->at[k]->tensor), inner = plan_inner(g->p->c, list->at[k]);
-        g->tasks = set_and(&g->tasks, &dims);
+        g->apart = set_and(&g->apart, &dims);
         g->tasks = set_minus(&g->tasks, &inner);
         walk(g->p->c, list->at[k]->body, restrict_tasks, g);
     }
 }
 
+static unsigned dims_in(Group *g, const Tensor *t, const IndexSet *set, Index ***list)
+{
+    unsigned n = 0;
+    *list = NEW_ARRAY(g->p->c, Index *, t->n_dims);
+    for (unsigned k = 0; k < t->n_dims; k++)
+        if (set_has(set, t->dims[k]->id)) (*list)[n++] = t->dims[k];
+    return n;
+}
+
 static void scan_tasks(Group *g, Stage *s)
 {
     const Tensor *first = g->members.at[0]->tensor;
-    g->tasks = set_of_dims(first);
-    set_remove(&g->tasks, g->axis->id);
+    g->tasks = g->apart = set_of_dims(first);
+    set_remove(&g->apart, g->axis->id);
     restrict_to(g, &g->members);
     restrict_to(g, &g->along);
     restrict_to(g, &g->after);
-    s->tasks = NEW_ARRAY(g->p->c, Index *, first->n_dims);
-    for (unsigned k = 0; k < first->n_dims; k++)
-        if (set_has(&g->tasks, first->dims[k]->id)) s->tasks[s->n_tasks++] = first->dims[k];
+    g->tasks = set_and(&g->tasks, &g->apart);
+    s->n_tasks = dims_in(g, first, &g->tasks, &s->tasks);
+    s->n_apart = dims_in(g, first, &g->apart, &s->apart);
 }
 
 static unsigned depth_of(Group *g, const Equations *list)

@@ -1,4 +1,4 @@
-/* bench/gpu_counters: what the tile kernels for CUDA devices do, counted by the interpreter of PTX
+/* bench/gpu_counters: what kernels with tiles, and of recurrences, for CUDA devices do, counted by the interpreter of PTX
  * (tests/gpu/ptx).
  *   cases.c     the table of cases, the pairs that each must visit, what its counts may be
  *   measure.c   one case: compiled, run on the interpreter, counted
@@ -25,6 +25,8 @@ typedef struct CounterCase {
     unsigned blocks;             /* of a multiprocessor, at least */
     bool f32;                    /* not f16: instructions of f32 stand for mma, and all pairs are visible */
     const char *product;         /* a pattern of a product of n x d and d x d, whose elements are its pairs; else NULL */
+    double scan;                 /* a recurrence: such instructions for each element of the state (the pairs) and step */
+    double sectors;              /* of the ideal number; 0: 1 */
 } CounterCase;
 
 extern const CounterCase counter_cases[];

@@ -31,10 +31,13 @@ static void print(const CounterCase *x, const Counts *n)
 static unsigned check(const CounterCase *x, const Counts *n)
 {
     unsigned wrong = beyond("pairs worked on / visible", (double)n->visited / (double)n->visible, x->pairs);
-    wrong += beyond("mma / needed", (double)n->mma / (double)n->needed, x->f32 ? 1.07 : 1);
+    wrong += beyond("mma / needed", (double)n->mma / (double)n->needed,
+                    x->scan > 0 ? 1.5
+                    : x->f32    ? 1.07
+                                : 1);
     wrong += beyond("instructions / mma", n->others, x->instructions);
     wrong += beyond("exp2 / pair", n->exp2, x->exp2);
-    wrong += beyond("sectors / ideal", n->sectors_per_request, 1.001);
+    wrong += beyond("sectors / ideal", n->sectors_per_request, x->sectors > 0 ? x->sectors : 1.001);
     wrong += beyond("bank conflicts", (double)n->conflicts, 0.5);
     wrong += beyond("bytes of spills", n->usage.spills, 0.5);
     if (n->blocks < x->blocks)

@@ -45,8 +45,8 @@ static const char *generate(Measure *m)
     m->program = cuda_print(&m->job, m->variant, false);
     const Kernel *k = m->variant->kernel;
     const Phase *last = &k->phases.at[m->phase = k->phases.n - 1]; /* those before are for few queries */
-    if (last->tile || last->product) return NULL;
-    return format(m->c, "%s has no kernel with tiles: %s", m->x->file,
+    if (last->tile || last->product || last->recurrence) return NULL;
+    return format(m->c, "%s has no kernel of a block: %s", m->x->file,
                   last->plain ? last->plain : last->name);
 }
 
@@ -112,6 +112,8 @@ static uint64_t tasks_along(const Measure *m, const Phase *phase, const Index *i
 {
     const Tile *t = phase->tile;
     const Product *product = phase->product;
+    const Recurrence *r = phase->recurrence;
+    if (r && r->block == index) return ((uint64_t)extent_of(m, r->column) + r->width - 1) / r->width;
     for (unsigned k = 0; t && k < t->n_queries; k++)
         if (t->block[k] == index) return (m->x->n + t->shape[k] - 1) / t->shape[k];
     if (product && index == product->row_block) return (m->x->n + product->rows - 1) / product->rows;
@@ -173,7 +175,8 @@ static void count_f32(const CounterCase *x, const PtxCounters *c, Counts *out)
         if (class != PTX_FLOAT && class != PTX_MOVE) others += c->warps[class];
     out->mma = c->warps[PTX_FLOAT];
     out->visited = out->visible;
-    out->needed = out->visited / 32 * x->d * (x->product ? 1 : 2);
+    double each = x->scan > 0 ? x->scan : (double)x->d * (x->product ? 1 : 2);
+    out->needed = (uint64_t)((double)out->visited / 32 * each);
     out->others = (double)others / (double)out->mma;
 }
 
@@ -190,7 +193,7 @@ static void count(Measure *m, const PtxFunction *f, Counts *out)
     out->shared_bytes = (c.shared_load.units + c.shared_store.units) * 128;
     out->conflicts = c.shared_load.units - c.shared_load.ideal + c.shared_store.units - c.shared_store.ideal;
     out->sectors_per_request = (double)c.global_load.units / (double)c.global_load.ideal;
-    out->shared = m->program.kernels[m->phase].shared;
+    out->shared = m->program.kernels[m->phase].shared + out->usage.shared;
     GpuBlock block = {m->program.kernels[m->phase].threads, out->usage.registers, out->shared};
     out->blocks = gpu_blocks(gpu_find(80), &block);
 }

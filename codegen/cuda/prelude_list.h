@@ -182,3 +182,11 @@ HELPER(FLOATS,
 "}\n")
 #include "codegen/cuda/prelude_tile_f32_list.h"
 #include "codegen/cuda/prelude_product_list.h"
+HELPER(SUM_LANES,
+"// The sum over so many neighbouring lanes, in all of them.\n"
+"template <int LANES, typename T> __device__ inline T sum_lanes(T x)\n"
+"{\n"
+"#pragma unroll\n"
+"    for (int distance = LANES / 2; distance; distance /= 2) x += __shfl_xor_sync(~0u, x, distance);\n"
+"    return x;\n"
+"}\n")

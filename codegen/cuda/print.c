@@ -86,15 +86,18 @@ static void print_kernel_comment(Printer *p, const Phase *phase)
     const Tile *t = phase->tile;
     const Product *m = phase->product;
     text_add(p->out, "\n// %s: ", phase->name);
+    const Recurrence *r = phase->recurrence;
+    bool block = t || m || (r && r->row);
     if (t) text_add(p->out, "%u queries and %u keys at a time", t->queries, t->keys);
     if (m)
         text_add(p->out, "%u %s x %u %s, %u products at a time", m->rows, m->row->name, m->columns,
                  m->column->name, m->depth);
     if (t || m) text_add(p->out, (t ? t->mma : m->mma) ? " on tensor cores; " : "; ");
+    if (r && r->row) text_add(p->out, "%u lanes share the rows %s; ", r->lanes, r->row->name);
     if (phase->n_tasks)
-        text_add(p->out, "a %s for every ", t || m ? "block" : "thread");
+        text_add(p->out, "a %s for every ", block ? "block" : "thread");
     else
-        text_add(p->out, "one thread");
+        text_add(p->out, "one %s", block ? "block" : "thread");
     for (unsigned k = 0; k < phase->n_tasks; k++)
         text_add(p->out, "%s%s", k ? ", " : "", phase->tasks[k]->name);
     text_add(p->out, ".\n");
@@ -112,6 +115,11 @@ static void begin_kernel(Printer *p)
     p->indent = 1;
 }
 
+static unsigned kernel_threads(const Phase *phase)
+{
+    return phase->tile || phase->product ? TILE_THREADS : phase->recurrence ? phase->recurrence->threads : THREADS;
+}
+
 /* Statements first: they tell which extents are needed. */
 static void print_phase(Printer *p, const Phase *phase, const char *name)
 {
@@ -121,8 +129,8 @@ static void print_phase(Printer *p, const Phase *phase, const char *name)
     print_phase_body(p, phase);
     p->out = out;
     print_kernel_comment(p, phase);
-    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%d, 1)\n%s(const %s args)\n{\n",
-             phase->tile || phase->product ? TILE_THREADS : THREADS, name, p->args);
+    text_add(out, "extern \"C\" __global__ void __launch_bounds__(%u, 1)\n%s(const %s args)\n{\n",
+             kernel_threads(phase), name, p->args);
     if (!phase->data_check) /* volatile: another block may be setting it */
         text_add(out, "    if (*(volatile int *)args.%s) return;\n", p->status);
     text_add(out, "    const %s io(args);\n", p->view);
@@ -147,7 +155,9 @@ static const AttnCudaKernel *print_kernels(Printer *p)
         const Phase *phase = &p->kernel->phases.at[k];
         const char *name = name_new(p->c, &p->globals, format(p->c, "%s_%s", p->pattern->name, phase->name));
         print_phase(p, phase, name);
-        kernels[k] = (AttnCudaKernel){name, THREADS, THREADS, 0, uses_scratch(p)};
+        unsigned threads = kernel_threads(phase);
+        bool shares = phase->recurrence && phase->recurrence->row;
+        kernels[k] = (AttnCudaKernel){name, threads, shares ? 1 : threads, 0, uses_scratch(p)};
         if (phase->tile)
             kernels[k] = (AttnCudaKernel){name, TILE_THREADS, 1, print_tile_shared(p, phase->tile), 0};
         if (phase->product)

@@ -5,6 +5,7 @@
  *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
  *   print_tile.h       kernels with tiles of queries and keys
  *   print_product.c    kernels with tiles of sums of products
+ *   print_scan.c       kernels of recurrences
  *   prelude.c          helpers in CUDA C
  * The program includes nothing. The parameter of its kernels is a struct whose fields runtime/abi.h describes;
  * what they make of it, `io`, gives access to the buffers, so that kernels read as the pattern does:
@@ -84,6 +85,7 @@ typedef struct Printer {
     IndexSet whole;          /* and those that take no coordinate outside of their index */
     bool eager;              /* lazy operands may be evaluated, */
     bool careful;            /* and reads are not known to be in range */
+    struct ScanPrinter *scan; /* in the kernel of a recurrence */
     Span span;               /* of the statement */
     uint32_t n_nodes;
 } Printer;
@@ -113,6 +115,7 @@ const char *print_type(Printer *p, const Node *n);       /* its C type */
 void print_node(Printer *p, const Node *n, Strength around);
 void print_as(Printer *p, const Node *n, const char *type, Strength around); /* a real, converted */
 void print_access(Printer *p, const Tensor *t, Node *const *at); /* `io.q(b, h, i, d)` */
+void print_in_memory(Printer *p, const Tensor *t, Node *const *at); /* whatever is kept in registers */
 void print_address(Printer *p, const Tensor *t, Node *const *at); /* `io.q_at(b, h, i, 0)`: the last one is 0 */
 /* An exact product: rounded as written, so that it must not become part of a fused multiply-add. One that is
  * given a variable is printed for BIND_MULTIPLY. */
@@ -127,6 +130,8 @@ unsigned print_sure(const Node *n);
 void print_shared(Printer *p, Span span, unsigned n, Node *const *roots);
 void print_declared(Printer *p, Node *n); /* a variable for one node */
 void print_forget(Printer *p, uint32_t mark);
+void print_remember(Printer *p, const Node *n, const char *name); /* that the text stands for it */
+const char *print_like(const Node *n); /* what to call it */
 
 /* ---- print_invariant.c ---- */
 /* Declares variables for what changes with none of the loops in `body`; repeated: the body itself is that of
@@ -135,12 +140,28 @@ void print_invariants(Printer *p, const Block *body, bool repeated, Span span);
 void print_invariants_of(Printer *p, unsigned n, Node *const *roots); /* of values that loops need */
 
 /* ---- print_statement.c ---- */
+void print_assigned(Printer *p, const Statement *s, const char *type); /* ` = VALUE;` */
 void print_phase_body(Printer *p, const Phase *phase);
+void print_lines(Printer *p, const char *text); /* indented: `{` at the end of a line opens a block, `}` at its beginning ends one */
+/* Declares what the value needs; then `before VALUE after`. */
+void print_value(Printer *p, const char *before, Node *n, const char *type, const char *after);
+#define LINES(p, ...) print_lines(p, format((p)->c, __VA_ARGS__))
 void print_block(Printer *p, const Block *block);
 void print_part(Printer *p, const Block *block); /* its locals stay declared */
 /* Opens the loop over tasks. */
 void print_task_indices(Printer *p, const Phase *phase, const char *start, const char *step);
 void print_head(Printer *p, const Index *variable, Span span); /* heads that follow from a new value of it */
+
+/* ---- print_scan.c ---- */
+void print_scan_body(Printer *p, const Phase *phase);
+/* In the kernel of a recurrence: an element of a state in registers, a loop over rows. False: it is none. */
+bool print_scan_late(Printer *p, const Statement *s); /* a store that is made after some steps */
+bool print_scan_register(Printer *p, const Tensor *t, Node *const *at);
+bool print_scan_loop(Printer *p, const Statement *s, uint32_t mark);
+bool print_scan_unrolls(Printer *p, const Statement *s); /* the variable of a loop numbers registers */
+bool print_scan_is_kept(const Printer *p, const Tensor *t, bool *stored); /* stored: in memory, too */
+void print_scan_condition(Printer *p); /* of a store to memory: `if (lane == 0) ` */
+void print_loop_body(Printer *p, const Statement *s, const char *name, uint32_t mark);
 
 /* ---- print_tile.c ---- */
 enum { TILE_THREADS = 128 };

@@ -170,6 +170,11 @@ static void print_head_coordinate(Printer *p, const PrintBuffer *b, const Node *
 
 void print_access(Printer *p, const Tensor *t, Node *const *at)
 {
+    if (!print_scan_register(p, t, at)) print_in_memory(p, t, at);
+}
+
+void print_in_memory(Printer *p, const Tensor *t, Node *const *at)
+{
     PrintBuffer *b = &p->buffers[p->buffer_of[t->id] - 1];
     b->used = true;
     text_add(p->out, "io.%s(", b->access);

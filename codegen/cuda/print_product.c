@@ -91,7 +91,7 @@ static void print_values(ProductPrinter *x, const Side *s)
           s->shape, s->tile, s->rows, s->columns);
     LINES(p, "const int64 %s = %s + %s, %s = %s + %s;", x->i[s->number], x->from[s->number],
           along ? "row" : "column", x->at[x->t->n_along - 1], x->next, along ? "column" : "row");
-    tile_value(p, "return ", s->side->value, "float", ";");
+    print_value(p, "return ", s->side->value, "float", ";");
     LINES(p, "});");
 }
 

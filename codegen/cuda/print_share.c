@@ -38,17 +38,18 @@ static void count(Printer *p, const Node *n)
     p->uses[n->id]++;
 }
 
-static const char *name_of(Printer *p, const Node *n)
+const char *print_like(const Node *n)
 {
-    const char *like = n->op == N_READ        ? n->tensor->name
-                       : n->type == TYPE_BOOL ? "holds"
-                       : n->type == TYPE_INT  ? "n"
-                       : n->op == N_SQRT      ? "root"
-                                              : "value";
-    return name_new(p->c, &p->own, like);
+    return n->op == N_READ        ? n->tensor->name
+           : n->type == TYPE_BOOL ? "holds"
+           : n->type == TYPE_INT  ? "n"
+           : n->op == N_SQRT      ? "root"
+                                  : "value";
 }
 
-static void remember(Printer *p, const Node *n, const char *name)
+static const char *name_of(Printer *p, const Node *n) { return name_new(p->c, &p->own, print_like(n)); }
+
+void print_remember(Printer *p, const Node *n, const char *name)
 {
     p->memo[n->id] = name;
     PUSH(p->c, &p->trail, n);
@@ -66,7 +67,7 @@ void print_declared(Printer *p, Node *n)
     text_add(p->out, "const %s %s = ", type, name);
     print_node(p, n, print_may_fuse(p, n) ? BIND_MULTIPLY : BIND_ANY);
     text_add(p->out, ";\n");
-    remember(p, n, name);
+    print_remember(p, n, name);
 }
 
 /* ---- lazy operands as branches ---- */
@@ -143,7 +144,7 @@ static void branch(Printer *p, Node *n)
     }
     print_line(p, p->span);
     text_add(p->out, "}\n");
-    remember(p, n, name);
+    print_remember(p, n, name);
 }
 
 /* ---- all ---- */

@@ -210,6 +210,10 @@ static bool holds_loop(const Block *block)
 /* Loops of a constant number of rounds would be unrolled as a whole, and spill. */
 static void print_unrolling(Printer *p, const Statement *s)
 {
+    if (print_scan_unrolls(p, s)) {
+        text_add(p->out, "#pragma unroll\n");
+        return;
+    }
     if (!p->fixed || s->hi->op != N_SIZE || holds_loop(&s->body)) return;
     const Index *index = print_bound_index(s->hi->index);
     if (!index->extent && p->fixed[index->number] >= 0) text_add(p->out, "#pragma unroll 8\n");
@@ -283,11 +287,11 @@ static void show(Printer *p, const char **hidden, uint32_t n)
         if (hidden[k]) p->memo[p->trail.at[k]->id] = hidden[k];
 }
 
-static void print_for(Printer *p, const Statement *s, uint32_t mark)
+/* What stands between the head of a loop and its `}`; `name` is its variable. */
+void print_loop_body(Printer *p, const Statement *s, const char *name, uint32_t mark)
 {
     IndexSet bound = p->bound, whole = p->whole;
-    const char *outer = p->indices[s->variable->id], *name = name_new(p->c, &p->own, s->variable->name);
-    print_for_head(p, s, name);
+    const char *outer = p->indices[s->variable->id];
     p->indices[s->variable->id] = name;
     uint32_t names = p->own.taken.n;
     p->indent++;
@@ -307,6 +311,14 @@ static void print_for(Printer *p, const Statement *s, uint32_t mark)
     p->own.taken.n = names;
     p->indices[s->variable->id] = outer;
     forget_heads(p, s->variable);
+}
+
+static void print_for(Printer *p, const Statement *s, uint32_t mark)
+{
+    if (print_scan_loop(p, s, mark)) return;
+    const char *name = name_new(p->c, &p->own, s->variable->name);
+    print_for_head(p, s, name);
+    print_loop_body(p, s, name, mark);
     name_free(&p->own, name);
     print_line(p, (Span){0});
     text_add(p->out, "}\n");
@@ -346,7 +358,7 @@ static bool is_own(const Statement *s, const Node *n)
     return true;
 }
 
-static void print_assigned(Printer *p, const Statement *s, const char *type)
+void print_assigned(Printer *p, const Statement *s, const char *type)
 {
     const Node *v = s->value,
                *more = v->type != TYPE_BOOL && v->n_args == 2 && is_own(s, v->args[0]) && !p->memo[v->id]
@@ -372,10 +384,20 @@ static void print_set(Printer *p, const Statement *s, bool declare)
 static void print_store(Printer *p, const Statement *s)
 {
     const PrintBuffer *b = &p->buffers[p->buffer_of[s->tensor->id] - 1];
-    bool narrow = !strcmp(b->element, "f16") || !strcmp(b->element, "bf16");
+    bool narrow = !strcmp(b->element, "f16") || !strcmp(b->element, "bf16"), stored = false;
+    bool kept = print_scan_is_kept(p, s->tensor, &stored);
+    if (print_scan_late(p, s)) return;
     print_line(p, s->span);
+    if (!kept) print_scan_condition(p);
     print_access(p, s->tensor, s->subscripts);
     print_assigned(p, s, narrow ? "float" : b->element);
+    if (!stored) return;
+    print_line(p, s->span);
+    print_scan_condition(p);
+    print_in_memory(p, s->tensor, s->subscripts);
+    text_add(p->out, " = ");
+    print_access(p, s->tensor, s->subscripts);
+    text_add(p->out, ";\n");
 }
 
 static void print_require(Printer *p, const Statement *s)
@@ -445,6 +467,34 @@ void print_part(Printer *p, const Block *block)
     print_statements(p, block);
 }
 
+/* ---- lines of text ---- */
+
+void print_lines(Printer *p, const char *text)
+{
+    for (const char *next; *text; text = next) {
+        size_t n = strcspn(text, "\n");
+        next = text + n + (text[n] == '\n');
+        if (text[0] == '}') p->indent--;
+        if (text[0] != '#') print_line(p, (Span){0});
+        text_add(p->out, "%.*s\n", (int)n, text);
+        if (n && text[n - 1] == '{') p->indent++;
+    }
+}
+
+void print_value(Printer *p, const char *before, Node *n, const char *type, const char *after)
+{
+    uint32_t mark = p->trail.n;
+    print_shared(p, p->span, 1, &n);
+    print_line(p, (Span){0});
+    text_add(p->out, "%s", before);
+    if (type)
+        print_as(p, n, type, BIND_ANY);
+    else
+        print_node(p, n, BIND_UNARY);
+    text_add(p->out, "%s\n", after);
+    print_forget(p, mark);
+}
+
 /* ---- a phase ---- */
 
 /* Heads that loops and tasks divide once: of buffers whose coordinate is the variable itself. */
@@ -503,11 +553,13 @@ void print_phase_body(Printer *p, const Phase *phase)
     note_heads(p, &phase->body);
     p->bound = p->whole = (IndexSet){{0}};
     print_forget(p, 0);
-    if (phase->tile || phase->product) {
+    if (phase->tile || phase->product || phase->recurrence) {
         if (phase->tile)
             print_tile_body(p, phase);
-        else
+        else if (phase->product)
             print_product_body(p, phase);
+        else
+            print_scan_body(p, phase);
         print_forget(p, 0);
         return;
     }

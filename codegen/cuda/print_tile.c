@@ -100,34 +100,6 @@ unsigned print_tile_shared(Printer *p, const Tile *t)
     return query_bytes(t) + tiles_bytes(t) + weight_bytes(t) + list_bytes(t) + score_bytes(p, t);
 }
 
-/* ---- text ---- */
-
-void tile_lines(Printer *p, const char *text)
-{
-    for (const char *next; *text; text = next) {
-        size_t n = strcspn(text, "\n");
-        next = text + n + (text[n] == '\n');
-        if (text[0] == '}') p->indent--;
-        if (text[0] != '#') print_line(p, (Span){0});
-        text_add(p->out, "%.*s\n", (int)n, text);
-        if (n && text[n - 1] == '{') p->indent++;
-    }
-}
-
-void tile_value(Printer *p, const char *before, Node *n, const char *type, const char *after)
-{
-    uint32_t mark = p->trail.n;
-    print_shared(p, p->span, 1, &n);
-    print_line(p, (Span){0});
-    text_add(p->out, "%s", before);
-    if (type)
-        print_as(p, n, type, BIND_ANY);
-    else
-        print_node(p, n, BIND_UNARY);
-    text_add(p->out, "%s\n", after);
-    print_forget(p, mark);
-}
-
 static void bind(Printer *p, const Index *index, const char *name)
 {
     p->indices[index->id] = name;
@@ -323,10 +295,10 @@ static void print_scale(TilePrinter *x)
 {
     Printer *p = x->p;
     if (x->plain) {
-        if (x->t->scale) tile_value(p, "const float scale = ", x->t->scale, "float", ";");
+        if (x->t->scale) print_value(p, "const float scale = ", x->t->scale, "float", ";");
         return;
     }
-    if (x->t->scale) tile_value(p, "const float score_scale = ", x->t->scale, "float", ";");
+    if (x->t->scale) print_value(p, "const float score_scale = ", x->t->scale, "float", ";");
     if (x->t->sum)
         LINES(p, "const float scale = %s1.44269504f; // log2(e)", x->t->scale ? "score_scale * " : "");
     if (x->t->sum)

@@ -38,14 +38,6 @@ typedef struct TilePrinter {
     bool doubled;                                /* tiles of keys have two buffers */
 } TilePrinter;
 
-/* ---- print_tile.c ---- */
-#define LINES(p, ...) tile_lines(p, format((p)->c, __VA_ARGS__))
-/* Lines of a text, indented: `{` at the end of a line opens a block, `}` at its beginning ends one. */
-void tile_lines(Printer *p, const char *text);
-/* Declares what the value needs; then `before VALUE after`. */
-void tile_value(Printer *p, const char *before, Node *n, const char *type, const char *after);
-
-
 /* ---- print_tile_rows.c ---- */
 /* A call of stage(), which copies rows to shared memory. */
 typedef struct TileCopy {

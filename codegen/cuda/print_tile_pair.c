@@ -67,7 +67,7 @@ static void print_each(TilePrinter *x, Node *value)
     if (!tile_is_long(p, value)) {
         print_elements_open(x, value, false);
         LINES(p, "float &score = %s;", x->layout->score);
-        tile_value(p, "score = ", value, "float", ";");
+        print_value(p, "score = ", value, "float", ";");
         LINES(p, "}\n}");
         return;
     }
@@ -79,7 +79,7 @@ static void print_each(TilePrinter *x, Node *value)
           "const unsigned at = s_own + (%s) * 128;\n"
           "const float score = __uint_as_float(load_shared(at));",
           x->layout->bit);
-    tile_value(p, "store_shared(at, __float_as_uint(", value, "float", "));");
+    print_value(p, "store_shared(at, __float_as_uint(", value, "float", "));");
     LINES(p, "}\n}\n#pragma unroll\nfor (int x = 0; x < KEYS / 2; x++) s[x / 4][x %% 4] = "
              "__uint_as_float(load_shared(s_own + x * 128));");
 }
@@ -98,7 +98,7 @@ void tile_mask(TilePrinter *x)
     print_elements_open(x, x->t->where, tile_is_long(p, x->t->where) || reads(p, x->t->where));
     const char *set = format(p->c, ") hidden |= 1u << (%s);", x->layout->bit);
     if (x->masks)
-        tile_value(p, "if (!(key < left && ", x->t->where, NULL, format(p->c, ")%s", set));
+        print_value(p, "if (!(key < left && ", x->t->where, NULL, format(p->c, ")%s", set));
     else
         LINES(p, "if (key >= left%s", set);
     LINES(p, "}\n}%s\n}", x->masks && x->careful && !x->large ? "\nspoilable |= partial;" : "");
@@ -127,7 +127,7 @@ void tile_start(TilePrinter *x)
     if (!t->sink) return;
     LINES(p, "for (int r = 0; r < %u; r++) {", rows);
     tile_queries_at(x, t->sink, tile_row(x, "r"), true);
-    tile_value(p, "top[r] = ", t->sink, "float", ";");
+    print_value(p, "top[r] = ", t->sink, "float", ";");
     LINES(p, "sum[r] = lane %% %u ? 0 : 1;\n}", x->layout->lanes);
 }
 
@@ -180,7 +180,7 @@ static void print_column(TilePrinter *x)
         tile_queries_at(x, t->value, tile_row(x, "row"), true);
         LINES(p, "const int64 %s = least(%s, %lld);", x->e, x->layout->column, (long long)t->e - 1);
         p->locals[t->total->id] = "x";
-        tile_value(p, "x = ", t->value, "float", ";");
+        print_value(p, "x = ", t->value, "float", ";");
     }
     LINES(p, "}");
 }

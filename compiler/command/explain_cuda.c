@@ -21,7 +21,11 @@ typedef struct Show {
 
 static const char *kind_of(const Phase *p)
 {
-    return p->tile ? "tile" : p->product ? "product" : p->data_check ? "check" : "thread";
+    return p->tile         ? "tile"
+           : p->product    ? "product"
+           : p->recurrence ? "scan"
+           : p->data_check ? "check"
+                           : "thread";
 }
 
 static bool has_mma(const Phase *p) { return p->tile ? p->tile->mma : p->product && p->product->mma; }
@@ -39,9 +43,14 @@ static void show_kernel(Show *x, const ExplainKernel *k)
     else if (p->product)
         text_add(out, "tiles of %u rows and %u columns, %u products at a time, a block for each of %.0f",
                  p->product->rows, p->product->columns, p->product->depth, k->tasks);
+    else if (p->recurrence && p->recurrence->row)
+        text_add(out, "%u threads for the rows %s, %u columns, a block for each of %.0f",
+                 p->recurrence->lanes, p->recurrence->row->name,
+                 p->recurrence->column ? p->recurrence->width : 1, k->tasks);
     else
         text_add(out, "a thread for each of %.0f%s", k->tasks, p->data_check ? ", which checks data" : "");
     text_add(out, "\n");
+    if (p->recurrence) text_add(out, "    states in registers\n");
     if (p->plain) text_add(out, "    no tiles: %s\n", p->plain);
     text_add(out, "    a block: %u threads", k->block.threads);
     if (k->block.registers)

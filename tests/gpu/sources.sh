@@ -16,6 +16,7 @@ reads mask/causal causal_attention causal_attention
 reads mask/causal causal_attention causal_attention_tiles --target cuda --dtype f16 --size d=64 --size e=64
 reads mask/causal causal_attention causal_attention_f32 --target cuda --dtype f32 --size d=64 --size e=64
 reads recurrence/gated_delta gated_delta gated_delta
+reads recurrence/gated_delta gated_delta gated_delta_rows --target cuda --size d=64 --size e=64
 reads cache/paged paged paged
 
 # As docs/gpu.md has it.
