@@ -6,54 +6,41 @@
  * does not fit is left to loops of one thread. */
 #include "graph.h"
 #include "gpu.h"
+#include "lower_scan.h"
 #include "lower_tile.h"
 
 #include <string.h>
 
 enum {
-    MOST_WORDS = 96,    /* registers of a thread for states and what it has at hand */
-    MOST_UNROLLED = 64, /* rounds of loops over rows and what else is unrolled in a step */
-    ROWS = 8,           /* of a thread, if there are as many */
-    MATRIX = 32,        /* so many rows are those of a matrix, not of a few states for each channel */
+    ROWS = 8,    /* of a thread, if there are as many */
+    MATRIX = 32, /* so many rows are those of a matrix, not of a few states for each channel */
     THREADS = 128,
     STEPS = 16,
     MOST_AHEAD = 24, /* values that a thread fetches at a time */
     SHARED = 40 << 10
 };
 
-typedef struct Scanning {
-    Lower *l;
-    const Stage *stage;
-    Recurrence *r;
-    IndexSet tasks, stored; /* by Index.id; by place in Kernel.buffers */
-    VEC(Kept) kept;
-    VEC(Early) early;
-    VEC(const Statement *) late;
-    bool in_after;
-    const char *why; /* it does not fit, or NULL */
-} Scanning;
-
-static void refuse(Scanning *x, const char *why)
+void scan_refuse(Scanning *x, const char *why)
 {
     if (!x->why) x->why = why;
 }
 
 /* The number that an extent is fixed to, or -1. */
-static int64_t fixed_value(const Scanning *x, const Node *n)
+int64_t scan_fixed(const Scanning *x, const Node *n)
 {
     if (n->op == N_INT) return n->integer;
     if (n->op == N_SIZE && x->l->schedule.fixed) return x->l->schedule.fixed[n->index->number];
     if (n->n_args != 2 || n->type != TYPE_INT) return -1;
-    int64_t a = fixed_value(x, n->args[0]), b = fixed_value(x, n->args[1]);
+    int64_t a = scan_fixed(x, n->args[0]), b = scan_fixed(x, n->args[1]);
     if (a < 0 || b < 0) return -1;
     return n->op == N_ADD ? a + b : n->op == N_MUL ? a * b : -1;
 }
 
-static Node *extent(const Scanning *x, Index *i) { return node_size(x->l->c, i); }
+Node *scan_extent(const Scanning *x, Index *i) { return node_size(x->l->c, i); }
 
 static bool is_task(const Scanning *x, const Index *i) { return set_has(&x->tasks, i->id); }
 
-static Kept *kept_of(const Scanning *x, const Tensor *t)
+Kept *scan_kept(const Scanning *x, const Tensor *t)
 {
     for (uint32_t k = 0; k < x->kept.n; k++)
         if (x->kept.at[k].tensor == t) return &x->kept.at[k];
@@ -90,7 +77,7 @@ static void note_stored(Scanning *x, Statement *s, Node *n)
     if (n || s->kind != S_STORE) return;
     uint32_t number = buffer_number(x, s->tensor);
     if (number >= MAX_INDICES)
-        refuse(x, "too many buffers");
+        scan_refuse(x, "too many buffers");
     else
         set_add(&x->stored, number);
 }
@@ -100,7 +87,7 @@ static bool is_stored(const Scanning *x, const Tensor *t) { return set_has(&x->s
 static void keep(Scanning *x, Tensor *t)
 {
     const Buffer *b = kernel_buffer(x->l->kernel, t);
-    if (kept_of(x, t)) return;
+    if (scan_kept(x, t)) return;
     Kept kept = {.tensor = t, .stored = b->kind != BUFFER_SCRATCH, .axis = -1, .row = -1, .depth = 1};
     kept.at = NEW_ARRAY(x->l->c, Node *, t->n_dims + 1);
     for (unsigned d = 0; d < t->n_dims; d++) {
@@ -126,7 +113,7 @@ static void note_kept(Scanning *x, Statement *s, Node *n)
 }
 
 /* Neither the axis nor a task. */
-static bool is_dim_left(const Kept *k, unsigned d) { return (int)d != k->axis && !(k->own >> d & 1); }
+bool scan_is_left(const Kept *k, unsigned d) { return (int)d != k->axis && !(k->own >> d & 1); }
 
 /* May a variant fix all that the extent is made of? */
 static bool is_feature(const Scanning *x, const Node *n)
@@ -145,10 +132,12 @@ static bool choose_row(Scanning *x, IndexSet *tried)
         const Kept *kept = &x->kept.at[k];
         for (unsigned d = 0; d < kept->tensor->n_dims; d++) {
             Index *dim = kept->tensor->dims[d];
-            if (!is_dim_left(kept, d) || set_has(tried, dim->id)) continue;
-            int64_t n = fixed_value(x, extent(x, dim));
-            if (n < 0) refuse(x, is_feature(x, extent(x, dim)) ? TILE_OPEN : "its states may be of any size");
-            if (n == 0) refuse(x, "its states are empty");
+            if (!scan_is_left(kept, d) || set_has(tried, dim->id)) continue;
+            int64_t n = scan_fixed(x, scan_extent(x, dim));
+            if (n < 0)
+                scan_refuse(x,
+                            is_feature(x, scan_extent(x, dim)) ? TILE_OPEN : "its states may be of any size");
+            if (n == 0) scan_refuse(x, "its states are empty");
             if (n > r->n_rows) r->row = dim, r->n_rows = n;
         }
     }
@@ -163,293 +152,14 @@ static void place_rows(Scanning *x)
         int64_t size = 1;
         for (unsigned d = 0; d < kept->tensor->n_dims; d++) {
             Index *dim = kept->tensor->dims[d];
-            if (!is_dim_left(kept, d)) continue;
-            if (kept->row < 0 && x->r->row && extent(x, dim) == extent(x, x->r->row))
+            if (!scan_is_left(kept, d)) continue;
+            if (kept->row < 0 && x->r->row && scan_extent(x, dim) == scan_extent(x, x->r->row))
                 kept->row = (int)d;
             else
-                size *= fixed_value(x, extent(x, dim));
-            if (size > MOST_WORDS) refuse(x, "its states have too many elements");
+                size *= scan_fixed(x, scan_extent(x, dim));
+            if (size > SCAN_MOST_WORDS) scan_refuse(x, "its states have too many elements");
         }
         kept->size = (unsigned)size;
-    }
-}
-
-/* ---- rows in place of loop variables, values ahead of the first step ---- */
-
-typedef struct Rewrite {
-    Scanning *x;
-    Index *from; /* a variable over rows, or NULL */
-} Rewrite;
-
-/* How many steps back a state is read; in what follows the last step: 1. Less than 0: at no fixed distance.
- */
-static int steps_back(const Scanning *x, const Kept *k, const Node *n)
-{
-    Compilation *c = x->l->c;
-    if (k->axis < 0) return 0;
-    Node *at = n->args[k->axis], *last = node_int(c, 0);
-    int64_t offset;
-    if (x->in_after) {
-        if (x->stage->step > 0) last = node_binary(c, N_SUB, extent(x, x->stage->axis), node_int(c, 1));
-        return at == last ? 1 : -1;
-    }
-    if (!is_offset_of(at, x->stage->axis, &offset)) return -1;
-    offset *= x->stage->step > 0 ? -1 : 1;
-    return offset >= 0 && offset < 8 ? (int)offset : -1;
-}
-
-static bool is_in_range(const Scanning *x, const Node *test, const Node *at)
-{
-    if (x->stage->step > 0) return test->op == N_LE && node_is_int(test->args[0], 0) && test->args[1] == at;
-    return test->op == N_LT && test->args[0] == at && test->args[1] == extent(x, x->stage->axis);
-}
-
-/* The value at `back` steps before the first one, over the dims of the state, as `n` says it for a read of
- * `read`. */
-static Node *start_of(const Scanning *x, Node *n, int ahead)
-{
-    Compilation *c = x->l->c;
-    Node *first = node_int(c, ahead);
-    if (x->stage->step < 0)
-        first =
-            node_binary(c, N_SUB, node_binary(c, N_SUB, extent(x, x->stage->axis), node_int(c, 1)), first);
-    return x->in_after ? n : node_substitute(c, n, 1, &(Index *){x->stage->axis}, &first);
-}
-
-/* Is `n` what the start value `start` is at the coordinates of `read`? */
-static bool is_start_at(const Scanning *x, const Kept *k, Node *start, const Node *read, const Node *n)
-{
-    Index *from[MAX_INDICES];
-    Node *to[MAX_INDICES];
-    unsigned count = 0;
-    for (unsigned d = 0; d < read->n_args; d++) {
-        if (!is_dim_left(k, d) || (int)d == k->row) continue;
-        from[count] = k->tensor->dims[d];
-        to[count++] = read->args[d];
-    }
-    return node_substitute(x->l->c, start, count, from, to) == n;
-}
-
-static bool at_own_dims(const Kept *k, const Node *read)
-{
-    bool own = true;
-    for (unsigned d = 0; d < read->n_args; d++)
-        own = own && (!is_dim_left(k, d) || (int)d == k->row ||
-                      (read->args[d]->op == N_INDEX && read->args[d]->index == k->tensor->dims[d]));
-    return own;
-}
-
-/* A read of `back` steps before tells the values of so many steps before the first one. */
-static bool take_start(Scanning *x, Kept *k, const Node *read, Node *otherwise, int back)
-{
-    if (!k->start) k->start = NEW_ARRAY(x->l->c, Node *, 9);
-    bool fits = true;
-    for (int before = 1; before <= back; before++) {
-        Node *value = start_of(x, otherwise, back - before);
-        if (!k->start[before] && at_own_dims(k, read)) k->start[before] = value;
-        fits = fits && k->start[before] && is_start_at(x, k, k->start[before], read, value);
-    }
-    if ((unsigned)back >= k->depth) k->depth = (unsigned)back + 1;
-    return fits;
-}
-
-/* `if 0 <= t - 1 then S[t - 1] else start`: the state itself, which begins with that. */
-static Node *without_start(void *context, Compilation *c, Node *n)
-{
-    Scanning *x = context;
-    Node *read = n->op == N_IF ? n->args[1] : NULL;
-    Kept *k = read && read->op == N_READ ? kept_of(x, read->tensor) : NULL;
-    if (!k || k->axis < 0 || !is_in_range(x, n->args[0], read->args[k->axis])) return n;
-    int back = steps_back(x, k, read);
-    if (back < 1 || !take_start(x, k, read, n->args[2], back)) return n;
-    return node_read(c, read->tensor, read->args, false);
-}
-
-static Node *rewritten(Rewrite *w, Node *n)
-{
-    Compilation *c = w->x->l->c;
-    if (!n) return NULL;
-    Node *row = w->from && w->from != w->x->r->row ? node_index(c, w->x->r->row) : NULL;
-    if (row) n = node_substitute(c, n, 1, &w->from, &row);
-    return node_rewrite(c, n, without_start, w->x);
-}
-
-static bool is_row_loop(const Scanning *x, const Statement *s)
-{
-    return x->r->row && s->kind == S_FOR && !s->step && !s->down && node_is_int(s->lo, 0) &&
-           s->hi == extent(x, x->r->row);
-}
-
-static Block rewrite_block(Rewrite *w, const Block *block)
-{
-    Block out = {0};
-    Compilation *c = w->x->l->c;
-    for (uint32_t k = 0; k < block->n; k++) {
-        Statement *s = NEW(c, Statement);
-        *s = *block->at[k];
-        Rewrite inner = *w;
-        if (!w->from && is_row_loop(w->x, s)) inner.from = s->variable, s->variable = w->x->r->row;
-        s->lo = rewritten(w, s->lo);
-        s->hi = rewritten(w, s->hi);
-        s->step = rewritten(w, s->step);
-        s->condition = rewritten(w, s->condition);
-        s->value = rewritten(w, s->value);
-        if (s->tensor) s->subscripts = NEW_ARRAY(c, Node *, s->tensor->n_dims);
-        for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++)
-            s->subscripts[d] = rewritten(w, block->at[k]->subscripts[d]);
-        s->body = rewrite_block(&inner, &s->body);
-        s->otherwise = rewrite_block(&inner, &s->otherwise);
-        PUSH(c, &out, s);
-    }
-    return out;
-}
-
-/* ---- does it fit? ---- */
-
-typedef struct Fit {
-    Scanning *x;
-    const Statement *loop; /* over rows, or NULL */
-    const Block *block;    /* that holds the loop over rows, */
-    uint32_t at;           /* there */
-    IndexSet unrolled;     /* variables with a fixed range */
-    unsigned rounds;
-    bool uniform; /* all threads of the block come here */
-} Fit;
-
-static void fit_access(const Fit *f, const Tensor *t, Node *const *at, bool guarded, bool store)
-{
-    Scanning *x = f->x;
-    const Kept *k = kept_of(x, t);
-    if (!k) return;
-    Node n = {.args = (Node **)at, .n_args = (uint16_t)t->n_dims};
-    int back = steps_back(x, k, &n);
-    if (back < 0 || back >= (int)k->depth || (store && (back || x->in_after)))
-        refuse(x, "its states are not read at fixed distances");
-    if (back && guarded) refuse(x, "states before the first one are no values of their own");
-    for (unsigned d = 0; d < t->n_dims; d++) {
-        const Node *i = at[d];
-        if (k->own >> d & 1) {
-            if (i->op != N_INDEX || i->index != t->dims[d]) refuse(x, "a task reads states of another");
-        } else if ((int)d == k->row) {
-            if (i->op != N_INDEX || i->index != x->r->row || !f->loop)
-                refuse(x, "a row of a state needs another one");
-        } else if ((int)d != k->axis && !set_within(i->free, &f->unrolled))
-            refuse(x, "elements of a state are not read at fixed places");
-    }
-}
-
-static void fit_node_at(void *context, const Node *n)
-{
-    const Fit *f = context;
-    if (n->op == N_READ) fit_access(f, n->tensor, n->args, n->guarded, false);
-}
-
-static void fit_node(const Fit *f, const Node *n)
-{
-    if (n) node_visit(f->x->l->c, n, fit_node_at, (void *)f);
-}
-
-/* Does every thread find the same? */
-static bool is_uniform(const Scanning *x, const Node *n)
-{
-    Compilation *c = x->l->c;
-    if (!n) return true;
-    if (x->r->column && node_depends_on(n, x->r->column)) return false;
-    return !(x->r->row && node_depends_on(n, x->r->row)) && !contains_op(c, n, N_LOCAL) &&
-           !contains_op(c, n, N_READ) && !contains_op(c, n, N_CHECK);
-}
-
-static bool is_reduction(const Node *n, const Local *local)
-{
-    return n->op == N_ADD && n->type == TYPE_REAL && n->args[0]->op == N_LOCAL && n->args[0]->local == local;
-}
-
-/* Is the local mentioned in any statement but `loop`? */
-static bool is_used_apart(const Scanning *x, const Block *block, const Statement *loop, const Local *local)
-{
-    Node *n = node_local(x->l->c, (Local *)local);
-    for (uint32_t k = 0; k < block->n; k++) {
-        const Statement *s = block->at[k];
-        const Node *all[] = {s->lo, s->hi, s->step, s->condition, s->value};
-        if (s == loop) continue;
-        bool used = s->kind == S_SET && s->local == local;
-        for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-            used = used || (all[i] && node_replace(x->l->c, (Node *)all[i], n, NULL) != all[i]);
-        if (used || is_used_apart(x, &s->body, loop, local) || is_used_apart(x, &s->otherwise, loop, local))
-            return true;
-    }
-    return false;
-}
-
-/* The value that a local has ahead of the loop over rows. */
-static const Node *value_before(const Fit *f, const Local *local)
-{
-    for (uint32_t k = f->at; k-- > 0;) {
-        const Statement *s = f->block->at[k];
-        if (s->kind == S_SET && s->local == local) return s->value;
-    }
-    return NULL;
-}
-
-/* A local that is set for every row: of that row alone, or the sum (or the like) of all. */
-static void fit_set(const Fit *f, const Statement *s)
-{
-    Scanning *x = f->x;
-    if (!f->loop || (!is_used_apart(x, &x->r->step, f->loop, s->local) &&
-                     !is_used_apart(x, &x->r->after, f->loop, s->local)))
-        return;
-    const Node *before = value_before(f, s->local);
-    if (!before || !is_reduction(s->value, s->local) || before->op != N_REAL || before->real != 0)
-        refuse(x, "what rows have in common is no sum");
-}
-
-static void fit_block(const Fit *around, const Block *block);
-
-static void fit_for(const Fit *f, const Block *block, uint32_t at)
-{
-    const Statement *s = block->at[at];
-    Scanning *x = f->x;
-    Fit inner = *f;
-    bool row = s->variable == x->r->row && is_row_loop(x, s) && !f->loop;
-    int64_t n = node_is_int(s->lo, 0) && !s->step && !s->down ? fixed_value(x, s->hi) : -1;
-    inner.uniform = f->uniform && is_uniform(x, s->lo) && is_uniform(x, s->hi) && is_uniform(x, s->step);
-    if (row) {
-        if (!f->uniform) refuse(x, "not all threads of a block come to its sums");
-        inner.loop = s, inner.block = block, inner.at = at;
-        inner.rounds *= (unsigned)((x->r->n_rows + x->r->lanes - 1) / x->r->lanes);
-    } else if (n >= 0 && n * f->rounds <= MOST_UNROLLED) {
-        set_add(&inner.unrolled, s->variable->id);
-        inner.rounds *= (unsigned)n;
-    }
-    fit_block(&inner, &s->body);
-}
-
-static void fit_block(const Fit *f, const Block *block)
-{
-    Scanning *x = f->x;
-    for (uint32_t k = 0; k < block->n && !x->why; k++) {
-        const Statement *s = block->at[k];
-        const Node *all[] = {s->lo, s->hi, s->step, s->condition, s->value};
-        for (unsigned i = 0; i < sizeof all / sizeof *all; i++) fit_node(f, all[i]);
-        for (unsigned d = 0; s->tensor && d < s->tensor->n_dims; d++) fit_node(f, s->subscripts[d]);
-        Fit inner = *f;
-        inner.uniform = f->uniform && is_uniform(x, s->condition);
-        switch (s->kind) {
-        case S_FOR: fit_for(f, block, k); break;
-        case S_IF:
-            fit_block(&inner, &s->body);
-            fit_block(&inner, &s->otherwise);
-            break;
-        case S_SET: fit_set(f, s); break;
-        case S_STORE: {
-            const Kept *kept = kept_of(x, s->tensor);
-            fit_access(f, s->tensor, s->subscripts, false, true);
-            if (f->loop && kept && kept->row < 0) refuse(x, "rows share a value that is no sum");
-            break;
-        }
-        case S_REQUIRE: refuse(x, "values are checked as it runs"); break;
-        default: break;
-        }
     }
 }
 
@@ -520,7 +230,7 @@ static bool is_late(const Scanning *x, const Statement *s)
 {
     const Recurrence *r = x->r;
     bool axis = false, column = !r->column;
-    if (s->kind != S_STORE || s->value->type != TYPE_REAL || kept_of(x, s->tensor)) return false;
+    if (s->kind != S_STORE || s->value->type != TYPE_REAL || scan_kept(x, s->tensor)) return false;
     for (unsigned d = 0; d < s->tensor->n_dims; d++) {
         const Node *n = s->subscripts[d];
         if (n->op != N_INDEX) return false;
@@ -575,11 +285,11 @@ static void choose_lanes(Scanning *x)
     r->lanes = r->row && !r->column ? 32 : 1;
     while (r->lanes < 32 && (int64_t)r->lanes * ROWS < r->n_rows) r->lanes *= 2;
     r->rows = (unsigned)((r->n_rows + r->lanes - 1) / r->lanes);
-    while (r->lanes < 32 && words_of(x) > MOST_WORDS) {
+    while (r->lanes < 32 && words_of(x) > SCAN_MOST_WORDS) {
         r->lanes *= 2;
         r->rows = (unsigned)((r->n_rows + r->lanes - 1) / r->lanes);
     }
-    if (words_of(x) > MOST_WORDS) refuse(x, "its states have too many elements");
+    if (words_of(x) > SCAN_MOST_WORDS) scan_refuse(x, "its states have too many elements");
 }
 
 /* Values that lie in shared memory: elements for each step. */
@@ -598,10 +308,10 @@ static void choose_sizes(Scanning *x)
 {
     Recurrence *r = x->r;
     unsigned kept = words_of(x), ahead = words_ahead(x);
-    int64_t columns = r->column ? fixed_value(x, extent(x, r->column)) : 1;
+    int64_t columns = r->column ? scan_fixed(x, scan_extent(x, r->column)) : 1;
     r->columns = 1;
     bool matrix = r->n_rows >= MATRIX; /* rows that several tasks of a thread load together */
-    while (r->column && matrix && r->columns < 4 && 2 * r->columns * (kept + ahead) <= MOST_WORDS &&
+    while (r->column && matrix && r->columns < 4 && 2 * r->columns * (kept + ahead) <= SCAN_MOST_WORDS &&
            columns % (2 * r->columns) == 0 && 2 * r->columns * 4 <= columns)
         r->columns *= 2;
     unsigned groups = r->column ? THREADS / r->lanes : 1;
@@ -615,7 +325,7 @@ static void choose_sizes(Scanning *x)
     while (r->steps > 1 &&
            (per_step(x) * r->steps > MOST_AHEAD * r->threads || per_step(x) * r->steps * 8 > SHARED))
         r->steps /= 2;
-    if (per_step(x) * 8 > SHARED) refuse(x, "a step needs too much shared memory");
+    if (per_step(x) * 8 > SHARED) scan_refuse(x, "a step needs too much shared memory");
 }
 
 /* ---- the phase ---- */
@@ -639,7 +349,7 @@ static Phase make_phase(Scanning *x)
     for (unsigned k = 0; k < x->stage->n_apart; k++)
         if (x->stage->apart[k] != r->column) phase.tasks[phase.n_tasks++] = x->stage->apart[k];
     if (!r->column) return phase;
-    Node *width = node_int(l->c, r->width), *size = extent(x, r->column);
+    Node *width = node_int(l->c, r->width), *size = scan_extent(x, r->column);
     Node *up = node_binary(l->c, N_ADD, size, node_int(l->c, r->width - 1));
     r->block = index_new(l->c, "block", l->span);
     r->block->extent = node_binary(l->c, N_FLOORDIV, up, width);
@@ -657,7 +367,7 @@ static void close_phase(Scanning *x, Scope *root, Phase phase)
         Node *from = node_binary(l->c, N_MUL, node_index(l->c, r->block), width);
         Statement *s = NEW(l->c, Statement);
         *s = (Statement){.kind = S_FOR, .variable = r->column, .lo = from, .body = root->block};
-        s->hi = node_binary(l->c, N_MIN, node_binary(l->c, N_ADD, from, width), extent(x, r->column));
+        s->hi = node_binary(l->c, N_MIN, node_binary(l->c, N_ADD, from, width), scan_extent(x, r->column));
         root->block = (Block){0};
         PUSH(l->c, &root->block, s);
     }
@@ -676,37 +386,23 @@ static bool split_body(Scanning *x, const Block *body, Block *before, Block *ste
     return true;
 }
 
-static void check_fit(Scanning *x)
-{
-    Recurrence *r = x->r;
-    Fit fit = {.x = x, .uniform = true, .rounds = 1};
-    x->in_after = true;
-    fit_block(&fit, &r->after);
-    x->in_after = false;
-    fit_block(&fit, &r->step);
-    if (r->row && r->before.n) refuse(x, "it has values of its own ahead of the steps");
-}
-
 /* With the rows that have been chosen, if any. */
 static void analyse(Scanning *x, const Block *body)
 {
     Recurrence *r = x->r;
     Block step = {0}, after = {0};
-    if (!split_body(x, body, &r->before, &step, &after)) refuse(x, "it has no steps");
+    if (!split_body(x, body, &r->before, &step, &after)) scan_refuse(x, "it has no steps");
     if (!x->why) place_rows(x);
     if (x->why) return;
-    Rewrite w = {x, NULL};
-    r->step = rewrite_block(&w, &step);
-    x->in_after = true;
-    r->after = rewrite_block(&w, &after);
-    x->in_after = false;
+    r->step = scan_rewrite(x, &step, false);
+    r->after = scan_rewrite(x, &after, true);
     if (r->row) {
         look_in_block(x, &r->step, true);
         choose_column(x);
         x->early.n = 0;
     }
     choose_lanes(x);
-    if (!x->why) check_fit(x);
+    if (!x->why) scan_check(x);
     if (x->why) return;
     if (r->row) look_in_block(x, &r->step, true), look_for_late(x);
     r->threads = THREADS;

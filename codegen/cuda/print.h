@@ -5,7 +5,7 @@
  *   print_name.c       names                                     print_invariant.c  and what ahead of a loop
  *   print_tile.h       kernels with tiles of queries and keys
  *   print_product.c    kernels with tiles of sums of products
- *   print_scan.c       kernels of recurrences
+ *   print_scan.h       kernels of recurrences
  *   prelude.c          helpers in CUDA C
  * The program includes nothing. The parameter of its kernels is a struct whose fields runtime/abi.h describes;
  * what they make of it, `io`, gives access to the buffers, so that kernels read as the pattern does:

@@ -49,6 +49,8 @@ done
 same recurrence/gated_delta gated_delta "${one[@]}" --size t=0
 same state/selective_scan selective_scan --dtype f16 --size b=1 --size t=35 --size c=70 --size n=16
 same convolution/h3 h3_recurrent "${one[@]}" --size t=9
+same convolution/h3 h3_recurrent "${one[@]}" --size t=9 --size d=1
+same convolution/h3 h3_recurrent "${one[@]}" --size t=3 --size d=16 --size n=2
 
 # Downwards; a state that is read two steps later, with a sum over two of its dims.
 cat >down.attn <<'END'
