@@ -57,6 +57,7 @@ static PipelineOptions read_request(const AttnJitRequest *r)
         .target = r->target && !strcmp(r->target, "cuda") ? TARGET_CUDA : TARGET_CPU,
         .archs = r->archs,
         .f64 = r->real ? !strcmp(r->real, "f64") : r->f64 != 0,
+        .tf32 = r->real && !strcmp(r->real, "tf32"),
         .real = storage_named(r->real),
         .debug = r->debug != 0,
         .read = read_held,

@@ -25,6 +25,7 @@ typedef struct BackendJob {
     Target target;
     const char *archs;           /* CUDA: `sm_80,sm_90`, or NULL: sm_80 */
     bool f64;                    /* storage and compute type of float tensors */
+    bool tf32;                   /* products of f32 as tf32 */
     StorageType real;            /* storage type of float tensors; FLOAT: as f64 says */
     bool debug;                  /* -g */
     bool direct;                 /* also the direct C entries */

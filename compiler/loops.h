@@ -74,7 +74,7 @@ typedef struct Tile {
     Index *first;                /* where a tile of keys begins: its coordinate, or its place in the list */
     unsigned queries, keys;
     bool grows;                  /* later queries see more keys */
-    bool mma;                    /* on tensor cores: rows of 16 bits; else of f32 */
+    bool mma, tf32;              /* on tensor cores: rows of 16 bits, or of f32 as tf32; else of f32 */
     int64_t d, e;                /* features of q and k, of v */
     Node *q, *k, *v;             /* v NULL: sums of weights or greatest scores alone; no column, out, total and value */
     Block range;                 /* sets begin, end, count and total: keys outside are hidden from the whole block */

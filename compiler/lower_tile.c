@@ -489,6 +489,7 @@ static unsigned keys_of_tile(const Tiling *x)
 {
     const Tile *t = x->t;
     TileNeed need = {.mma = t->mma,
+                     .tf32 = t->tf32,
                      .d = t->d,
                      .e = t->e,
                      .masks = !node_is_bool(binder_where(x->sum), true),
@@ -512,7 +513,8 @@ void tiling_lower(Tiling *x)
 {
     Lower *l = x->l;
     Tile *t = x->t;
-    t->mma = l->schedule.real != STORAGE_F32;
+    t->tf32 = l->schedule.tf32;
+    t->mma = t->tf32 || l->schedule.real != STORAGE_F32;
     t->n_keys = x->sum->n_vars;
     t->keys = keys_of_tile(x);
     for (unsigned k = 0; k < t->n_keys; k++) t->key[k] = x->sum->vars[k];

@@ -361,7 +361,7 @@ Kernel *pipeline_lower(Pipeline *p, const Plan *plan, const int64_t *fixed)
     double start = now();
     const PipelineOptions *o = p->options;
     Schedule schedule = o->target == TARGET_CUDA
-                            ? schedule_cuda(o->real, fixed, gpu_oldest(o->archs), o->tile)
+                            ? schedule_cuda(o->real, o->tf32, fixed, gpu_oldest(o->archs), o->tile)
                             : schedule_cpu(o->cpus, o->f64);
     Kernel *kernel = lower(p->c, plan, schedule);
     verify(p, "loops", loops_verify(p->c, kernel));
@@ -467,6 +467,7 @@ bool pipeline_job(Pipeline *p, BackendJob *job)
     job->target = o->target;
     job->archs = o->archs;
     job->real = o->real;
+    job->tf32 = o->tf32;
     if (!pipeline_check(p) || !read_sizes(p, &lists)) return false;
     job->program = p->program;
     pipeline_hash(p, job->source_hash);

@@ -22,6 +22,7 @@ typedef struct PipelineOptions {
     const char *archs;              /* CUDA: `sm_80,sm_90`, or NULL: sm_80 */
     TileShape tile;                 /* CUDA: of kernels that have it; zeros: as compiler/tile_model.h has it */
     bool f64;                       /* storage type of float tensors: f64 instead of f32 */
+    bool tf32;                      /* CUDA: products of f32 as tf32, on tensor cores */
     StorageType real;               /* the same with all choices (F16 and BF16: CUDA); FLOAT: as f64 says */
     bool debug;                     /* line tables */
     bool direct;                    /* a shared object also gets the direct C entries */

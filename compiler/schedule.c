@@ -38,11 +38,12 @@ Schedule schedule_cpu(const char *cpus, bool f64)
     return (Schedule){.target = TARGET_CPU, .lanes = lanes, .wide = all_wide};
 }
 
-Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, TileShape tile)
+Schedule schedule_cuda(StorageType real, bool tf32, const int64_t *fixed, unsigned arch, TileShape tile)
 {
     return (Schedule){.target = TARGET_CUDA,
                       .many_tasks = true,
                       .real = real == STORAGE_FLOAT ? STORAGE_F32 : real,
+                      .tf32 = tf32,
                       .fixed = fixed,
                       .arch = arch,
                       .tile = tile};

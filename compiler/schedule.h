@@ -23,12 +23,13 @@ typedef struct Schedule {
     const int64_t *fixed; /* extents by Index.number, or -1; NULL: none */
     unsigned arch;        /* the oldest one that code is made for: 80 ... */
     TileShape tile;       /* where a kernel has it */
+    bool tf32;            /* rows of f32 are multiplied as tf32 */
 } Schedule;
 
 /* For the weakest CPU in the list (LLVM's names by commas; NULL: this machine): a strip is two vector registers,
  * so that eight keys (AVX-512) or four (AVX2) with their accumulators fit the register file. */
 Schedule schedule_cpu(const char *cpus, bool f64);
 /* One thread a task, or tiles for tensor cores where 16-bit storage and fixed extents of features allow. */
-Schedule schedule_cuda(StorageType real, const int64_t *fixed, unsigned arch, TileShape tile);
+Schedule schedule_cuda(StorageType real, bool tf32, const int64_t *fixed, unsigned arch, TileShape tile);
 
 #endif

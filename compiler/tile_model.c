@@ -6,13 +6,14 @@
 #include <math.h>
 
 static unsigned padded(int64_t n, unsigned to) { return (unsigned)(n + to - 1) / to * to; }
-static unsigned padded_d(const TileNeed *x) { return padded(x->d, x->mma ? 16 : 8); }
-static unsigned padded_e(const TileNeed *x) { return padded(x->e, x->mma ? 16 : 32); }
+static unsigned padded_d(const TileNeed *x) { return padded(x->d, x->mma && !x->tf32 ? 16 : 8); }
+static unsigned padded_e(const TileNeed *x) { return padded(x->e, x->mma && !x->tf32 ? 16 : 32); }
 static unsigned greater(unsigned a, unsigned b) { return a > b ? a : b; }
 
 TileNeed tile_need(const Tile *t)
 {
     return (TileNeed){.mma = t->mma,
+                      .tf32 = t->tf32,
                       .d = t->d,
                       .e = t->e,
                       .keys = t->keys,
@@ -27,20 +28,24 @@ static unsigned shared_bytes(const TileNeed *x)
 {
     unsigned d = padded_d(x), e = padded_e(x);
     if (!x->mma) return TILE_MODEL_QUERIES * 4 * (d + x->keys) + x->keys * 4 * (d + e + x->list);
-    unsigned rows = TILE_MODEL_QUERIES * 2 * greater(greater(d, e), x->keys);
-    unsigned weights = x->d > TILE_MODEL_IN_REGISTERS ? TILE_MODEL_QUERIES * 2 * x->keys : 0;
-    return rows + weights + 2 * x->keys * 2 * (d + e) + 2 * x->list * x->keys * 4;
+    unsigned weights = TILE_MODEL_QUERIES * 2 * x->keys, bytes = x->tf32 ? 4 : 2;
+    unsigned rows = greater(TILE_MODEL_QUERIES * bytes * greater(d, e), weights);
+    if (tile_keeps_queries(x->tf32, x->d)) weights = 0;
+    return rows + weights + 2 * x->keys * bytes * (d + e) + 2 * x->list * x->keys * 4;
 }
 
 /* A thread has 1/32 of the 16 rows of its warp: d / 4 registers of 16-bit queries, keys / 2 scores, e / 2
  * sums. The rest (addresses, maxima, fragments of keys under way) was 67 to 69 in kernels without a mask, 100
  * to 120 in those with one; queries that stay in shared memory took 36, and
- * sums without a softmax 50 fewer (ptxas 13.0, sm_80). */
+ * sums without a softmax 50 fewer (ptxas 13.0, sm_80); not so with tf32, whose values are loaded one by one.
+ */
 static unsigned registers_of(const TileNeed *x)
 {
     enum { OWN = 68, MASK = 42, UNKEPT = 36, SOFTMAX = 50 };
-    unsigned queries = x->mma && x->d <= TILE_MODEL_IN_REGISTERS ? padded_d(x) / 4 : UNKEPT;
-    return queries + x->keys / 2 + padded_e(x) / 2 + OWN + (x->masks ? MASK : 0) - (x->plain ? SOFTMAX : 0);
+    bool kept = x->mma && tile_keeps_queries(x->tf32, x->d);
+    unsigned queries = kept ? padded_d(x) / (x->tf32 ? 2 : 4) : UNKEPT;
+    return queries + x->keys / 2 + padded_e(x) / 2 + OWN + (x->masks ? MASK : 0) -
+           (x->plain && !x->tf32 ? SOFTMAX : 0);
 }
 
 GpuBlock tile_block(const TileNeed *x)
@@ -65,10 +70,11 @@ static GpuWork work_f32(const TileNeed *x, double pairs)
 GpuWork tile_work(const TileNeed *x, double pairs)
 {
     if (!x->mma) return work_f32(x, pairs);
-    double flops = 2.0 * (padded_d(x) + padded_e(x)) * pairs, mma = flops / (2 * 16 * 8 * 16);
-    return (GpuWork){.mma = flops,
+    double flops = 2.0 * (padded_d(x) + padded_e(x)) * pairs, mma = flops / (2 * 16 * 8 * (x->tf32 ? 8 : 16));
+    return (GpuWork){.mma = x->tf32 ? 2 * flops : flops, /* tf32: half as fast */
                      .exp2 = pairs,
-                     .issue = mma * 2.45 + pairs / (16 * 64) * 214 + pairs / (16.0 * x->keys) * 60,
+                     .issue =
+                         mma * (x->tf32 ? 5 : 2.45) + pairs / (16 * 64) * 214 + pairs / (16.0 * x->keys) * 60,
                      .shared = mma / 2 * 512}; /* an ldmatrix of four for every two */
 }
 

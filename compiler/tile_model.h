@@ -7,10 +7,11 @@
 #include "schedule.h"
 
 enum { TILE_MODEL_THREADS = 128, TILE_MODEL_QUERIES = 64 }; /* of a block */
-enum { TILE_MODEL_IN_REGISTERS = 128 }; /* features of a 16-bit query that a thread keeps there, at most */
+/* Does a thread on tensor cores keep its part of queries in registers, at most 32 of them? */
+static inline bool tile_keeps_queries(bool tf32, int64_t d) { return d <= (tf32 ? 64 : 128); }
 
 typedef struct TileNeed {
-    bool mma;        /* on tensor cores, rows of 16 bits; else of f32 */
+    bool mma, tf32;  /* on tensor cores, rows of 16 bits, or of f32 as tf32; else of f32 */
     int64_t d, e;    /* features of queries and keys, of values */
     unsigned keys;   /* of a tile */
     bool masks;      /* pairs may be hidden */

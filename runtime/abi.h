@@ -209,8 +209,8 @@ typedef struct AttnJitRequest {
     const char *output;             /* the shared object to write */
     const char *target;             /* `cuda`, or NULL: the CPU */
     const char *archs;              /* cuda: `sm_80,sm_90`, or NULL: sm_80. PTX of the lowest is added */
-    const char *real;               /* storage type of float tensors: `f32`, `f64`, `f16`, `bf16` (the last
-                                       two for cuda alone), or NULL: as `f64` says */
+    const char *real;               /* storage type of float tensors: `f32`, `f64`, `f16`, `bf16`, or `tf32`:
+                                       f32 with products in tf32 (these three for cuda alone), or NULL: as `f64` says */
     const AttnSourceFile *files;    /* stand for the files of these paths */
     int32_t n_files;
 } AttnJitRequest;

@@ -91,8 +91,9 @@ typedef struct AttnCompileOptions {       /* zeroed means: the defaults; a list 
     int no_cache;                         /* neither read nor write the cache */
     const char *target;                   /* `cpu` (also NULL), `cuda`, or `cuda:sm_80,sm_90`: a cubin for
                                              each of these, and PTX for what is newer than the first */
-    const char *real;                     /* float tensors are f32, f64, f16 or bf16 (these two for CUDA
-                                             alone); NULL: as `f64` says */
+    const char *real;                     /* float tensors are f32, f64, f16, bf16 or tf32 (these three for
+                                             CUDA alone; tf32: f32, with products of tiles in
+                                             tf32); NULL: as `f64` says */
 } AttnCompileOptions;
 
 /* Compiles source text, or finds it compiled in the cache, and opens the result. What is wrong with the

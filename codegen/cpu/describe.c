@@ -219,7 +219,7 @@ static const char *real_name(const BackendJob *job)
 #include "lang/storage_list.h"
 #undef STORAGE
     };
-    return names[job_real(job)];
+    return job->tf32 ? "tf32" : names[job_real(job)];
 }
 
 static LLVMValueRef origin_info(Emitter *e)

@@ -17,6 +17,9 @@
  * tiles. The same helps weights without a softmax that f16 has no room for: with care they are f32, in all
  * tiles.
  *
+ * Rows of f32 may be asked for as tf32: then they are in the place of rows of 16 bits, twice as wide; values,
+ * which ldmatrix cannot turn over, are loaded one by one.
+ *
  * Requires: rows of one type. Ensures: what Phase.body says, sums in f32; on tensor cores weights are rounded
  * to 16 bits (relative to the greatest of a softmax; bfloat16 has 8, so that others take two of them). */
 #include <string.h>
@@ -41,6 +44,22 @@ static const TileLayout fragments = {
     .features = 16,
     .columns = 16,
 };
+static const TileLayout wide_fragments = {
+    /* tf32 */
+    .rows = 2,
+    .lanes = 4,
+    .row = "warp * 16 + lane / 4",
+    .step = 8,
+    .n_keys = "KEYS / 4",
+    .key = "n / 2 * 8 + lane % 4 * 2 + n % 2",
+    .bit = "n / 2 * 4 + 2 * r + n % 2",
+    .score = "s[n / 2][2 * r + n % 2]",
+    .n_columns = "E / 4",
+    .column = "n / 2 * 8 + lane % 4 * 2 + n % 2",
+    .total = "total[n / 2][2 * row + n % 2]",
+    .features = 8,
+    .columns = 32,
+};
 static const TileLayout squares = {
     .rows = 4,
     .lanes = 8,
@@ -57,23 +76,28 @@ static const TileLayout squares = {
     .columns = 32,
 };
 
-static const TileLayout *layout_of(const Tile *t) { return t->mma ? &fragments : &squares; }
+static const TileLayout *layout_of(const Tile *t)
+{
+    return t->tf32 ? &wide_fragments : t->mma ? &fragments : &squares;
+}
+
+static unsigned number_bytes(const Tile *t) { return t->mma && !t->tf32 ? 2 : 4; }
+static bool keeps_queries(const Tile *t) { return t->mma && tile_keeps_queries(t->tf32, t->d); }
 
 /* ---- shared memory ---- */
 
 static unsigned padded(int64_t n, unsigned to) { return (unsigned)(n + to - 1) / to * to; }
 
 /* Bytes of a row. */
-static unsigned row_q(const Tile *t) { return padded(t->d, layout_of(t)->features) * (t->mma ? 2 : 4); }
-static unsigned row_v(const Tile *t) { return padded(t->e, layout_of(t)->columns) * (t->mma ? 2 : 4); }
+static unsigned row_q(const Tile *t) { return padded(t->d, layout_of(t)->features) * number_bytes(t); }
+static unsigned row_v(const Tile *t) { return padded(t->e, layout_of(t)->columns) * number_bytes(t); }
 
 /* Queries, on tensor cores later their weights or the output. */
 static unsigned query_bytes(const Tile *t)
 {
     unsigned keys = t->keys * 2, most = row_q(t) > row_v(t) ? row_q(t) : row_v(t);
     if (!t->mma) return t->queries * row_q(t);
-    return t->queries * (most > keys ? most : keys) +
-           (t->d > TILE_MODEL_IN_REGISTERS ? t->queries * keys : 0);
+    return t->queries * (most > keys ? most : keys) + (keeps_queries(t) ? 0 : t->queries * keys);
 }
 
 static bool is_doubled(const Tile *t) { return t->mma || !t->v; }
@@ -162,7 +186,7 @@ static void print_work(TilePrinter *x)
     tile_mask(x);
     if (x->boxes) LINES(p, "const unsigned live = __reduce_or_sync(~0u, ~hidden);\nif (live) {");
     LINES(p, "float s[KEYS / 8][4] = {};");
-    tile_scores(x, x->t->mma && x->t->d <= TILE_MODEL_IN_REGISTERS ? "q" : "q_tile + q_lane", "k_now");
+    tile_scores(x, keeps_queries(x->t) ? "q" : "q_tile + q_lane", "k_now");
     tile_hide(x);
     tile_weigh(x);
     if (x->t->v) print_values(x);
@@ -173,7 +197,6 @@ static void print_doubled_tiles(TilePrinter *x)
 {
     Printer *p = x->p;
     const Tile *t = x->t;
-    const char *bytes = t->mma ? "tile_bytes<KEYS, D>" : "KEYS * D * 4";
     LINES(p, "bool due = false;");
     print_tiles_open(x, "int buffer = 0", "buffer ^= 1");
     print_judge(x);
@@ -181,11 +204,11 @@ static void print_doubled_tiles(TilePrinter *x)
           "// It is on its way while the one before, which has arrived, is worked on.\n"
           "copies_wait();\n__syncthreads();\nif (some) {\nconst int rows = (int)least(%s - %s, KEYS);",
           x->end, x->next);
-    tile_stage_keys(x, format(p->c, "k_tile + buffer * %s", bytes), x->next);
-    if (t->v) tile_stage_values(x, "v_tile + buffer * tile_bytes<KEYS, E>", x->next);
+    tile_stage_keys(x, format(p->c, "k_tile + buffer * %s", x->d_bytes), x->next);
+    if (t->v) tile_stage_values(x, format(p->c, "v_tile + buffer * %s", x->e_bytes), x->next);
     if (x->boxes) tile_stage_list(x, format(p->c, "list + buffer * %u", list_bytes(t) / 2));
-    LINES(p, "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * %s + k_lane;", bytes);
-    if (t->v) LINES(p, "const unsigned v_now = v_tile + (buffer ^ 1) * tile_bytes<KEYS, E>;");
+    LINES(p, "}\nif (due) {\nconst unsigned k_now = k_tile + (buffer ^ 1) * %s + k_lane;", x->d_bytes);
+    if (t->v) LINES(p, "const unsigned v_now = v_tile + (buffer ^ 1) * %s;", x->e_bytes);
     print_left(x);
     if (x->boxes) LINES(p, "const unsigned list_now = list + (buffer ^ 1) * %u;", list_bytes(t) / 2);
     print_work(x);
@@ -239,13 +262,18 @@ static void print_mma_places(TilePrinter *x)
     const Tile *t = x->t;
     unsigned weights = query_bytes(t) - t->queries * t->keys * 2;
     if (x->careful)
-        LINES(p, "const unsigned w_tile = q_tile%s;",
-              t->d > TILE_MODEL_IN_REGISTERS ? format(p->c, " + %u", weights) : "");
-    LINES(p, "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
-             "// Where a lane's rows of matrices lie in them.\n"
-             "const unsigned q_lane = chunk<D>(warp * 16 + lane %% 16, lane / 16);\n"
-             "const unsigned k_lane = chunk<D>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2);");
-    if (t->v) LINES(p, "const unsigned v_lane = chunk<E>(lane %% 16, lane / 16);");
+        LINES(p, "const unsigned w_tile = q_tile%s;", keeps_queries(t) ? "" : format(p->c, " + %u", weights));
+    LINES(p,
+          "const unsigned warp = threadIdx.x / 32, lane = threadIdx.x %% 32;\n"
+          "// Where a lane's rows of matrices lie in them.\n"
+          "const unsigned q_lane = chunk<%s>(warp * 16 + lane %% 16, lane / 16);\n"
+          "const unsigned k_lane = chunk<%s>(lane %% 8 + lane / 16 * 8, lane / 8 %% 2);",
+          x->d_width, x->d_width);
+    if (t->v && t->tf32)
+        LINES(p, "const unsigned v_lane = chunk<%s>(lane %% 4 * 2, lane / 16) + lane / 4 %% 4 * 4;",
+              x->e_width);
+    else if (t->v)
+        LINES(p, "const unsigned v_lane = chunk<%s>(lane %% 16, lane / 16);", x->e_width);
 }
 
 static void print_f32_places(TilePrinter *x)
@@ -273,8 +301,7 @@ static void print_constants(TilePrinter *x)
           "extern __shared__ __align__(128) char shared[];\n"
           "const unsigned q_tile = shared_address(shared), k_tile = q_tile + %u;",
           query_bytes(t));
-    if (t->v)
-        LINES(p, "const unsigned v_tile = k_tile + %s;", t->mma ? "2 * tile_bytes<KEYS, D>" : "KEYS * D * 4");
+    if (t->v) LINES(p, "const unsigned v_tile = k_tile + %s%s;", x->doubled ? "2 * " : "", x->d_bytes);
     if (x->boxes) LINES(p, "const unsigned list%s = q_tile + %u;", x->doubled ? "" : "_now", list);
     if (t->mma)
         print_mma_places(x);
@@ -316,8 +343,8 @@ static void print_queries(TilePrinter *x)
     tile_stage_queries(x);
     if (!x->doubled) return;
     LINES(p, "copies_wait();\n__syncthreads();");
-    if (t->mma && t->d <= TILE_MODEL_IN_REGISTERS)
-        LINES(p, "unsigned q[D / 16][4];\nload_rows<D>(q, q_tile + q_lane);");
+    if (keeps_queries(t))
+        LINES(p, "unsigned q[D / %u][4];\nload_rows<%s>(q, q_tile + q_lane);", t->tf32 ? 8 : 16, x->d_width);
 }
 
 static void name_all(TilePrinter *x)
@@ -400,12 +427,17 @@ static void want_helpers(TilePrinter *x, const char *element)
     print_want(p, HELP_TILE);
     print_want(p, HELP_MAX_F32);
     print_want(p, HELP_LEAST);
-    print_want(p, !x->t->mma ? HELP_TILE_F32 : strcmp(element, "f16") ? HELP_TILE_BF16 : HELP_TILE_F16);
+    bool tf32 = x->t->tf32;
+    print_want(p, !x->t->mma               ? HELP_TILE_F32
+                  : tf32                   ? HELP_TILE_TF32
+                  : strcmp(element, "f16") ? HELP_TILE_BF16
+                                           : HELP_TILE_F16);
     if (!x->t->v) print_want(p, HELP_TILE_ROWS);
     if (!x->t->mma) print_want(p, HELP_FLOATS);
     if (!x->t->mma) return;
-    print_want(p, HELP_TILE_MATRICES);
+    if (!tf32) print_want(p, HELP_TILE_MATRICES);
     print_want(p, HELP_TILE_STEPS);
+    print_want(p, tf32 ? HELP_TILE_TF32_SUMS : HELP_TILE_SUMS);
     if (x->t->v) print_want(p, x->wide ? HELP_TILE_FLOATS : HELP_TILE_CHUNKS);
 }
 
@@ -419,9 +451,13 @@ static TilePrinter printer_for(Printer *p, const Tile *t)
                      .masks = !node_is_bool(t->where, true),
                      .boxes = t->n_keys > 1,
                      .plain = !t->max,
-                     .large = (!t->max || t->gain) && t->mma && t->v,
+                     .large = (!t->max || t->gain) && t->mma && !t->tf32 && t->v,
                      .doubled = is_doubled(t),
-                     .wide = strcmp(element, out) != 0};
+                     .wide = t->tf32 || strcmp(element, out) != 0,
+                     .d_width = t->tf32 ? "2 * D" : "D",
+                     .e_width = t->tf32 ? "2 * E" : "E",
+                     .d_bytes = number_bytes(t) == 4 ? "KEYS * D * 4" : "tile_bytes<KEYS, D>",
+                     .e_bytes = number_bytes(t) == 4 ? "KEYS * E * 4" : "tile_bytes<KEYS, E>"};
     x.careful = t->v && (x.masks || x.large);
     x.parts = x.plain && x.large && strcmp(element, "f16") ? 2 : 1;
     want_helpers(&x, element);

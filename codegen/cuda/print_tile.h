@@ -36,6 +36,8 @@ typedef struct TilePrinter {
     bool careful;                                /* work may have to be done again, with care */
     bool wide;                                   /* the output is f32, rows are not */
     bool doubled;                                /* tiles of keys have two buffers */
+    const char *d_width, *e_width;               /* of D and E numbers, in 16 bits; on tensor cores */
+    const char *d_bytes, *e_bytes;               /* of a tile of keys, of values */
 } TilePrinter;
 
 /* ---- print_tile_rows.c ---- */

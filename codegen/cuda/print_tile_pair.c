@@ -86,7 +86,8 @@ static void print_each(TilePrinter *x, Node *value)
 
 void tile_scores(TilePrinter *x, const char *q, const char *k)
 {
-    LINES(x->p, "add_products<KEYS, D>(s, %s, %s, %s);", q, k, x->boxes ? "live" : "~0u");
+    LINES(x->p, "add_products<KEYS, %s>(s, %s, %s, %s);", x->t->mma ? x->d_width : "D", q, k,
+          x->boxes ? "live" : "~0u");
     if (!x->t->scale) print_each(x, x->t->score);
 }
 

@@ -27,6 +27,7 @@ typedef struct Call {
     Compilation *c;
     Pattern *pattern;
     bool f64;
+    bool tf32;         /* products of f32 are of tf32 */
     StorageType real;  /* of `float` tensors; FLOAT: f32, or f64 */
     int64_t *extents;  /* by Index.number; -1: not known yet */
     Scalar *params;    /* by Param.number */

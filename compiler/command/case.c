@@ -52,6 +52,7 @@ const char *case_open(Pipeline *p, const char *file, const Options *o, Pattern *
     if (wrong) return wrong;
     call_init(call, p->c, *pattern, o->f64);
     call->real = o->real;
+    call->tf32 = o->tf32;
     wrong = case_sizes(call, o);
     return wrong ? wrong : case_inputs(call, o);
 }
@@ -85,7 +86,7 @@ AttnCompileOptions case_jit(Compilation *c, const Options *o, const Pattern *pat
                                 .debug = o->debug,
                                 .no_cache = o->no_cache,
                                 .target = o->target == TARGET_CUDA ? archs : NULL,
-                                .real = o->real != STORAGE_FLOAT ? options_dtype(o) : NULL};
+                                .real = o->tf32 || o->real != STORAGE_FLOAT ? options_dtype(o) : NULL};
 }
 
 enum { MOST_FIXED = 512 };

@@ -60,6 +60,7 @@ typedef struct Options {
     Target target;
     const char *archs;              /* of CUDA; NULL: the default */
     TileShape tile;                 /* of CUDA; zeros: the compiler chooses */
+    bool tf32;                      /* f32, with products in tf32; for CUDA alone */
     StorageType real;               /* FLOAT: as f64 says; F16 and BF16 for CUDA alone */
     bool f64, debug, json, check, time_passes, help, states, no_cache, performance, require_fast, no_warnings,
         warnings_are_errors, in_place, man;

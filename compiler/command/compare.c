@@ -67,7 +67,7 @@ double call_threshold(const Call *call, const CallTensor *t)
     switch (call_storage(call, t->tensor)) {
     case STORAGE_F16: return 0x1p-11; /* twice what rounding a result makes, about 2.1e-4 and 1.7e-3 */
     case STORAGE_BF16: return 0x1p-8;
-    case STORAGE_F32: return 2e-6;
+    case STORAGE_F32: return call->tf32 ? 0x1p-10 : 2e-6; /* tf32: inputs and weights are rounded like f16 */
     default: break;
     }
     if (!call->f64) return 2e-6;

@@ -68,7 +68,8 @@ static void look_at_device(Measure *m)
 {
     Device d = {0};
     StorageType real = m->o->real != STORAGE_FLOAT ? m->o->real : m->o->f64 ? STORAGE_F64 : STORAGE_F32;
-    if (device_open(&d, NULL)) m->peak = device_peak_flops(&d, real);
+    if (device_open(&d, NULL))
+        m->peak = m->o->tf32 ? device_peak_flops(&d, STORAGE_F16) / 2 : device_peak_flops(&d, real);
     device_close(&d);
 }
 

@@ -24,8 +24,8 @@ OPTION(STAGE, NULL, "--stage", "NAME", SHOW, NOTHING, NULL,
 OPTION(HEAD, NULL, "--head", "N", SHOW, NOTHING, NULL, "one head alone")
 OPTION(AT, NULL, "--at", "INDEX=N", SHOW, INDICES, NULL, "where another ambient index stands, 0 by default")
 OPTION(QUERY, NULL, "--query", "N,N", SHOW, NOTHING, NULL, "draws the keys of this query, too; the middle one by default")
-OPTION(DTYPE, NULL, "--dtype", "TYPE", COMPILE | RUN | BENCH | EXPLAIN, WORDS, "f32 f64 f16 bf16",
-       "what `float` is, f32 by default; f16 and bf16 with --target cuda")
+OPTION(DTYPE, NULL, "--dtype", "TYPE", COMPILE | RUN | BENCH | EXPLAIN, WORDS, "f32 f64 f16 bf16 tf32",
+       "what `float` is, f32 by default; f16, bf16 and tf32 (f32 with products in tf32) with --target cuda")
 OPTION(TARGET, NULL, "--target", "TARGET", COMPILE, WORDS, "cpu cuda",
        "cuda: kernels for GPUs, compiled by NVRTC, in a .so for libattn")
 OPTION(TARGET, NULL, "--target", "TARGET", RUN | BENCH, WORDS, "cpu cuda",

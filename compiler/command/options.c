@@ -52,13 +52,14 @@ static const char *read_format(Options *o, const char *text)
 static const char *read_dtype(Options *o, const char *text)
 {
     o->f64 = !strcmp(text, "f64");
+    o->tf32 = !strcmp(text, "tf32");
     o->real = !strcmp(text, "f16") ? STORAGE_F16 : !strcmp(text, "bf16") ? STORAGE_BF16 : STORAGE_FLOAT;
     return NULL;
 }
 
 const char *options_dtype(const Options *o)
 {
-    return o->real == STORAGE_F16 ? "f16" : o->real == STORAGE_BF16 ? "bf16" : o->f64 ? "f64" : "f32";
+    return o->real == STORAGE_F16 ? "f16" : o->real == STORAGE_BF16 ? "bf16" : o->f64 ? "f64" : o->tf32 ? "tf32" : "f32";
 }
 
 /* `cuda:sm_80,sm_90` names architectures, too. */
@@ -195,7 +196,8 @@ const char *options_read(Options *o, int argc, char **argv)
     if (o->target == TARGET_CUDA && o->cpus) return "--cpu is for --target cpu; --arch sm_80 names GPUs";
     if (o->target == TARGET_CPU && o->archs) return "--arch is for --target cuda; --cpu names CPUs";
     if (o->target == TARGET_CPU && o->tile.rows) return "--tile is for --target cuda";
-    if (o->tile.columns == 8 && o->real != STORAGE_FLOAT) return "--tile 64x8 is for --dtype f32";
+    if (o->tile.columns == 8 && (o->tf32 || o->real != STORAGE_FLOAT)) return "--tile 64x8 is for --dtype f32";
+    if (o->target == TARGET_CPU && o->tf32) return "--dtype tf32 is for --target cuda";
     if (o->target == TARGET_CPU && o->real != STORAGE_FLOAT)
         return format(o->c, "--dtype %s is for --target cuda; for CPUs declare tensors as %s", options_dtype(o),
                       options_dtype(o));
@@ -216,6 +218,7 @@ PipelineOptions pipeline_options(const Options *o, const char *file)
         .archs = o->archs,
         .tile = o->tile,
         .f64 = o->f64,
+        .tf32 = o->tf32,
         .real = o->real,
         .debug = o->debug,
         .dump_after = o->dump_after,

@@ -74,7 +74,8 @@ static const char *run_machine(Run *r, CallResult *result)
     AttnLibrary *library;
     AttnError *error = NEW(r->c, AttnError);
     const Source *source = &r->c->sources.at[r->p.source];
-    if (r->o->target == TARGET_CUDA && r->o->real != STORAGE_FLOAT) options.sizes = case_fixed_sizes(&r->call); /* tensor cores */
+    if (r->o->target == TARGET_CUDA && (r->o->tf32 || r->o->real != STORAGE_FLOAT))
+        options.sizes = case_fixed_sizes(&r->call); /* tensor cores */
     announce_backend(r->c);
     double start = call_now();
     if (attn_compile_string(source->text, source->path, &options, &library, error)) return error->text;

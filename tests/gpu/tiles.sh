@@ -50,7 +50,7 @@ has 'pairwise o.part1.top1: 64 queries' normaliser/slots --dtype f16 --size d=64
 
 for shape in "f16 16 16 1 1" "f32 5 3 1 1" "f32 64 64 63 65" "f32 48 20 64 64" "f32 128 128 65 130" "f32 96 200 66 100" \
              "f32 256 256 66 70" "bf16 64 64 63 65" "f16 80 32 64 64" "bf16 128 128 65 130" "f16 20 13 70 129" \
-             "f16 192 256 66 100"; do
+             "f16 192 256 66 100" "tf32 64 64 63 65" "tf32 20 13 70 129" "tf32 128 96 65 100" "tf32 5 200 1 1"; do
     read -r dtype d e i j <<<"$shape"
     same mask/causal --dtype "$dtype" --size d="$d" --size e="$e" --size i="$i" --size j="$j"
 done
@@ -63,11 +63,12 @@ grid=(--size y=13 --size x=19 --size ky=13 --size kx=19 --size d=16 --size e=16)
 on_tensor_cores window/neighborhood2d --dtype f16 --size d=16 --size e=16
 same window/neighborhood2d --dtype f16 "${grid[@]}"
 same window/neighborhood2d --dtype f32 "${grid[@]}"
+same window/neighborhood2d --dtype tf32 "${grid[@]}"
 same window/neighborhood3d --dtype bf16
 
 # Few queries: keys in chunks.
 has 'pairwise o.chunk: 64 queries' mask/causal --dtype f16 --size d=64 --size e=64
-for dtype in f16 f32; do
+for dtype in f16 f32 tf32; do
     for file in mask/causal score/sink window/sliding_window; do
         same $file --dtype $dtype --size d=32 --size e=32 --size i=3 --size j=1100
     done
@@ -83,7 +84,9 @@ done
 
 # Weights without a softmax; those that f16 has no room for.
 on_tensor_cores normaliser/sigmoid --dtype f16 --size d=64 --size e=64
-for dtype in f16 bf16 f32; do
+has 'tf32.tf32' mask/causal --dtype tf32 --size d=64 --size e=64
+on_tensor_cores mask/causal --dtype tf32 --size d=64 --size e=64
+for dtype in f16 bf16 f32 tf32; do
     same normaliser/sigmoid --dtype $dtype --size d=32 --size e=20 --size i=70 --size j=150
 done
 
@@ -112,6 +115,7 @@ for file in mask/causal window/sliding_window score/full normaliser/sigmoid; do
     same $file --dtype f16 "${size[@]}" -i v=v.npy
     same $file --dtype bf16 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
     same $file --dtype f32 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
+    same $file --dtype tf32 "${size[@]}" -i v=v.npy -i k=k.npy -i q=q.npy
 done
 same window/neighborhood2d --dtype f16 "${grid[@]}" -i v=grid.npy
 cat >linear.attn <<'END'

@@ -2,8 +2,8 @@
  *
  *     gpu_compile FILE.attn...   one line for every program; ATTN_TEST_FULL=1: all, else a sample
  *
- * All patterns are compiled for sm_80 in f32, and with constant features (tiles) in f32 and f16; one of every
- * kind of stage for sm_89, sm_90 and sm_100. Exit code 77: there is no NVRTC. */
+ * All patterns are compiled for sm_80 in f32, and with constant features (tiles) in f32, tf32 and f16; one of
+ * every kind of stage for sm_89, sm_90 and sm_100. Exit code 77: there is no NVRTC. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +40,7 @@ typedef struct Case {
     unsigned arch;
     StorageType real;
     bool fixed; /* features */
+    bool tf32;
 } Case;
 
 typedef struct Checking {
@@ -139,7 +140,10 @@ static void compile(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case 
         return;
     }
     printf("%-40s %-32s sm_%-3u %s%s %3u kernels %6.3f s each\n", name_of(p->file), made->file, p->arch,
-           p->real == STORAGE_F16 ? "f16" : "f32", p->fixed ? " fixed" : "      ", made->n_kernels, seconds);
+           p->real == STORAGE_F16 ? "f16"
+           : p->tf32              ? "tf32"
+                                  : "f32",
+           p->fixed ? " fixed" : "      ", made->n_kernels, seconds);
     check_usage(x, c, p, made, kernel, image.log);
     if (seconds > most_seconds) wrong(x, p, made->file, format(c, "%.2f s for a kernel", seconds));
     for (unsigned k = 0; k < made->n_kernels; k++) PUSH(&x->own, &x->seconds, seconds);
@@ -159,7 +163,7 @@ static const char *const *features(Compilation *c, const Case *p, const Pattern 
 static bool check_pattern(Checking *x, Compilation *c, const Nvrtc *nvrtc, const Case *p, uint32_t number)
 {
     Pipeline all, one;
-    PipelineOptions options = {.path = p->file, .target = TARGET_CUDA, .real = p->real};
+    PipelineOptions options = {.path = p->file, .target = TARGET_CUDA, .real = p->real, .tf32 = p->tf32};
     BackendJob job;
     pipeline_init(&all, c, &options);
     if (!pipeline_check(&all)) return wrong(x, p, "-", "does not compile");
@@ -213,13 +217,17 @@ static void check_all(Checking *x, const Nvrtc *nvrtc, int n, char **files)
     bool full = getenv("ATTN_TEST_FULL") != NULL;
     for (int k = 0, number = 0; k < n; k++) {
         if (!full && !is_sample(files[k])) continue;
-        if (full) check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F32, false});
-        check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F32, true});
-        check_program(x, nvrtc, (Case){files[k], BASE, STORAGE_F16, true});
+        if (full) check_program(x, nvrtc, (Case){files[k], .arch = BASE, .real = STORAGE_F32});
+        check_program(x, nvrtc, (Case){files[k], .arch = BASE, .real = STORAGE_F32, .fixed = true});
+        check_program(x, nvrtc, (Case){files[k], .arch = BASE, .real = STORAGE_F16, .fixed = true});
+        if (full || strstr(files[k], "mask/causal.attn"))
+            check_program(x, nvrtc,
+                          (Case){files[k], .arch = BASE, .real = STORAGE_F32, .fixed = true, .tf32 = true});
         if (!is_sample(files[k])) continue;
         for (unsigned i = 0; i < 3; i++) /* one of them, in turn, where there is little time */
             if (full || number % 3 == (int)i)
-                check_program(x, nvrtc, (Case){files[k], others[i], STORAGE_F16, true});
+                check_program(x, nvrtc,
+                              (Case){files[k], .arch = others[i], .real = STORAGE_F16, .fixed = true});
         number++;
     }
 }
