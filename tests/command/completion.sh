@@ -51,7 +51,7 @@ expect "o=" run sliding_window.attn -o ""
 expect "data.npy" run sliding_window.attn -i q = da
 expect "cpu cuda" run sliding_window.attn --target ""
 expect "cuda" compile sliding_window.attn --target = cu
-expect "bf16 f16 f32 f64" compile sliding_window.attn --dtype ""
+expect "bf16 f16 f32 f64 tf32" compile sliding_window.attn --dtype ""
 expect "carets json lines" check --diagnostics ""
 expect "indices inputs outputs parameters patterns" list duo.attn --names ""
 expect "bash fish zsh" help --completion ""

@@ -278,6 +278,7 @@ __device__ inline void make_weights(float (&s)[KEYS / 8][4], float (&top)[2], fl
         sum[x / 2 % 2] += weight;
     }
 }
+
 // The part of x that 16 bits have no room for.
 __device__ inline float beyond(float x) { return x - unpack(pack(x, 0) & 0xffff); }
 // total += w * v; with weights rounded to 16 bits, or (PARTS = 2) in two parts of as many.
