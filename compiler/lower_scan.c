@@ -92,7 +92,7 @@ static void keep(Scanning *x, Tensor *t)
     kept.at = NEW_ARRAY(x->l->c, Node *, t->n_dims + 1);
     for (unsigned d = 0; d < t->n_dims; d++) {
         kept.at[d] = node_index(x->l->c, t->dims[d]);
-        if (t->dims[d] == x->stage->axis) kept.axis = (int)d;
+        if (t->dims[d] == x->stage->axis && (kept.stored || b->ring == (int)d)) kept.axis = (int)d;
         if (is_task(x, t->dims[d])) kept.own |= (uint64_t)1 << d;
     }
     PUSH(x->l->c, &x->kept, kept);

@@ -206,21 +206,32 @@ static bool is_reduction(const Node *n, const Local *local)
     return n->op == N_ADD && n->type == TYPE_REAL && n->args[0]->op == N_LOCAL && n->args[0]->local == local;
 }
 
+typedef struct FindLocal {
+    const Local *local;
+    bool found;
+} FindLocal;
+
+static void find_local(void *context, const Node *n)
+{
+    FindLocal *f = context;
+    f->found = f->found || (n->op == N_LOCAL && n->local == f->local);
+}
+
 /* Is the local mentioned in any statement but `loop`? */
 static bool is_used_apart(const Scanning *x, const Block *block, const Statement *loop, const Local *local)
 {
-    Node *n = node_local(x->l->c, (Local *)local);
-    for (uint32_t k = 0; k < block->n; k++) {
+    FindLocal f = {local, false};
+    for (uint32_t k = 0; k < block->n && !f.found; k++) {
         const Statement *s = block->at[k];
         const Node *all[] = {s->lo, s->hi, s->step, s->condition, s->value};
         if (s == loop) continue;
-        bool used = s->kind == S_SET && s->local == local;
+        f.found = s->kind == S_SET && s->local == local;
         for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-            used = used || (all[i] && node_replace(x->l->c, (Node *)all[i], n, NULL) != all[i]);
-        if (used || is_used_apart(x, &s->body, loop, local) || is_used_apart(x, &s->otherwise, loop, local))
-            return true;
+            if (all[i]) node_visit(x->l->c, all[i], find_local, &f);
+        f.found = f.found || is_used_apart(x, &s->body, loop, local) ||
+                  is_used_apart(x, &s->otherwise, loop, local);
     }
-    return false;
+    return f.found;
 }
 
 /* The value that a local has ahead of the loop over rows. */
@@ -254,6 +265,8 @@ static void fit_for(const Fit *f, const Block *block, uint32_t at)
     const Statement *s = block->at[at];
     Scanning *x = f->x;
     Fit inner = *f;
+    if (s->variable == x->r->axis || set_has(&x->tasks, s->variable->id))
+        scan_refuse(x, "a step has a loop over its axis, or its tasks");
     bool row = s->variable == x->r->row && is_row_loop(x, s) && !f->loop;
     int64_t n = node_is_int(s->lo, 0) && !s->step && !s->down ? scan_fixed(x, s->hi) : -1;
     inner.uniform = f->uniform && is_uniform(x, s->lo) && is_uniform(x, s->hi) && is_uniform(x, s->step);
