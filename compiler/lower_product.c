@@ -77,10 +77,12 @@ static const char *match_sum(Matching *x)
     return NULL;
 }
 
-static double extent_of(const Matching *x, Index *index)
+/* An extent that is not fixed is taken to be no less than this: examples are small, products that take time
+ * are not. */
+static double extent_of(const Matching *x, Index *index, double least)
 {
     int64_t fixed = tile_extent(x->l, node_size(x->l->c, index));
-    return fixed >= 0 ? (double)fixed : plan_example_extent(x->l->plan, index);
+    return fixed >= 0 ? (double)fixed : fmax(plan_example_extent(x->l->plan, index), least);
 }
 
 /* Factors with the index, or those without. */
@@ -137,11 +139,11 @@ static const char *match_ranges(Matching *x)
     t->n_along = x->sum->n_vars;
     for (unsigned k = 0; k < t->n_along; k++) {
         t->along[k] = x->sum->vars[k];
-        products *= extent_of(x, t->along[k]);
+        products *= extent_of(x, t->along[k], few);
         if (!is_fixed(x, binder_lo(x->sum, k)) || !is_fixed(x, binder_hi(x->sum, k)))
             return "its range differs from element to element";
     }
-    if (products < few || extent_of(x, t->row) < few || extent_of(x, t->column) < few)
+    if (products < few || extent_of(x, t->row, few) < few || extent_of(x, t->column, few) < few)
         return "its matrices are small";
     return NULL;
 }
@@ -263,23 +265,16 @@ static Index *blocks_of(Matching *x, Index *index, unsigned extent)
     return strip_index(x->l, name, combine(x, N_FLOORDIV, up, number(x, extent)));
 }
 
-/* For want of a fixed extent: examples are small, products that take time are not. */
-static double supposed(const Matching *x, Index *index, double least)
-{
-    double extent = extent_of(x, index);
-    return extent < least && tile_extent(x->l, node_size(x->l->c, index)) < 0 ? least : extent;
-}
-
 static void choose_tile(Matching *x)
 {
     const double many = 1024, some = 8;
     Product *t = x->t;
     ProductNeed need = {.mma = t->mma, .batch = 1, .times = 1};
-    need.n_rows = supposed(x, t->row, many);
-    need.n_columns = supposed(x, t->column, many);
-    need.along = supposed(x, t->along[t->n_along - 1], many);
-    for (unsigned k = 0; k + 1 < t->n_along; k++) need.times *= extent_of(x, t->along[k]);
-    for (unsigned k = 0; k < x->n_outer; k++) need.batch *= supposed(x, x->outer[k], some);
+    need.n_rows = extent_of(x, t->row, many);
+    need.n_columns = extent_of(x, t->column, many);
+    need.along = extent_of(x, t->along[t->n_along - 1], many);
+    for (unsigned k = 0; k + 1 < t->n_along; k++) need.times *= extent_of(x, t->along[k], 1);
+    for (unsigned k = 0; k < x->n_outer; k++) need.batch *= extent_of(x, x->outer[k], some);
     product_tile(&need, x->l->schedule.arch, x->l->schedule.tile);
     t->rows = need.rows, t->columns = need.columns, t->depth = need.depth;
 }
