@@ -66,7 +66,8 @@ static const char *match_sum(Matching *x)
     for (uint32_t k = 1; k < x->binders.n; k++)
         if (x->binders.at[k] != x->binders.at[0]) return "it holds several sums";
     Node *n = x->binders.n ? x->binders.at[0] : NULL;
-    if (!n || n->op != N_REDUCE || n->kind != REDUCE_SUM || !n->data || n->n_vars > PRODUCT_DIMS)
+    if (!n || n->op != N_REDUCE || n->kind != REDUCE_SUM || n->type != TYPE_REAL || !n->data ||
+        n->n_vars > PRODUCT_DIMS)
         return "it is no sum over up to three indices";
     x->sum = x->scaled = n;
     x->where = binder_where(n);
