@@ -15,7 +15,7 @@ enum { PART = 32 };
 static unsigned part_of(const Strip *s)
 {
     unsigned n = s->sum->n_vars;
-    return n > 1 && node_depends_on(s->where, s->sum->vars[n - 1]) ? STRIP_BLOCK : PART;
+    return n > 1 && node_depends_on(s->where, s->sum->vars[n - 1]) ? s->block : PART;
 }
 
 /* ---- one block of keys ---- */
@@ -472,7 +472,7 @@ static Local *set_count(Strip *s, const char *name, Node *value)
 static void choose_block(Strip *s, Local *count, Local *partial)
 {
     Lower *l = s->l;
-    Index *shorter = strip_index(l, "shorter", integer(s, STRIP_BLOCK / part_of(s)));
+    Index *shorter = strip_index(l, "shorter", integer(s, s->block / part_of(s)));
     Node *none = binary(s, N_EQ, node_index(comp(s), shorter), integer(s, 0)), *part = integer(s, part_of(s));
     Loop loop;
     Branch try;
@@ -499,7 +499,7 @@ static void judge_block(Strip *s, Local *end, Local *next)
     Branch due, some, rest, part;
     Local *partial = local_make(l, "partial", TYPE_BOOL, true);
     branch_open(l, &due, binary(s, N_LE, get(s, next), s->first));
-    set_count(s, "block", binary(s, N_MIN, integer(s, STRIP_BLOCK), keys_left(s, end)));
+    set_count(s, "block", binary(s, N_MIN, integer(s, s->block), keys_left(s, end)));
     pass(s, next);
     branch_open(l, &some, may_hold(s));
     Local *count = set_count(s, "count", s->count);
@@ -529,12 +529,12 @@ void strip_keys(Strip *s, Node *from, Node *to)
     set_local(l, end, to);
     if (hides) set_local(l, next, from);
     Index *first = strip_index(l, "first", integer(s, 0));
-    loop_open(l, &loop, first, (Range){from, get(s, end), integer(s, hides ? part_of(s) : STRIP_BLOCK)});
+    loop_open(l, &loop, first, (Range){from, get(s, end), integer(s, hides ? part_of(s) : s->block)});
     s->first = node_index(comp(s), first);
     if (hides)
         judge_block(s, end, next);
     else {
-        set_count(s, "count", binary(s, N_MIN, integer(s, STRIP_BLOCK), keys_left(s, end)));
+        set_count(s, "count", binary(s, N_MIN, integer(s, s->block), keys_left(s, end)));
         add_keys(s);
     }
     loop_close(l, &loop);

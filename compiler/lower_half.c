@@ -17,7 +17,7 @@ static Box half_of(Strip *s, Node *first)
 {
     Box box = s->lanes;
     box.sides[0].lo = first;
-    box.sides[0].hi = binary(s, N_ADD, first, integer(s, s->l->schedule.lanes / 2));
+    box.sides[0].hi = binary(s, N_ADD, first, integer(s, s->n_lanes / 2));
     return box;
 }
 
@@ -41,7 +41,7 @@ static bool is_long(const Range *a, const Range *b)
  * than they save: strips of labels hardly ever straddle two. */
 bool strip_halves_pay(Strip *s)
 {
-    unsigned lanes = s->l->schedule.lanes;
+    unsigned lanes = s->n_lanes;
     if (s->scores || lanes % 2 || node_is_bool(s->where, true)) return false;
     Box low = half_of(s, integer(s, 0)), high = half_of(s, integer(s, lanes / 2));
     Ranges a = strip_ranges(s, &low), b = strip_ranges(s, &high);
@@ -125,7 +125,7 @@ static Node *place_of(Strip *s, Node *x, Node *total)
 static Keys keys_of_half(Strip *s, unsigned half, Node *total)
 {
     Lower *l = s->l;
-    Box box = half_of(s, integer(s, half * l->schedule.lanes / 2));
+    Box box = half_of(s, integer(s, half * s->n_lanes / 2));
     Ranges ranges = strip_ranges(s, &box);
     Keys keys = {.n = ranges.n};
     Node *again = s->again ? s->again : node_bool(comp(s), false);
@@ -188,7 +188,7 @@ static Stretch stretch_from(Strip *s, const Keys *keys, Node *at, Node *total)
 /* Keys that one half sees alone. */
 static void add_half(Strip *s, Node *second, Node *from, Node *to)
 {
-    Node *again = s->again, *middle = integer(s, s->l->schedule.lanes / 2);
+    Node *again = s->again, *middle = integer(s, s->n_lanes / 2);
     Local *lane = set_new(s, "lane", node_if(comp(s), second, middle, integer(s, 0)));
     s->again = NULL;
     add_keys(s, half_of(s, get(s, lane)), from, to);

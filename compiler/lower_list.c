@@ -195,7 +195,7 @@ void strip_list(Strip *s)
     Node *always = node_bool(c, true);
     Listing g = {.s = s, .known = set_of_vars(s->sum), .evaluated = always};
     for (const Scope *o = s->l->scope; o; o = o->outer) g.known = set_or(&g.known, &o->bound);
-    s->slot = strip_index(s->l, "slot", integer(s, STRIP_BLOCK));
+    s->slot = strip_index(s->l, "slot", integer(s, s->block));
     s->nonempty = always;
     memset(&s->lists, 0, sizeof s->lists);
     for (unsigned k = 0; k < s->n_terms; k++) {

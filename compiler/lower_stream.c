@@ -427,7 +427,7 @@ static Node *stepped_condition(Strip *s, Node *where)
 Node *strip_stream(Strip *s, Node *sum)
 {
     if (!strip_recognise(s, sum)) BUG(comp(s), "a sum that did fit lanes does no more");
-    s->key = strip_index(s->l, "key", integer(s, STRIP_BLOCK));
+    s->key = strip_index(s->l, "key", integer(s, s->block));
     stage_terms(s);
     s->where = stepped_condition(s, s->where);
     strip_list(s);

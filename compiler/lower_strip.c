@@ -42,6 +42,7 @@ typedef struct Tiling {
     Bucket bucket;
     IndexSet inner;
     NodeList sums;
+    Node *only; /* sum of the body, as it was */
     Node *body;
     Riders riders;
 } Tiling;
@@ -79,7 +80,7 @@ static bool is_spatial(const Tiling *t, const Index *index)
 static bool choose_queries(Tiling *t)
 {
     Index *outer[MAX_INDICES];
-    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer), lanes = t->s.l->schedule.lanes;
+    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer), lanes = t->s.n_lanes;
     if (n == 0 || outer[n - 1]->ambient) return false;
     t->n = 1;
     while (t->n < MOST_QUERIES && t->n < n && !outer[n - 1 - t->n]->ambient &&
@@ -249,9 +250,9 @@ static bool place_body(Tiling *t)
     Node *body = t->stage->equation->body, *first = integer(s, 0);
     Index *from[MOST_QUERIES];
     Node *to[MOST_QUERIES];
-    s->lane = strip_index(s->l, "lane", integer(s, s->l->schedule.lanes));
+    s->lane = strip_index(s->l, "lane", integer(s, s->n_lanes));
     s->lanes = (Box){.n = 1};
-    s->lanes.sides[0] = (BoxSide){s->lane, first, integer(s, s->l->schedule.lanes)};
+    s->lanes.sides[0] = (BoxSide){s->lane, first, integer(s, s->n_lanes)};
     for (unsigned k = 0; k < t->n; k++) {
         find_residue(t, &t->queries[k]);
         t->ordered = order_query(t);
@@ -624,10 +625,58 @@ static const char *obstacle(Tiling *t)
     return sums_fit(t);
 }
 
+static Tiling tiling_with(Lower *l, const Stage *stage, unsigned lanes)
+{
+    Tiling t = {.s = {.l = l, .n_lanes = lanes, .block = STRIP_BLOCK}, .stage = stage};
+    if (lanes > l->schedule.lanes) t.s.block /= 2; /* scores of a block take as much of the first cache */
+    t.inner = plan_inner(l->c, stage->equation);
+    walk(l->c, stage->equation->body, collect_sum, &t);
+    t.only = t.sums.n == 1 ? t.sums.at[0] : NULL;
+    return t;
+}
+
+/* Are queries told apart by quotients that all lanes share? */
+static bool in_blocks(Tiling *t)
+{
+    Quotients q = {.t = t};
+    if (!choose_queries(t)) return false;
+    node_visit(comp(&t->s), t->stage->equation->body, collect_quotient, &q);
+    for (unsigned k = 0; k < t->n; k++) {
+        bool found = false;
+        for (uint32_t i = 0; i < q.found.n; i++) found |= q.found.at[i]->args[0]->index == t->queries[k].index;
+        if (!found) return false;
+    }
+    return true;
+}
+
+/* Does no sum go by a window that moves with the queries? */
+static bool stands_still(Tiling *t)
+{
+    bool still = !t->ordered;
+    for (uint32_t k = 0; still && k < t->sums.n; k++) {
+        accumulators(t, t->sums.at[k]);
+        still = strip_recognise(&t->s, t->sums.at[k]) && !strip_halves_pay(&t->s);
+    }
+    return still;
+}
+
+/* Twice the lanes take half as many loads for a product, and half as many starts and ends for the keys that a
+ * strip looks up and fetches. They pay where they visit no more pairs: in blocks of queries that see the same
+ * keys. l->plain: NULL, or why the stage does not run in strips. */
+static Tiling choose_lanes(Lower *l, const Stage *stage)
+{
+    Tiling t = tiling_with(l, stage, 2 * l->schedule.lanes);
+    l->plain = NULL;
+    if (in_blocks(&t) && !obstacle(&t) && stands_still(&t)) return t;
+    t = tiling_with(l, stage, l->schedule.lanes);
+    l->plain = obstacle(&t);
+    return t;
+}
+
 static const char *strips_in_words(const Tiling *t)
 {
     Text out = {.c = t->s.l->c};
-    text_add(&out, "strips of %u queries in lanes, %s ", t->s.l->schedule.lanes,
+    text_add(&out, "strips of %u queries in lanes, %s ", t->s.n_lanes,
              t->n > 1 ? "boxes of" : "along");
     for (unsigned k = 0; k < t->n; k++) {
         if (t->n > 1) text_add(&out, "%s%u along ", k ? " by " : "", t->queries[k].lanes);
@@ -640,14 +689,11 @@ static const char *strips_in_words(const Tiling *t)
 
 bool lower_strips(Lower *l, const Stage *stage)
 {
-    Tiling t = {.s = {.l = l}, .stage = stage};
     const Tensor *out = stage->equation->tensor;
     l->span = out->span;
-    t.inner = plan_inner(l->c, stage->equation);
-    walk(l->c, stage->equation->body, collect_sum, &t);
-    Node *only = t.sums.n == 1 ? t.sums.at[0] : NULL;
-    l->plain = obstacle(&t);
+    Tiling t = choose_lanes(l, stage);
     if (l->plain) return false;
+    Node *only = t.only;
     Index *rows[MAX_INDICES];
     t.riders = find_riders(l, stage, only, outer_dims(out, &t.inner, rows), rows);
     for (uint32_t k = 0; k < t.riders.equations.n; k++) PUSH(l->c, &l->riders, t.riders.equations.at[k]);

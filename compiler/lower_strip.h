@@ -47,6 +47,8 @@ typedef struct List { Node *value; Tensor *tensor; } List;
 typedef struct Strip {
     Lower *l;
     Index *lane;
+    unsigned n_lanes;        /* the schedule's, or twice as many */
+    unsigned block;          /* keys */
     Box lanes;               /* all lanes of the strip */
     Scope *outside;          /* of the vector loop */
     Index *tile;             /* the last task index: strips follow each other along it */

@@ -324,13 +324,14 @@ static unsigned most_copies(const Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
     bool wide = e->cpu->features & ATTN_FEATURE_AVX512F;
-    unsigned vector = e->real == e->f64 ? 4 : 8; /* lanes of AVX2; strips have two of them, or one */
-    unsigned most = wide || e->lanes <= vector ? 8 : 6;
+    unsigned vector = (wide ? 16u : 8u) / (e->real == e->f64 ? 2 : 1); /* lanes; strips have up to four vectors */
+    unsigned vectors = (e->lanes + vector - 1) / vector;
+    unsigned most = vectors > 2 ? (wide ? 4 : 2) : wide || vectors == 1 ? 8 : 6;
     if (most == 6 && reads_listed(e, &s->body)) most = 4;
     if (!shares_loop(j, &s->body) || rewrites_elements(&s->body, s->variable)) return 1;
     e->stamp++;
     unsigned weight = block_weight(e, &s->body);
-    return weight > 160 ? 1 : weight > 60 ? 4 : most;
+    return weight > 160 ? 1 : weight > 60 && most > 4 ? 4 : most;
 }
 
 /* How many iterations run five at a time, which is as fast as six, so that none are left: n = 6 a + 5 b, b =
