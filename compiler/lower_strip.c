@@ -643,7 +643,8 @@ static bool in_blocks(Tiling *t)
     node_visit(comp(&t->s), t->stage->equation->body, collect_quotient, &q);
     for (unsigned k = 0; k < t->n; k++) {
         bool found = false;
-        for (uint32_t i = 0; i < q.found.n; i++) found |= q.found.at[i]->args[0]->index == t->queries[k].index;
+        for (uint32_t i = 0; i < q.found.n; i++)
+            found |= q.found.at[i]->args[0]->index == t->queries[k].index;
         if (!found) return false;
     }
     return true;
@@ -676,8 +677,7 @@ static Tiling choose_lanes(Lower *l, const Stage *stage)
 static const char *strips_in_words(const Tiling *t)
 {
     Text out = {.c = t->s.l->c};
-    text_add(&out, "strips of %u queries in lanes, %s ", t->s.n_lanes,
-             t->n > 1 ? "boxes of" : "along");
+    text_add(&out, "strips of %u queries in lanes, %s ", t->s.n_lanes, t->n > 1 ? "boxes of" : "along");
     for (unsigned k = 0; k < t->n; k++) {
         if (t->n > 1) text_add(&out, "%s%u along ", k ? " by " : "", t->queries[k].lanes);
         text_add(&out, "%s", t->queries[k].index->name);

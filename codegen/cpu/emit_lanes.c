@@ -324,7 +324,8 @@ static unsigned most_copies(const Jam *j, const Statement *s)
 {
     Emitter *e = j->e;
     bool wide = e->cpu->features & ATTN_FEATURE_AVX512F;
-    unsigned vector = (wide ? 16u : 8u) / (e->real == e->f64 ? 2 : 1); /* lanes; strips have up to four vectors */
+    unsigned vector =
+        (wide ? 16u : 8u) / (e->real == e->f64 ? 2 : 1); /* lanes; strips have up to four vectors */
     unsigned vectors = (e->lanes + vector - 1) / vector;
     unsigned most = vectors > 2 ? (wide ? 4 : 2) : wide || vectors == 1 ? 8 : 6;
     if (most == 6 && reads_listed(e, &s->body)) most = 4;

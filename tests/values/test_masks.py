@@ -51,6 +51,14 @@ class Masks(unittest.TestCase):
         i = np.arange(9)[:, None]
         self.is_masked("mask/block_sparse", keep[:, i // 4, self.j // 4], {"size_of_block": 4}, keep=keep)
 
+    def test_wide_blocks(self):
+        """Blocks of 64 queries have strips of twice the lanes; the last ones are not full."""
+        q, k, v = self.r.qkv(i=150, j=200)
+        keep = self.r.chance(0.5, 2, 3, 4)
+        i, j = np.arange(150)[:, None], np.arange(200)
+        o = run("mask/block_sparse", "o", params={"size_of_block": 64}, q=q, k=k, v=v, keep=keep)
+        close(o, attention(q, k, v, keep[:, i // 64, j // 64]))
+
     def test_alibi(self):
         slope = np.array([0.5, 0.1])
         bias = -slope[:, None, None] * (self.i - self.j)
