@@ -9,7 +9,7 @@
 #include "simplify.h"
 #include "walk.h"
 
-static const double most_steps = 1e8; /* statements that are executed */
+static const double most_steps = 3e7; /* statements that are executed, in a second and a half */
 
 double work_flops(const Work *w) { return w->products + w->flops + w->special; }
 
@@ -498,6 +498,12 @@ static void start_task(Census *g)
     }
 }
 
+/* Will so many tasks take too long, by the steps of those that are done? The first ones may be longer than others. */
+static bool hopeless(double steps, double done, double all)
+{
+    return steps > most_steps / 100 && steps / done * all > 4 * most_steps;
+}
+
 /* Task indices that steer one by one; the others multiply. */
 static void run_tasks(Census *g, const Phase *p, const Steps *steps, const IndexSet *steering,
                       unsigned number)
@@ -509,12 +515,14 @@ static void run_tasks(Census *g, const Phase *p, const Steps *steps, const Index
     }
     Index *index = p->tasks[number];
     int64_t extent = execute_extent(g->x, index);
-    double weight = g->weight;
+    double weight = g->weight, before = g->steps;
     bool one_by_one = set_has(steering, index->id);
     if (!one_by_one) g->weight *= (double)extent;
     for (int64_t at = 0; at < extent && (one_by_one || at == 0); at++) {
         g->x->value[index->id] = at;
         run_tasks(g, p, steps, steering, number + 1);
+        if (one_by_one && hopeless(g->steps - before, (double)at + 1, (double)extent))
+            execute_fail(g->x, "too long");
     }
     g->weight = weight;
 }

@@ -66,6 +66,7 @@ struct Compilation {
     void *nodes;             /* hash-consing table of lang/node.c */
     void *prover;            /* scratch of lang/prove*.c, made on first use */
     uint32_t next_node, next_index, next_tensor;
+    bool wrapped;            /* folding of constants has left 64 bits (lang/node_fold.c) */
 };
 
 void compilation_init(Compilation *c);

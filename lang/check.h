@@ -202,6 +202,9 @@ bool value_unify(const Env *e, Value *x, Value *y, Span span, const char *what);
 Node *to_real(Compilation *c, Node *n);
 Node *both(Checker *k, Node *a, Node *b);   /* NULL: true */
 Node *zero_of(Compilation *c, Type type);
+/* What is elaborated between the two must not leave 64 bits where constants fold: did it? They may be nested. */
+bool exact_begin(Compilation *c);
+bool exact_end(Compilation *c, bool begun);
 const char *type_name(Type t);
 Type storage_type(StorageType t);
 /* A diagnostic, unless the same one was given at the same place: a function is inlined several times. */

@@ -265,8 +265,11 @@ static bool node_reads(Compilation *c, Node *n)
 
 Node *elaborate_scalar(const Env *e, const Ast *a, Type type, DiagCode code, const char *what)
 {
+    bool begun = exact_begin(e->k->c);
     Value v = value_convert(e, elaborate(e, a), type, a->span, what);
+    bool exact = exact_end(e->k->c, begun);
     if (!v.node) return NULL;
+    if (!exact) return fail(e, NULL, E122, a->span, "%s leaves 64 bits", what).node;
     if (v.free == set_empty(e->k->c) && !v.node->has_binder && !node_reads(e->k->c, v.node)) return v.node;
     Diag *d;
     fail(e, &d, code, a->span, "%s is more than extents, parameters and literals", what);

@@ -11,12 +11,22 @@ static Node *scalar(Checker *k, Index *index, const Ast *a, const char *what)
     return elaborate_scalar(&e, a, TYPE_INT, E505, what);
 }
 
+/* Loops over it would never end, and products of it soon leave 64 bits. */
+static void check_size(Checker *k, const Index *index, Span span)
+{
+    enum { BITS = 47 };
+    if (index->extent->op == N_INT && index->extent->integer > (int64_t)1 << BITS)
+        report(k->c, E505, span, "the extent of `%s` is %lld, and 2**%d is the most that memory can hold",
+               index->name, (long long)index->extent->integer, BITS);
+}
+
 static void extent_given(Checker *k, Index *index, const Ast *a)
 {
     index->extent = scalar(k, index, a, format(k->c, "the extent of `%s`", index->name));
     if (!index->extent) { index->extent = node_int(k->c, 1); return; } /* reported: goes on with something */
     add_condition(k, node_binary(k->c, N_LE, node_int(k->c, 0), index->extent), a->span, E505,
                   "the extent of `%s` must not be negative", index->name);
+    check_size(k, index, a->span);
 }
 
 /* The index that a declaration names; NULL after an error. */
@@ -47,6 +57,7 @@ static void extent_parts(Checker *k, Index *index, const AstStatement *s)
     IndexInfo *info = &k->info[index->id];
     bool flatten = s->index_kind == AST_INDEX_FLATTEN;
     Node *n = node_int(c, flatten ? 1 : 0);
+    bool begun = exact_begin(c);
     bool good = s->names.n <= JOIN_MAX;
     if (!good) report(c, E505, s->span, "more than %d parts", JOIN_MAX);
     for (uint32_t p = 0; p < s->names.n && good; p++) {
@@ -61,8 +72,11 @@ static void extent_parts(Checker *k, Index *index, const AstStatement *s)
         PUSH(c, &info->parts, part);
         n = node_binary(c, flatten ? N_MUL : N_ADD, n, node_size(c, part));
     }
+    bool exact = exact_end(c, begun);
+    if (good && !exact) report(c, E122, s->span, "the extent of `%s` leaves 64 bits", index->name);
     if (!good) info->parts.n = 0;
     index->extent = good ? n : node_int(c, 1);
+    check_size(k, index, s->span);
     info->flatten = good && flatten;
     info->join = good && !flatten;
 }
@@ -140,8 +154,11 @@ static void origin_given(Checker *k, Index *index, const Ast *a)
 {
     Compilation *c = k->c;
     Env e = {.k = k, .scope = &k->info[index->id].owner->scope};
-    Value v = value_convert(&e, elaborate(&e, a), TYPE_INT, a->span,
-                            format(c, "the origin of `%s`", index->name));
+    const char *what = format(c, "the origin of `%s`", index->name);
+    bool begun = exact_begin(c);
+    Value v = value_convert(&e, elaborate(&e, a), TYPE_INT, a->span, what);
+    bool exact = exact_end(c, begun);
+    if (v.node && !exact) report(c, E122, a->span, "%s leaves 64 bits", what);
     if (!v.node) return;
     bool computed = node_has_binder(c, v.node);
     node_rewrite(c, v.node, note_tensor, &computed);

@@ -32,9 +32,11 @@ static bool plain_args(const Env *e, const Ast *a, unsigned n)
 static Value limit(const Env *e, const Ast *a, const Bound *b, Op op)
 {
     const Ast *arg = a->operands[1];
-    Value v = elaborate(e, arg);
     Type type = op == N_TOPP ? TYPE_REAL : TYPE_INT;
-    v = value_convert(e, v, type, arg->span, op == N_TOPP ? "the mass" : "the number to select");
+    const char *what = op == N_TOPP ? "the mass" : "the number to select";
+    bool begun = exact_begin(e->k->c);
+    Value v = value_convert(e, elaborate(e, arg), type, arg->span, what);
+    if (!exact_end(e->k->c, begun) && v.node) return fail(e, NULL, E122, arg->span, "%s leaves 64 bits", what);
     for (unsigned m = 0; v.node && m < b->n; m++)
         if (set_has(v.free, b->index[m]->id)) {
             Diag *d;

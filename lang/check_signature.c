@@ -45,9 +45,8 @@ static void take_default(Instance *in, Param *p, const Ast *a)
 {
     Env e = {.k = in->k, .scope = &in->scope};
     Node *n = elaborate_scalar(&e, a, p->type, E508, format(in->k->c, "the default of `%s`", p->name));
-    if (!n) return;
-    p->has_default = take_literal(p, n);
-    if (!p->has_default) report(in->k->c, E508, a->span, "the default of `%s` is no constant", p->name);
+    p->has_default = true; /* also where it is wrong: nothing else misses it */
+    if (n && !take_literal(p, n)) report(in->k->c, E508, a->span, "the default of `%s` is no constant", p->name);
 }
 
 void declare_parameters(Instance *in)

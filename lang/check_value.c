@@ -35,6 +35,20 @@ Value fail(const Env *e, Diag **d, DiagCode code, Span span, const char *fmt, ..
     return value_none();
 }
 
+bool exact_begin(Compilation *c)
+{
+    bool before = c->wrapped;
+    c->wrapped = false;
+    return before;
+}
+
+bool exact_end(Compilation *c, bool begun)
+{
+    bool wrapped = c->wrapped;
+    c->wrapped = begun;
+    return !wrapped;
+}
+
 const char *type_name(Type t) { return t == TYPE_REAL ? "float" : t == TYPE_INT ? "int" : "bool"; }
 Type storage_type(StorageType t)
 {

@@ -81,6 +81,8 @@ DIAG(E120, SEVERITY_ERROR, "not a scalar of extents and parameters",
      "use sizes, parameters and numbers")
 DIAG(E121, SEVERITY_ERROR, "condition that can never hold",
      "change the condition, or the parameter that makes it false")
+DIAG(E122, SEVERITY_ERROR, "number beyond 64 bits",
+     "ints are from -2**63 to 2**63 - 1: use smaller numbers, or floats (`2.0`)")
 DIAG(E201, SEVERITY_ERROR, "subscript out of range",
      "keep it in range by `where` or `if`, clamp it, or give a default by `pad(x[...], 0)`")
 DIAG(E301, SEVERITY_ERROR, "cycle without an earlier step",

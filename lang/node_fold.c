@@ -8,13 +8,34 @@
 #include <math.h>
 #include <string.h>
 
-static int64_t wrap_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
-static int64_t wrap_mul(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
-static int64_t wrap_neg(int64_t a) { return (int64_t)(0 - (uint64_t)a); }
-static int64_t floor_div(int64_t a, int64_t b)
+/* Modulo 2^64; that it was is noted: bounds and extents must not. */
+static int64_t wrap_add(Compilation *c, int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (__builtin_add_overflow(a, b, &sum)) c->wrapped = true;
+    return sum;
+}
+static int64_t wrap_mul(Compilation *c, int64_t a, int64_t b)
+{
+    int64_t product;
+    if (__builtin_mul_overflow(a, b, &product)) c->wrapped = true;
+    return product;
+}
+static int64_t wrap_neg(Compilation *c, int64_t a)
+{
+    if (a == INT64_MIN) c->wrapped = true;
+    return (int64_t)(0 - (uint64_t)a);
+}
+static int64_t wrap_shift(Compilation *c, int64_t a, int64_t b)
+{
+    int64_t shifted = (int64_t)((uint64_t)a << (b & 63));
+    if (b < 0 || b > 63 || shifted >> (b & 63) != a) c->wrapped = true;
+    return shifted;
+}
+static int64_t floor_div(Compilation *c, int64_t a, int64_t b)
 {
     if (b == 0) return 0;
-    if (b == -1) return wrap_neg(a);
+    if (b == -1) return wrap_neg(c, a);
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 static int64_t floor_mod(int64_t a, int64_t b)
@@ -41,7 +62,7 @@ static void sum_term(Compilation *c, Sum *s, Node *n, int64_t factor)
 {
     for (uint32_t k = 0; k < s->terms.n; k++)
         if (s->terms.at[k].node == n) {
-            s->terms.at[k].factor = wrap_add(s->terms.at[k].factor, factor);
+            s->terms.at[k].factor = wrap_add(c, s->terms.at[k].factor, factor);
             return;
         }
     PUSH(c, &s->terms, (Term){n, factor});
@@ -50,13 +71,13 @@ static void sum_term(Compilation *c, Sum *s, Node *n, int64_t factor)
 static void sum_add(Compilation *c, Sum *s, Node *n, int64_t factor)
 {
     switch (n->op) {
-    case N_INT: s->constant = wrap_add(s->constant, wrap_mul(n->integer, factor)); return;
+    case N_INT: s->constant = wrap_add(c, s->constant, wrap_mul(c, n->integer, factor)); return;
     case N_ADD: sum_add(c, s, n->args[0], factor); sum_add(c, s, n->args[1], factor); return;
-    case N_SUB: sum_add(c, s, n->args[0], factor); sum_add(c, s, n->args[1], wrap_neg(factor)); return;
-    case N_NEG: sum_add(c, s, n->args[0], wrap_neg(factor)); return;
+    case N_SUB: sum_add(c, s, n->args[0], factor); sum_add(c, s, n->args[1], wrap_neg(c, factor)); return;
+    case N_NEG: sum_add(c, s, n->args[0], wrap_neg(c, factor)); return;
     case N_MUL:
         if (n->args[1]->op == N_INT) {
-            sum_add(c, s, n->args[0], wrap_mul(factor, n->args[1]->integer));
+            sum_add(c, s, n->args[0], wrap_mul(c, factor, n->args[1]->integer));
             return;
         }
         break;
@@ -96,7 +117,7 @@ static Node *sum_build(Compilation *c, Sum *s)
     for (uint32_t k = 0; k < s->terms.n; k++) {
         Term t = s->terms.at[k];
         if (t.factor >= 0) continue;
-        Node *p = sum_product(c, t.node, wrap_neg(t.factor));
+        Node *p = sum_product(c, t.node, wrap_neg(c, t.factor));
         n = n ? raw(c, N_SUB, TYPE_INT, n, p) : raw(c, N_NEG, TYPE_INT, p, NULL);
     }
     if (!n) return node_int(c, 0);
@@ -127,8 +148,8 @@ static Node *fold_int(Compilation *c, Op op, int64_t x)
 {
     switch (op) {
     case N_TO_REAL: return node_real(c, (double)x);
-    case N_NEG: return node_int(c, wrap_neg(x));
-    case N_ABS: return node_int(c, x < 0 ? wrap_neg(x) : x);
+    case N_NEG: return node_int(c, wrap_neg(c, x));
+    case N_ABS: return node_int(c, x < 0 ? wrap_neg(c, x) : x);
     case N_SIGN: return node_int(c, (x > 0) - (x < 0));
     case N_POPCOUNT: return node_int(c, __builtin_popcountll((unsigned long long)x));
     default: return NULL;
@@ -207,13 +228,13 @@ Node *node_unary(Compilation *c, Op op, Node *a)
 static Node *fold_ints(Compilation *c, Op op, int64_t a, int64_t b)
 {
     switch (op) {
-    case N_MUL: return node_int(c, wrap_mul(a, b));
-    case N_FLOORDIV: return node_int(c, floor_div(a, b));
+    case N_MUL: return node_int(c, wrap_mul(c, a, b));
+    case N_FLOORDIV: return node_int(c, floor_div(c, a, b));
     case N_MOD: return node_int(c, floor_mod(a, b));
     case N_BITAND: return node_int(c, a & b);
     case N_BITOR: return node_int(c, a | b);
     case N_BITXOR: return node_int(c, a ^ b);
-    case N_SHL: return node_int(c, (int64_t)((uint64_t)a << (b & 63)));
+    case N_SHL: return node_int(c, wrap_shift(c, a, b));
     case N_SHR: return node_int(c, a >> (b & 63));
     case N_MIN: return node_int(c, a < b ? a : b);
     case N_MAX: return node_int(c, a > b ? a : b);

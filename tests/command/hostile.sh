@@ -79,4 +79,11 @@ for value in $huge 9223372036854775807 -1; do
 done
 printf 'pattern p()\n    q[i] -> o[i]\n    example i = 2\n{\n    index z: size(i) * %s\n    o = q + sum[z](1)\n}\n' $huge >sizes.attn
 for backend in cpu loops interpreter; do expect "does not hold" run --backend $backend sizes.attn; done
+for pattern in window/sliding_window score/full; do
+    limited explain --size i=2147483647 --size j=2147483647 "$ATTN_SOURCE/patterns/$pattern.attn" ||
+        complain "explain of 2**31 x 2**31 ($pattern)"
+done
+printf 'pattern p(n: int)\n    q[i] -> o[i]\n    example i = 2, n = 2\n{\n    index z: n * n * n\n    o = q + sum[z](1)\n}\n' >cube.attn
+expect "E122" check -D n=3000000 cube.attn
+expect "E122" run -D n=3000000 cube.attn
 exit $failed
