@@ -146,6 +146,7 @@ typedef struct Staging {
     Strip *s;
     IndexSet streamed;
     NodeMap staged;
+    bool exact; /* a sum keeps its rounding: scales stay outside */
 } Staging;
 
 static bool is_stageable(Staging *g, const Node *n, const Node *inside)
@@ -312,7 +313,7 @@ static Node *stage_body(Staging *g, Node *sum, const Node *around)
 
 static Node *stage_in(Staging *g, Node *n, const Node *inside)
 {
-    Node *known = map_get(&g->staged, n), *scaled = inside ? n : scale_inside(g->s, n, 1);
+    Node *known = map_get(&g->staged, n), *scaled = inside || g->exact ? n : scale_inside(g->s, n, 1);
     if (known) return known;
     if (scaled != n)
         known = stage_in(g, scaled, NULL);
@@ -331,10 +332,20 @@ static Node *stage_in(Staging *g, Node *n, const Node *inside)
     return known;
 }
 
+/* Does a step, such as x > 0, tell values apart that differ by a rounding? */
+static void look_for_step(void *context, const Node *n)
+{
+    bool steps = n->op == N_SIGN || n->op == N_FLOOR || n->op == N_CEIL || n->op == N_ROUND;
+    for (unsigned k = 0; k < n->n_args && n->type != TYPE_REAL; k++) steps |= n->args[k]->type == TYPE_REAL;
+    if (steps) *(bool *)context = true;
+}
+
 /* Scores that nothing but their weights needs are scaled to powers of two. */
 static void stage_terms(Strip *s)
 {
     Staging g = {.s = s, .streamed = set_of_vars(s->sum)};
+    for (unsigned k = 0; k < s->n_terms; k++)
+        node_visit(comp(s), s->terms[k].weight, look_for_step, &g.exact);
     for (unsigned k = 0; k < s->n_terms; k++) {
         Term *t = &s->terms[k];
         if (t->softmax) t->weight = simplify_assuming(comp(s), t->weight, s->where);
