@@ -95,10 +95,12 @@ static void split_gain(Strip *s, Node *n, Node **gain, Node **factor)
         *factor = binary(s, N_MUL, *factor, n);
 }
 
+/* With a sink the sum of the weights does not tell that a row sees no key: 0 times an infinite gain would be
+ * NaN. */
 static Term softmax_term(Strip *s, Node *softmax, Node *product)
 {
     Node *gain = real(s, 1), *factor = gain;
-    if (softmax->kind == NORMALISE_SOFTMAX)
+    if (softmax->kind == NORMALISE_SOFTMAX && !binder_extra(softmax))
         split_gain(s, product, &gain, &factor);
     else
         factor = product;
