@@ -3,8 +3,8 @@
  * Requires: a block has been chosen and its lists are filled. Ensures: nothing but hints. Breaks: nothing.
  *
  * Dense keys come in the order of memory: the machine sees that by itself. It does not where blocks of keys
- * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture, and hardly
- * where a window brings every strip a few new ones. The rows of a block's first keys are fetched before it;
+ * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture. Windows
+ * that move along gain less than the code costs when it is compiled. The rows of a block's first keys are fetched before it;
  * those of the others, and the values, beside its scores, whose multiplications leave room for it. */
 #include "lower_strip.h"
 
@@ -19,13 +19,13 @@ typedef struct Jumps {
 static void find_jump(void *context, const Node *n)
 {
     Jumps *j = context;
-    for (unsigned k = 0; n->op == N_FLOORDIV && k < j->s->sum->n_vars; k++)
+    bool blocks = n->op == N_FLOORDIV && n->args[1]->op == N_INT;
+    for (unsigned k = 0; blocks && k < j->s->sum->n_vars; k++)
         if (node_depends_on(n, j->s->sum->vars[k])) j->found = true;
 }
 
 static bool keys_surprise(Strip *s)
 {
-    if (s->halved) return true;
     Jumps jumps = {.s = s};
     node_visit(comp(s), s->where, find_jump, &jumps);
     return jumps.found || s->lists.n > 0;
