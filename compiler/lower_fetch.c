@@ -4,8 +4,9 @@
  *
  * Dense keys come in the order of memory: the machine sees that by itself. It does not where blocks of keys
  * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture. Windows
- * that move along gain less than the code costs when it is compiled. The rows of a block's first keys are fetched before it;
- * those of the others, and the values, beside its scores, whose multiplications leave room for it. */
+ * that move along gain less than the code costs when it is compiled. The rows of a block's first keys are
+ * fetched before it; those of the others, and the values, beside its scores, whose multiplications leave room
+ * for it. */
 #include "lower_strip.h"
 
 #include "graph.h"
