@@ -544,8 +544,8 @@ void strip_blocks(Strip *s)
 {
     Lower *l = s->l;
     Node *total = integer(s, 1), *zero = integer(s, 0);
-    s->halved = strip_halves_pay(s);
-    if (s->halved) strip_leave_lanes(s);
+    bool halved = strip_halves_pay(s);
+    if (halved) strip_leave_lanes(s);
     memset(s->streamed, 0, sizeof s->streamed);
     s->partial = NULL;
     if (s->scores) set_local(l, s->place, zero);
@@ -557,7 +557,7 @@ void strip_blocks(Strip *s)
         s->seen = scratch_new(l, "seen", s->where, 2, (Index *[]){s->key, s->lane});
     if (s->sum->n_vars > 1) make_coordinates(s);
     total = node_if(comp(s), s->nonempty, total, zero);
-    if (s->halved)
+    if (halved)
         strip_halves(s, total);
     else
         strip_keys(s, zero, total);

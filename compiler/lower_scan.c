@@ -25,12 +25,9 @@ void scan_refuse(Scanning *x, const char *why)
     if (!x->why) x->why = why;
 }
 
-/* The number that an extent is fixed to, or -1. */
 int64_t scan_fixed(const Scanning *x, const Node *n)
 {
-    if (n->op == N_INT) return n->integer;
-    if (n->op == N_SIZE && x->l->schedule.fixed) return x->l->schedule.fixed[n->index->number];
-    if (n->n_args != 2 || n->type != TYPE_INT) return -1;
+    if (n->n_args != 2 || n->type != TYPE_INT) return tile_extent(x->l, n);
     int64_t a = scan_fixed(x, n->args[0]), b = scan_fixed(x, n->args[1]);
     if (a < 0 || b < 0) return -1;
     return n->op == N_ADD ? a + b : n->op == N_MUL ? a * b : -1;

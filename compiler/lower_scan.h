@@ -22,7 +22,7 @@ typedef struct Scanning {
 
 /* lower_scan.c */
 void scan_refuse(Scanning *x, const char *why);
-int64_t scan_fixed(const Scanning *x, const Node *n); /* the number that an extent is fixed to, or -1 */
+int64_t scan_fixed(const Scanning *x, const Node *n); /* as tile_extent, of sums and products of extents, too */
 Node *scan_extent(const Scanning *x, Index *i);
 Kept *scan_kept(const Scanning *x, const Tensor *t); /* NULL: not in registers */
 bool scan_is_left(const Kept *k, unsigned d); /* a dim that is neither the axis nor a task */

@@ -8,8 +8,8 @@
 #include "census.h"
 
 #include "graph.h"
-#include "lower_bucket.h"
 #include "lower_few.h"
+#include "lower_queries.h"
 #include "lower_rider.h"
 
 #include <math.h>
@@ -21,39 +21,7 @@ Index *strip_index(Lower *l, const char *name, Node *extent)
     return index;
 }
 
-/* ---- queries and lanes ---- */
-
-/* One index of the queries: the tile (a task index) says which of its positions the lanes hold. */
-typedef struct Query {
-    Index *index, *tile;
-    unsigned lanes;
-    const Residue *residue;
-    Node *at;     /* the position of a lane */
-    Node *own;    /* is it one of the lane's own? those beyond the last repeat it */
-    Node *exists; /* has the tile any? */
-} Query;
-
-typedef struct Tiling {
-    Strip s;
-    const Stage *stage;
-    Query queries[MOST_QUERIES];
-    unsigned n;
-    bool ordered; /* the lanes of the only query are in the order of labels */
-    Bucket bucket;
-    IndexSet inner;
-    NodeList sums;
-    Node *only; /* sum of the body, as it was */
-    Node *body;
-    Riders riders;
-} Tiling;
-
-static unsigned outer_dims(const Tensor *t, const IndexSet *inner, Index **dims)
-{
-    unsigned n = 0;
-    for (unsigned k = 0; k < t->n_dims; k++)
-        if (!set_has(inner, t->dims[k]->id)) dims[n++] = t->dims[k];
-    return n;
-}
+/* ---- fitting ---- */
 
 static bool is_streamable(const Node *n)
 {
@@ -62,219 +30,9 @@ static bool is_streamable(const Node *n)
 
 static void collect_sum(void *context, Node *n, const Binding *around)
 {
-    Tiling *t = context;
+    Strips *t = context;
     if (!around->binder && n->op == N_REDUCE && is_streamable(n)) PUSH(comp(&t->s), &t->sums, n);
 }
-
-/* Does a condition over several streamed indices tell positions of this index apart? Then lanes spread along
- * it. */
-static bool is_spatial(const Tiling *t, const Index *index)
-{
-    for (uint32_t k = 0; k < t->sums.n; k++)
-        if (t->sums.at[k]->n_vars < 2 || !node_depends_on(binder_where(t->sums.at[k]), index)) return false;
-    return t->sums.n > 0;
-}
-
-/* The last outer index holds the lanes, or up to three spatial ones in boxes such as 8 x 4 and 4 x 2 x 4: of
- * cubes, two along the first index, for either half of the lanes may see keys that the other does not. */
-static bool choose_queries(Tiling *t)
-{
-    Index *outer[MAX_INDICES];
-    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer), lanes = t->s.n_lanes;
-    if (n == 0 || outer[n - 1]->ambient) return false;
-    t->n = 1;
-    while (t->n < MOST_QUERIES && t->n < n && !outer[n - 1 - t->n]->ambient &&
-           is_spatial(t, outer[n - 1 - t->n]))
-        t->n++;
-    for (unsigned k = 0; k < t->n; k++) t->queries[k] = (Query){.index = outer[n - t->n + k], .lanes = 1};
-    for (unsigned turn = 0; lanes > 1; turn++, lanes /= 2) /* the first, the last, those between */
-        t->queries[(t->n - turn % t->n) % t->n].lanes *= 2;
-    return true;
-}
-
-/* ---- residues ---- */
-
-/* e as `sign * index + rest`; 0: it is not. */
-static int linear_in(Compilation *c, const Node *e, const Index *index, Node **rest)
-{
-    if (e->op == N_INDEX && e->index == index) {
-        *rest = node_int(c, 0);
-        return 1;
-    }
-    if (e->op != N_ADD && e->op != N_SUB) return 0;
-    bool left = node_depends_on(e->args[0], index), right = node_depends_on(e->args[1], index);
-    if (left == right) return 0;
-    int sign = linear_in(c, e->args[right], index, rest);
-    if (!sign) return 0;
-    if (left)
-        *rest = node_binary(c, e->op, *rest, e->args[1]);
-    else if (e->op == N_ADD)
-        *rest = node_binary(c, N_ADD, e->args[0], *rest);
-    else {
-        *rest = node_binary(c, N_SUB, e->args[0], *rest);
-        return -sign;
-    }
-    return sign;
-}
-
-/* `(query - key + ...) % modulus == 0`, either way round. */
-static bool match_residue(Strip *s, Node *test, Index *query, Index *key, Residue *r)
-{
-    if (test->op != N_EQ) return false;
-    Node *mod = test->args[test->args[0]->op != N_MOD], *zero = test->args[test->args[0]->op == N_MOD], *rest;
-    if (mod->op != N_MOD || !node_is_int(zero, 0) || mod->args[1]->free != set_empty(comp(s))) return false;
-    int of_query = linear_in(comp(s), mod->args[0], query, &rest),
-        of_key = linear_in(comp(s), mod->args[0], key, &rest);
-    if (of_query * of_key != -1) return false;
-    if (of_key > 0) rest = node_unary(comp(s), N_NEG, rest);
-    *r = (Residue){query, key, test, mod->args[1], rest};
-    return true;
-}
-
-static void find_residue(Tiling *t, Query *q)
-{
-    Strip *s = &t->s;
-    const Node *sum = t->sums.at[0];
-    NodeList tests = {0};
-    conjuncts(comp(s), binder_where(sum), &tests);
-    for (uint32_t k = 0; k < tests.n && !q->residue; k++)
-        for (unsigned v = 0; v < sum->n_vars && !q->residue; v++)
-            if (match_residue(s, tests.at[k], q->index, sum->vars[v], &s->residues[s->n_residues]))
-                q->residue = &s->residues[s->n_residues++];
-}
-
-/* ---- tiles ---- */
-
-/* This query's part of the lane number. */
-static Node *lane_of(const Tiling *t, unsigned number)
-{
-    Strip *s = (Strip *)&t->s;
-    Node *lane = node_index(comp(s), s->lane);
-    int64_t below = 1;
-    for (unsigned k = number + 1; k < t->n; k++) below *= t->queries[k].lanes;
-    if (below > 1) lane = binary(s, N_FLOORDIV, lane, integer(s, below));
-    return number ? binary(s, N_MOD, lane, integer(s, t->queries[number].lanes)) : lane;
-}
-
-/* Positions class + modulus * cell: all of one residue class; without a residue the class is 0 and the
- * modulus 1. */
-static void place_query(Tiling *t, unsigned number)
-{
-    Strip *s = &t->s;
-    Query *q = &t->queries[number];
-    Node *size = node_size(comp(s), q->index), *one = integer(s, 1), *modulus = one, *class = integer(s, 0);
-    if (q->residue) {
-        modulus = binary(s, N_MAX, node_unary(comp(s), N_ABS, q->residue->modulus), one);
-        modulus = binary(s, N_MIN, modulus, binary(s, N_MAX, size, one));
-    }
-    Node *lanes = integer(s, q->lanes), *tiles = round_up(s, round_up(s, size, modulus), lanes);
-    q->tile = strip_index(s->l, "strip", binary(s, N_MUL, modulus, tiles));
-    Node *tile = node_index(comp(s), q->tile);
-    if (q->residue) {
-        class = binary(s, N_FLOORDIV, tile, tiles);
-        tile = binary(s, N_MOD, tile, tiles);
-    }
-    Node *last = binary(s, N_SUB, size, one);
-    if (q->residue) last = binary(s, N_FLOORDIV, binary(s, N_SUB, last, class), modulus);
-    Node *cell = binary(s, N_ADD, binary(s, N_MUL, tile, lanes), lane_of(t, number));
-    q->own = binary(s, N_LE, cell, last);
-    cell = binary(s, N_MIN, cell, last);
-    q->at = binary(s, N_ADD, class, binary(s, N_MUL, modulus, cell));
-    q->exists =
-        node_bool(comp(s), true); /* classes differ in size by one: the last tile of one may be empty */
-    if (q->residue) q->exists = binary(s, N_LE, binary(s, N_MUL, tile, lanes), last);
-}
-
-/* Strips in the order of labels, where the only condition over pairs asks that they be equal. */
-static bool order_query(Tiling *t)
-{
-    Index *outer[MAX_INDICES];
-    unsigned n = outer_dims(t->stage->equation->tensor, &t->inner, outer);
-    Query *q = &t->queries[0];
-    Strip *s = &t->s;
-    Bucket *b = &t->bucket;
-    if (t->n > 1 || t->sums.n > 1 || q->residue ||
-        !bucket_find(s->l, t->sums.at[0], q->index, n - 1, outer, b))
-        return false;
-    q->tile = strip_index(s->l, "strip", bucket_strips(b));
-    Node *strip = node_index(comp(s), q->tile), *lane = node_index(comp(s), s->lane);
-    Node *count = bucket_read(b, b->count, strip, NULL);
-    q->own = binary(s, N_LT, lane, count);
-    q->at = bucket_read(b, b->at, strip, lane);
-    q->exists = binary(s, N_LT, integer(s, 0), count);
-    return true;
-}
-
-/* `query // D` where D is a multiple of the lanes: the same for all of them, for tiles begin at multiples. */
-static const Query *uniform_quotient(const Tiling *t, const Node *n)
-{
-    if (n->op != N_FLOORDIV || n->args[0]->op != N_INDEX || n->args[1]->op != N_INT) return NULL;
-    for (unsigned k = 0; k < t->n; k++) {
-        const Query *q = &t->queries[k];
-        if (n->args[0]->index == q->index && !q->residue && !t->ordered && n->args[1]->integer > 0 &&
-            n->args[1]->integer % q->lanes == 0)
-            return q;
-    }
-    return NULL;
-}
-
-typedef struct Quotients {
-    const Tiling *t;
-    NodeList found;
-} Quotients;
-
-static void collect_quotient(void *context, const Node *n)
-{
-    Quotients *q = context;
-    if (uniform_quotient(q->t, n)) PUSH(q->t->s.l->c, &q->found, (Node *)n);
-}
-
-static Node *with_uniform_quotients(Tiling *t, Node *body)
-{
-    Compilation *c = comp(&t->s);
-    Quotients q = {.t = t};
-    node_visit(c, body, collect_quotient, &q);
-    for (uint32_t k = 0; k < q.found.n; k++) {
-        Node *n = q.found.at[k], *zero = integer(&t->s, 0);
-        Node *first = node_substitute(c, uniform_quotient(t, n)->at, 1, &t->s.lane, &zero);
-        body = node_replace(c, body, n, node_binary(c, N_FLOORDIV, first, n->args[1]));
-    }
-    return body;
-}
-
-/* Everything about queries in terms of lanes. */
-static bool place_body(Tiling *t)
-{
-    Strip *s = &t->s;
-    Compilation *c = comp(s);
-    Node *body = t->stage->equation->body, *first = integer(s, 0);
-    Index *from[MOST_QUERIES];
-    Node *to[MOST_QUERIES];
-    s->lane = strip_index(s->l, "lane", integer(s, s->n_lanes));
-    s->lanes = (Box){.n = 1};
-    s->lanes.sides[0] = (BoxSide){s->lane, first, integer(s, s->n_lanes)};
-    for (unsigned k = 0; k < t->n; k++) {
-        find_residue(t, &t->queries[k]);
-        t->ordered = order_query(t);
-        if (!t->ordered) place_query(t, k);
-        s->tile = t->queries[k].tile;
-        from[k] = t->queries[k].index;
-        to[k] = t->queries[k].at;
-    }
-    body = with_uniform_quotients(t, body);
-    if (t->ordered) body = bucket_body(&t->bucket, body, node_index(c, s->tile), node_index(c, s->lane));
-    if (!node_substitutable(c, body, t->n, from, to)) return false;
-    t->body = node_substitute(c, body, t->n, from, to);
-    for (unsigned k = 0; k < s->n_residues; k++) { /* a whole class has one target: that of its first lane */
-        Residue *r = &s->residues[k];
-        r->test = node_substitute(c, r->test, t->n, from, to);
-        r->target = node_substitute(c, r->target, t->n, from, to);
-        r->target = node_substitute(c, r->target, 1, &s->lane, &first);
-    }
-    return true;
-}
-
-/* ---- fitting ---- */
 
 typedef struct Found {
     const Strip *s;
@@ -292,7 +50,7 @@ static void find_varying(void *context, Node *n, const Binding *around)
         f->other = true;
 }
 
-static void accumulators(Tiling *t, const Node *sum)
+static void accumulators(Strips *t, const Node *sum)
 {
     const Tensor *out = t->stage->equation->tensor;
     t->s.n_dims = 0;
@@ -302,7 +60,7 @@ static void accumulators(Tiling *t, const Node *sum)
 }
 
 /* NULL, or what does not fit. */
-static const char *sums_fit(Tiling *t)
+static const char *sums_fit(Strips *t)
 {
     Strip *s = &t->s;
     Found f = {.s = s};
@@ -326,7 +84,7 @@ static const char *sums_fit(Tiling *t)
 /* ---- emitting ---- */
 
 /* Stores every element of the strip: its other dims around what the sums left. */
-static void store_riders(Tiling *t)
+static void store_riders(Strips *t)
 {
     Lower *l = t->s.l;
     Index *from[MOST_QUERIES];
@@ -346,7 +104,7 @@ static void store_riders(Tiling *t)
 }
 
 /* Coordinates of an element of the output, and its dims within a row. */
-static Node **output_row(Tiling *t, Index **rest, unsigned *n)
+static Node **output_row(Strips *t, Index **rest, unsigned *n)
 {
     Lower *l = t->s.l;
     const Tensor *out = t->stage->equation->tensor;
@@ -361,7 +119,7 @@ static Node **output_row(Tiling *t, Index **rest, unsigned *n)
     return subscripts;
 }
 
-static void prefetch_output(Tiling *t)
+static void prefetch_output(Strips *t)
 {
     Index *dims[MAX_INDICES + 1];
     unsigned n;
@@ -371,7 +129,7 @@ static void prefetch_output(Tiling *t)
 }
 
 typedef struct Rows {
-    const Tiling *t;
+    const Strips *t;
     NodeList reads;
 } Rows;
 
@@ -385,7 +143,7 @@ static void collect_key_row(void *context, const Node *n)
 }
 
 /* Keys of the next strip that this one does not have lie anywhere in memory. */
-static void prefetch_keys(Tiling *t)
+static void prefetch_keys(Strips *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
@@ -406,7 +164,7 @@ static void prefetch_keys(Tiling *t)
     loop_close(l, &loop);
 }
 
-static void store_strip(Tiling *t)
+static void store_strip(Strips *t)
 {
     Lower *l = t->s.l;
     Tensor *out = t->stage->equation->tensor;
@@ -431,7 +189,7 @@ static void collect_tile(void *context, const Node *n)
         PUSH(comp(t->s), &t->found, (Node *)n);
 }
 
-static NodeList find_tiles(Tiling *t)
+static NodeList find_tiles(Strips *t)
 {
     Tiles tiles = {.s = &t->s};
     node_visit(comp(&t->s), t->body, collect_tile, &tiles);
@@ -439,7 +197,7 @@ static NodeList find_tiles(Tiling *t)
 }
 
 /* Sums that stand in tiles [dims..., lane] are read as rows [lane, dims...], contiguous as the output's. */
-static void turn_tiles(Tiling *t)
+static void turn_tiles(Strips *t)
 {
     Strip *s = &t->s;
     NodeList tiles = find_tiles(t);
@@ -456,7 +214,7 @@ static void turn_tiles(Tiling *t)
 }
 
 /* For counting (census.h). */
-static void note_strip(Tiling *t)
+static void note_strip(Strips *t)
 {
     Statement *note = emit(t->s.l, S_NOTE);
     note->text = CENSUS_STRIP;
@@ -473,7 +231,7 @@ static bool is_extreme(const Strip *s, const Tensor *tile)
 }
 
 /* In lanes: NaN for those with a sum that is not finite. x * 0 is NaN then, and stays it in a sum. */
-static void mark_taint(Tiling *t, Tensor *taint)
+static void mark_taint(Strips *t, Tensor *taint)
 {
     Lower *l = t->s.l;
     NodeList tiles = find_tiles(t);
@@ -518,7 +276,7 @@ void strip_lanes_close(Strip *s)
     loop_close(s->l, &s->vector);
 }
 
-static Tensor *stream_sums(Tiling *t)
+static Tensor *stream_sums(Strips *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
@@ -548,7 +306,7 @@ static bool may_be_infinite(const Node *factor)
     return factor && (factor->op != N_REAL || !isfinite(factor->real));
 }
 
-static bool hides_values(Tiling *t)
+static bool hides_values(Strips *t)
 {
     for (uint32_t k = 0; k < t->sums.n; k++) {
         accumulators(t, t->sums.at[k]);
@@ -562,7 +320,7 @@ static bool hides_values(Tiling *t)
 
 /* A hidden key weighs 0, but 0 times a value that is not finite is NaN. That is rare: the sums are made
  * without a test of every value, and once more with one if hidden keys took part and anything became NaN. */
-static void stream_twice(Tiling *t)
+static void stream_twice(Strips *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
@@ -586,7 +344,7 @@ static void stream_twice(Tiling *t)
     loop_close(l, &attempts);
 }
 
-static void emit_strip(Tiling *t)
+static void emit_strip(Strips *t)
 {
     Strip *s = &t->s;
     Lower *l = s->l;
@@ -615,19 +373,19 @@ static void emit_strip(Tiling *t)
 }
 
 /* NULL, or why the stage does not run in strips. */
-static const char *obstacle(Tiling *t)
+static const char *obstacle(Strips *t)
 {
     if (t->s.l->schedule.lanes == 0) return "the target has no lanes";
     if (t->stage->equation->tensor->optional) return "the output is optional";
     if (t->sums.n == 0) return "it has no sum over keys";
-    if (!choose_queries(t)) return "its output has no index of queries";
-    if (!place_body(t)) return "a row along the queries is normalised or chosen from";
+    if (!queries_choose(t)) return "its output has no index of queries";
+    if (!queries_place(t)) return "a row along the queries is normalised or chosen from";
     return sums_fit(t);
 }
 
-static Tiling tiling_with(Lower *l, const Stage *stage, unsigned lanes)
+static Strips strips_with(Lower *l, const Stage *stage, unsigned lanes)
 {
-    Tiling t = {.s = {.l = l, .n_lanes = lanes, .block = STRIP_BLOCK}, .stage = stage};
+    Strips t = {.s = {.l = l, .n_lanes = lanes, .block = STRIP_BLOCK}, .stage = stage};
     if (lanes > l->schedule.lanes) t.s.block /= 2; /* scores of a block take as much of the first cache */
     t.inner = plan_inner(l->c, stage->equation);
     walk(l->c, stage->equation->body, collect_sum, &t);
@@ -635,23 +393,8 @@ static Tiling tiling_with(Lower *l, const Stage *stage, unsigned lanes)
     return t;
 }
 
-/* Are queries told apart by quotients that all lanes share? */
-static bool in_blocks(Tiling *t)
-{
-    Quotients q = {.t = t};
-    if (!choose_queries(t)) return false;
-    node_visit(comp(&t->s), t->stage->equation->body, collect_quotient, &q);
-    for (unsigned k = 0; k < t->n; k++) {
-        bool found = false;
-        for (uint32_t i = 0; i < q.found.n; i++)
-            found |= q.found.at[i]->args[0]->index == t->queries[k].index;
-        if (!found) return false;
-    }
-    return true;
-}
-
 /* Does no sum go by a window that moves with the queries? */
-static bool stands_still(Tiling *t)
+static bool stands_still(Strips *t)
 {
     bool still = !t->ordered;
     for (uint32_t k = 0; still && k < t->sums.n; k++) {
@@ -664,17 +407,17 @@ static bool stands_still(Tiling *t)
 /* Twice the lanes take half as many loads for a product, and half as many starts and ends for the keys that a
  * strip looks up and fetches. They pay where they visit no more pairs: in blocks of queries that see the same
  * keys. l->plain: NULL, or why the stage does not run in strips. */
-static Tiling choose_lanes(Lower *l, const Stage *stage)
+static Strips choose_lanes(Lower *l, const Stage *stage)
 {
-    Tiling t = tiling_with(l, stage, 2 * l->schedule.lanes);
+    Strips t = strips_with(l, stage, 2 * l->schedule.lanes);
     l->plain = NULL;
-    if (in_blocks(&t) && !obstacle(&t) && stands_still(&t)) return t;
-    t = tiling_with(l, stage, l->schedule.lanes);
+    if (queries_in_blocks(&t) && !obstacle(&t) && stands_still(&t)) return t;
+    t = strips_with(l, stage, l->schedule.lanes);
     l->plain = obstacle(&t);
     return t;
 }
 
-static const char *strips_in_words(const Tiling *t)
+static const char *strips_in_words(const Strips *t)
 {
     Text out = {.c = t->s.l->c};
     text_add(&out, "strips of %u queries in lanes, %s ", t->s.n_lanes, t->n > 1 ? "boxes of" : "along");
@@ -691,11 +434,11 @@ bool lower_strips(Lower *l, const Stage *stage)
 {
     const Tensor *out = stage->equation->tensor;
     l->span = out->span;
-    Tiling t = choose_lanes(l, stage);
+    Strips t = choose_lanes(l, stage);
     if (l->plain) return false;
     Node *only = t.only;
     Index *rows[MAX_INDICES];
-    t.riders = find_riders(l, stage, only, outer_dims(out, &t.inner, rows), rows);
+    t.riders = find_riders(l, stage, only, strip_outer_dims(out, &t.inner, rows), rows);
     for (uint32_t k = 0; k < t.riders.equations.n; k++) PUSH(l->c, &l->riders, t.riders.equations.at[k]);
     Node *few = only ? few_queries(l, out, only, t.n, &t.inner) : node_bool(l->c, false);
     if (!node_is_bool(few, false)) lower_few(l, stage, only, t.n, &t.inner, few, &t.riders);
@@ -709,7 +452,7 @@ bool lower_strips(Lower *l, const Stage *stage)
                    .hides = hides_values(&t),
                    .when = node_is_bool(few, false) ? NULL : node_unary(l->c, N_NOT, few),
                    .tasks = NEW_ARRAY(l->c, Index *, out->n_dims)};
-    phase.n_tasks = outer_dims(out, &t.inner, phase.tasks);
+    phase.n_tasks = strip_outer_dims(out, &t.inner, phase.tasks);
     for (unsigned k = 0; k < t.n; k++) phase.tasks[phase.n_tasks - t.n + k] = t.queries[k].tile;
     Scope root;
     phase_open(l, &root, phase.n_tasks, phase.tasks);

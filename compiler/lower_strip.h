@@ -1,5 +1,6 @@
 /* Shared by the parts of the lowering of pairwise stages to strips of queries in vector lanes:
- *   lower_strip.c   equations: queries to lanes, tiles of queries, what is stored
+ *   lower_strip.c   equations: whether they fit, what is stored
+ *   lower_queries.c equations: which queries the lanes hold
  *   lower_stream.c  one sum: recognising it, staging, accumulators
  *   lower_summary.c what boxes of conditions over int and bool tensors need
  *   lower_list.c    one sum: what is looked up once for a key or for a lane
@@ -76,7 +77,6 @@ typedef struct Strip {
     Tensor *scores, *threshold; /* [place, lane], [lane]: kept between the passes of a sparse normaliser; NULL: it is none */
     Local *place;            /* of the block's first key in them */
     bool second;             /* of the passes */
-    bool halved;             /* keys that half of the lanes see run in those */
     Node *partial;           /* may the condition fail in the block? NULL: there is none */
 } Strip;
 

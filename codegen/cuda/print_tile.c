@@ -29,37 +29,22 @@
 #include "compiler/tile_model.h"
 #include "compiler/walk.h"
 
-static const TileLayout fragments = {
-    .rows = 2,
-    .lanes = 4,
-    .row = "warp * 16 + lane / 4",
-    .step = 8,
-    .n_keys = "KEYS / 4",
-    .key = "n / 2 * 8 + lane % 4 * 2 + n % 2",
-    .bit = "n / 2 * 4 + 2 * r + n % 2",
-    .score = "s[n / 2][2 * r + n % 2]",
-    .n_columns = "E / 4",
-    .column = "n / 2 * 8 + lane % 4 * 2 + n % 2",
-    .total = "total[n / 2][2 * row + n % 2]",
-    .features = 16,
-    .columns = 16,
-};
-static const TileLayout wide_fragments = {
-    /* tf32 */
-    .rows = 2,
-    .lanes = 4,
-    .row = "warp * 16 + lane / 4",
-    .step = 8,
-    .n_keys = "KEYS / 4",
-    .key = "n / 2 * 8 + lane % 4 * 2 + n % 2",
-    .bit = "n / 2 * 4 + 2 * r + n % 2",
-    .score = "s[n / 2][2 * r + n % 2]",
-    .n_columns = "E / 4",
-    .column = "n / 2 * 8 + lane % 4 * 2 + n % 2",
-    .total = "total[n / 2][2 * row + n % 2]",
-    .features = 8,
-    .columns = 32,
-};
+/* Of mma: a thread has two rows, and pairs of columns. */
+#define FRAGMENTS \
+    .rows = 2, \
+    .lanes = 4, \
+    .row = "warp * 16 + lane / 4", \
+    .step = 8, \
+    .n_keys = "KEYS / 4", \
+    .key = "n / 2 * 8 + lane % 4 * 2 + n % 2", \
+    .bit = "n / 2 * 4 + 2 * r + n % 2", \
+    .score = "s[n / 2][2 * r + n % 2]", \
+    .n_columns = "E / 4", \
+    .column = "n / 2 * 8 + lane % 4 * 2 + n % 2", \
+    .total = "total[n / 2][2 * row + n % 2]"
+static const TileLayout fragments = {FRAGMENTS, .features = 16, .columns = 16};
+static const TileLayout wide_fragments = {FRAGMENTS, .features = 8, .columns = 32}; /* tf32 */
+#undef FRAGMENTS
 static const TileLayout squares = {
     .rows = 4,
     .lanes = 8,
