@@ -323,6 +323,7 @@ static void note_use(void *context, Node *n, const Binding *around)
     }
     u->last = w->reader;
     u->own = u->own && read_is_identity(n);
+    if (!read_is_identity(n)) PUSH(w->p->c, &u->moved, n);
     IndexSet dims = set_of_dims(n->tensor), scope = set_or(&w->dims, &around->bound),
              rest = set_minus(&scope, &dims);
     u->exact = u->exact && u->own && set_is_empty(&rest);
@@ -391,6 +392,15 @@ double plan_largest_bound(const Plan *p)
     return largest;
 }
 
+/* Has the equation, in which others are inlined by now, a value wherever it is read? */
+static bool is_movable(const Plan *p, const Equation *e, const Uses *u)
+{
+    const Tensor *t = e->tensor;
+    for (uint32_t k = 0; k < u->moved.n; k++)
+        if (!node_substitutable(p->c, e->body, t->n_dims, t->dims, u->moved.at[k]->args)) return false;
+    return true;
+}
+
 static Reason decide(const Plan *p, Equation *e, const Uses *u, double largest, bool recurrent)
 {
     e->storing = STORED;
@@ -410,8 +420,8 @@ static Reason decide(const Plan *p, Equation *e, const Uses *u, double largest, 
     if (u->weights) return REASON_WEIGHTS;
     if (u->streamed && large) return REASON_LARGE;
     bool scanned = recurrent || (u->last && u->last->tensor->group != 0);
-    if ((u->streamed || (u->sliced && large)) && !scanned && plan_is_spreadable(e->body))
-        return REASON_SPREAD;
+    bool sliced = u->sliced && large && is_movable(p, e, u);
+    if ((u->streamed || sliced) && !scanned && plan_is_spreadable(e->body)) return REASON_SPREAD;
     e->storing = STORED;
     return !u->own ? REASON_MOVED : u->exact ? REASON_READERS : REASON_REPEATED;
 }

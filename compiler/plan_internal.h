@@ -15,6 +15,7 @@ typedef struct Uses {
     bool exact;            /* ... and no other index is in scope there: inlining repeats no work */
     bool streamed;         /* ... else those left over are indices of the reader, and all binders around bind its dims */
     bool sliced;           /* every read is as above, or one of no more elements than there are, as p[i = 0] */
+    NodeList moved;        /* those reads that are not at its own indices */
     bool weights;          /* ... and it holds a normaliser over indices that a binder around each read binds */
 } Uses;
 
