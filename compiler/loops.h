@@ -116,27 +116,31 @@ typedef struct Product {
     Node *value;          /* of an element of it, of total */
 } Product;
 
-/* How a GPU runs a recurrence, with its states in registers: a thread for every task, or with `row` a block for a range of
- * tasks along `column` (or for one), of which `lanes` threads share the rows of a task, and a thread has `columns` tasks.
- * The phase's body says what it computes; this adds nothing to that, but start values of states. */
+/* A state of a recurrence in registers. */
 typedef struct Kept {
     Tensor *tensor;          /* scratch, or (`stored`) one that others read, too; dims that are no tasks are of fixed extents */
     bool stored;
     int axis, row;           /* positions of the axis, which has `depth` steps, and of the rows among its dims, or -1 */
     unsigned depth, size;    /* steps; elements of a step, rows apart */
     uint64_t own;            /* dims (a bit each) that are tasks: each thread has its own */
+    int64_t *extents;        /* of its other dims but the axis */
     Node **at;               /* its dims as coordinates */
     Node **start;            /* [k]: k steps before the first one, over the dims; 0 is not used; NULL: nobody reads it */
 } Kept;
+/* Is it a dim that is neither the axis nor a task? */
+static inline bool kept_is_left(const Kept *k, unsigned d) { return (int)d != k->axis && !(k->own >> d & 1); }
 /* A value of the steps that more than one thread may need, over axis, row or column; or (not over the axis) one that a
  * thread has at hand for all steps. */
 typedef struct Early { Node *value; bool axis, row, column; } Early;
+/* How a GPU runs a recurrence, with its states in registers: a thread for every task, or with `row` a block for a range of
+ * tasks along `column` (or for one), of which `lanes` threads share the rows of a task, and a thread has `columns` tasks.
+ * The phase's body says what it computes; this adds nothing to that, but start values of states. */
 typedef struct Recurrence {
     Index *axis;
     bool down;
     Index *column, *block;   /* `block`: the last task index, ranges of `width` columns */
     Index *row;              /* of all loops over rows in `step` and `after` */
-    int64_t n_rows;
+    int64_t n_rows, n_columns; /* columns: -1, if their number is not fixed */
     unsigned lanes, rows, columns, width, threads; /* rows, columns: of a thread; threads: of a block */
     unsigned steps;          /* that are read ahead together */
     Block before, step, after;

@@ -109,9 +109,6 @@ static void note_kept(Scanning *x, Statement *s, Node *n)
         keep(x, s->tensor);
 }
 
-/* Neither the axis nor a task. */
-bool scan_is_left(const Kept *k, unsigned d) { return (int)d != k->axis && !(k->own >> d & 1); }
-
 /* May a variant fix all that the extent is made of? */
 static bool is_feature(const Scanning *x, const Node *n)
 {
@@ -129,7 +126,7 @@ static bool choose_row(Scanning *x, IndexSet *tried)
         const Kept *kept = &x->kept.at[k];
         for (unsigned d = 0; d < kept->tensor->n_dims; d++) {
             Index *dim = kept->tensor->dims[d];
-            if (!scan_is_left(kept, d) || set_has(tried, dim->id)) continue;
+            if (!kept_is_left(kept, d) || set_has(tried, dim->id)) continue;
             int64_t n = scan_fixed(x, scan_extent(x, dim));
             if (n < 0)
                 scan_refuse(x,
@@ -147,13 +144,15 @@ static void place_rows(Scanning *x)
     for (uint32_t k = 0; k < x->kept.n && !x->why; k++) {
         Kept *kept = &x->kept.at[k];
         int64_t size = 1;
+        kept->extents = NEW_ARRAY(x->l->c, int64_t, kept->tensor->n_dims + 1);
         for (unsigned d = 0; d < kept->tensor->n_dims; d++) {
             Index *dim = kept->tensor->dims[d];
-            if (!scan_is_left(kept, d)) continue;
+            if (!kept_is_left(kept, d)) continue;
+            kept->extents[d] = scan_fixed(x, scan_extent(x, dim));
             if (kept->row < 0 && x->r->row && scan_extent(x, dim) == scan_extent(x, x->r->row))
                 kept->row = (int)d;
             else
-                size *= scan_fixed(x, scan_extent(x, dim));
+                size *= kept->extents[d];
             if (size > SCAN_MOST_WORDS) scan_refuse(x, "its states have too many elements");
         }
         kept->size = (unsigned)size;
@@ -305,7 +304,7 @@ static void choose_sizes(Scanning *x)
 {
     Recurrence *r = x->r;
     unsigned kept = words_of(x), ahead = words_ahead(x);
-    int64_t columns = r->column ? scan_fixed(x, scan_extent(x, r->column)) : 1;
+    int64_t columns = r->n_columns = r->column ? scan_fixed(x, scan_extent(x, r->column)) : 1;
     r->columns = 1;
     bool matrix = r->n_rows >= MATRIX; /* rows that several tasks of a thread load together */
     while (r->column && matrix && r->columns < 4 && 2 * r->columns * (kept + ahead) <= SCAN_MOST_WORDS &&

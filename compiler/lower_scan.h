@@ -25,7 +25,6 @@ void scan_refuse(Scanning *x, const char *why);
 int64_t scan_fixed(const Scanning *x, const Node *n); /* as tile_extent, of sums and products of extents, too */
 Node *scan_extent(const Scanning *x, Index *i);
 Kept *scan_kept(const Scanning *x, const Tensor *t); /* NULL: not in registers */
-bool scan_is_left(const Kept *k, unsigned d); /* a dim that is neither the axis nor a task */
 
 /* lower_scan_fit.c */
 /* Statements with the rows of x as the variable of all loops over them, and states of steps before the first as values of

@@ -56,7 +56,7 @@ static bool is_start_at(const Scanning *x, const Kept *k, Node *start, const Nod
     Node *to[MAX_INDICES];
     unsigned count = 0;
     for (unsigned d = 0; d < read->n_args; d++) {
-        if (!scan_is_left(k, d) || (int)d == k->row) continue;
+        if (!kept_is_left(k, d) || (int)d == k->row) continue;
         from[count] = k->tensor->dims[d];
         to[count++] = read->args[d];
     }
@@ -67,7 +67,7 @@ static bool at_own_dims(const Kept *k, const Node *read)
 {
     bool own = true;
     for (unsigned d = 0; d < read->n_args; d++)
-        own = own && (!scan_is_left(k, d) || (int)d == k->row ||
+        own = own && (!kept_is_left(k, d) || (int)d == k->row ||
                       (read->args[d]->op == N_INDEX && read->args[d]->index == k->tensor->dims[d]));
     return own;
 }

@@ -23,16 +23,6 @@ static int kept_number(const Printer *p, const Tensor *t)
     return -1;
 }
 
-int64_t scan_fixed_extent(const Printer *p, const Node *n)
-{
-    if (n->op == N_INT) return n->integer;
-    if (n->op == N_SIZE) return p->fixed ? p->fixed[n->index->number] : -1;
-    int64_t a = scan_fixed_extent(p, n->args[0]), b = scan_fixed_extent(p, n->args[1]);
-    return n->op == N_MUL ? a * b : a + b;
-}
-
-static bool is_left(const Kept *k, unsigned d) { return (int)d != k->axis && !(k->own >> d & 1); }
-
 static unsigned elements(const Printer *p, const Kept *k)
 {
     return k->size * (k->row >= 0 ? p->scan->r->rows : 1);
@@ -43,8 +33,8 @@ static const char *element_number(Printer *p, const Kept *k, Node *const *at)
 {
     const char *number = k->row >= 0 && p->scan->r->rows > 1 ? p->scan->round : NULL;
     for (unsigned d = 0; d < k->tensor->n_dims; d++) {
-        int64_t extent = scan_fixed_extent(p, node_size(p->c, k->tensor->dims[d]));
-        if (!is_left(k, d) || (int)d == k->row || extent == 1) continue;
+        int64_t extent = k->extents[d];
+        if (!kept_is_left(k, d) || (int)d == k->row || extent == 1) continue;
         Text text = {.c = p->c}, *out = p->out;
         p->out = &text;
         if (number)
@@ -299,10 +289,10 @@ static void print_start(Printer *p, unsigned number, unsigned back)
     unsigned loops = 0;
     for (unsigned d = 0; d < k->tensor->n_dims; d++) {
         Index *dim = k->tensor->dims[d];
-        if (!is_left(k, d) || (int)d == k->row) continue;
+        if (!kept_is_left(k, d) || (int)d == k->row) continue;
         const char *name = name_new(p->c, &p->own, dim->name);
-        LINES(p, "#pragma unroll\nfor (int %s = 0; %s < %lld; %s++) {", name, name,
-              (long long)scan_fixed_extent(p, node_size(p->c, dim)), name);
+        LINES(p, "#pragma unroll\nfor (int %s = 0; %s < %lld; %s++) {", name, name, (long long)k->extents[d],
+              name);
         scan_bind(p, dim, name);
         at[d] = k->at[d];
         loops++;
@@ -498,8 +488,7 @@ void print_scan_body(Printer *p, const Phase *phase)
     x.axis = name(p, r->axis->name);
     if (r->row) x.row = name(p, r->row->name);
     if (r->column) x.column_index = name(p, r->column->name);
-    int64_t columns = r->column ? scan_fixed_extent(p, node_size(p->c, r->column)) : 0;
-    if (r->column && (columns < 0 || columns % r->width)) x.live = name(p, "live");
+    if (r->column && (r->n_columns < 0 || r->n_columns % r->width)) x.live = name(p, "live");
     for (unsigned k = 0; k < r->n_kept; k++) x.kept[k] = name(p, r->kept[k].tensor->name);
     for (unsigned k = 0; k < r->n_early; k++) {
         const Early *e = &r->early[k];

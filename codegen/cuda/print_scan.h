@@ -27,7 +27,6 @@ typedef struct ScanPrinter {
 } ScanPrinter;
 
 /* ---- print_scan.c ---- */
-int64_t scan_fixed_extent(const Printer *p, const Node *n);
 void scan_bind(Printer *p, const Index *index, const char *name); /* the variable has a value, of its index alone */
 
 /* ---- print_scan_ahead.c ---- */
