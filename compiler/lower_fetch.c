@@ -3,10 +3,10 @@
  * Requires: a block has been chosen and its lists are filled. Ensures: nothing but hints. Breaks: nothing.
  *
  * Dense keys come in the order of memory: the machine sees that by itself. It does not where blocks of keys
- * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture. Windows
- * that move along gain less than the code costs when it is compiled. The rows of a block's first keys are
- * fetched before it; those of the others, and the values, beside its scores, whose multiplications leave room
- * for it. */
+ * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture. The rows
+ * of a block's first keys are fetched before it; those of the others, and the values, beside its scores, whose
+ * multiplications leave room for it. Windows that move along fetch the few keys that are new with a strip
+ * before it (lower_half.c): beside scores that would take a third of the time to compile. */
 #include "lower_strip.h"
 
 #include "graph.h"
@@ -80,6 +80,8 @@ void strip_fetch(Strip *s)
     else
         fetch_first(s, binary(s, N_MIN, integer(s, AHEAD), s->count), true, false);
 }
+
+void strip_fetch_new(Strip *s) { fetch_first(s, s->count, true, true); }
 
 void strip_fetch_beside(Strip *s)
 {

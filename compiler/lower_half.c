@@ -216,6 +216,16 @@ static void add_piece(Strip *s, const Keys *of, Local *at, Node *total)
     set_local(l, at, get(s, to));
 }
 
+/* Keys after those of both halves are new with this strip, and are few, so the machine does not see them
+ * coming. */
+static void fetch_new(Strip *s, const Keys *of, Local *total)
+{
+    Node *end = binary(s, N_MIN, get(s, of[0].end[0]), get(s, of[1].end[0]));
+    s->first = get(s, set_new(s, "new", end));
+    s->count = binary(s, N_MIN, integer(s, STRIP_BLOCK / 4), binary(s, N_SUB, get(s, total), s->first));
+    strip_fetch_new(s);
+}
+
 void strip_halves(Strip *s, Node *total)
 {
     Lower *l = s->l;
@@ -224,6 +234,7 @@ void strip_halves(Strip *s, Node *total)
     Loop pieces;
     Branch left;
     for (unsigned half = 0; half < 2; half++) of[half] = keys_of_half(s, half, get(s, all));
+    if (of[0].n == 1) fetch_new(s, of, all);
     Local *at =
         set_new(s, "at", integer(s, 0)); /* every piece but the last ends where a range does or begins */
     Index *piece = strip_index(l, "piece", integer(s, 4 * of[0].n + 1));

@@ -120,6 +120,7 @@ void strip_lanes_close(Strip *s);
 
 /* lower_fetch.c */
 void strip_fetch(Strip *s);                   /* what a block begins with */
+void strip_fetch_new(Strip *s);               /* all keys and values from s->first on, s->count of them */
 void strip_fetch_beside(Strip *s);            /* for the score of a key: later ones, its own value */
 
 /* lower_block.c */
