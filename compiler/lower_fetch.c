@@ -4,9 +4,9 @@
  *
  * Dense keys come in the order of memory: the machine sees that by itself. It does not where blocks of keys
  * are chosen by a table or a list or belong to one strip alone, as in windows that tile a picture. The rows
- * of a block's first keys are fetched before it; those of the others, and the values, beside its scores, whose
- * multiplications leave room for it. Windows that move along fetch the few keys that are new with a strip
- * before it (lower_half.c): beside scores that would take a third of the time to compile. */
+ * of a block's first keys are fetched before it; those of the others, and the values, beside its scores,
+ * whose multiplications leave room for it. Windows that move along fetch the few keys that are new with a
+ * strip before it (lower_half.c): beside scores that would take a third of the time to compile. */
 #include "lower_strip.h"
 
 #include "graph.h"
